@@ -1,0 +1,80 @@
+"""A learned image codec that decodes the same on every machine.
+
+Example:
+    >>> import aecodec
+    >>> from PIL import Image
+    >>> data = aecodec.compress(Image.new("RGB", (40, 30), "teal"), quality=50)
+    >>> aecodec.read_info(data).width
+    40
+    >>> aecodec.decompress(data).size
+    (40, 30)
+"""
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from aecodec.codec import Codec, compress, decompress, decompress_array
+    from aecodec.container import Header, Limits
+    from aecodec.container import parse_header as read_info
+    from aecodec.errors import (
+        AecError,
+        ChecksumError,
+        FormatError,
+        HeaderError,
+        InputError,
+        LimitError,
+        PayloadError,
+        SignatureError,
+        TrainingError,
+        TruncatedError,
+        UnsupportedError,
+        WeightsError,
+    )
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "AecError",
+    "ChecksumError",
+    "Codec",
+    "FormatError",
+    "Header",
+    "HeaderError",
+    "InputError",
+    "LimitError",
+    "Limits",
+    "PayloadError",
+    "SignatureError",
+    "TrainingError",
+    "TruncatedError",
+    "UnsupportedError",
+    "WeightsError",
+    "compress",
+    "decompress",
+    "decompress_array",
+    "read_info",
+]
+
+_HOMES = {
+    "Codec": "codec",
+    "compress": "codec",
+    "decompress": "codec",
+    "decompress_array": "codec",
+    "Header": "container",
+    "Limits": "container",
+}
+
+
+def __getattr__(name: str) -> Any:  # noqa: ANN401  # PEP 562: whatever the name stands for
+    """Resolves public names on first use, so that importing the package loads no torch."""
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    if name == "read_info":
+        return import_module("aecodec.container").parse_header
+    return getattr(import_module(f"aecodec.{_HOMES.get(name, 'errors')}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted([*__all__, "__version__"])

@@ -1,0 +1,340 @@
+"""The command line: arguments, files, exit codes, messages; no logic.
+
+Exit codes: 0 done; 1 an input failed, with one line each on standard error; 2 wrong usage; 130
+interrupted. torch is imported only by the commands that compute.
+"""
+
+import json
+import logging
+import sys
+import time
+import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from io import BytesIO
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from aecodec import __version__, registry
+from aecodec.container import chunk_table, parse
+from aecodec.errors import AecError, InputError
+from aecodec.files import STANDARD, check_output, read_bytes, write_bytes
+
+if TYPE_CHECKING:
+    from aecodec.codec import Codec
+
+SUFFIX = ".aec"
+INTERRUPTED = 130
+
+_model_option = click.option(
+    "--model",
+    metavar="PATH",
+    help="Weights made by `aecodec export`, instead of the released ones.",
+)
+_inputs = click.argument("inputs", nargs=-1, required=True, metavar="INPUT...")
+_output_option = click.option(
+    "-o", "--output", metavar="OUTPUT", help="Output file; a folder when there are several inputs."
+)
+_force_option = click.option("-f", "--force", is_flag=True, help="Overwrite existing outputs.")
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Runs the command line and exits the process."""
+    # The command line has limits of its own, which refuse what Pillow only warns of.
+    warnings.filterwarnings("ignore", message=".*decompression bomb", category=UserWarning)
+    warnings.filterwarnings("ignore", message=".*decompression bomb", category=RuntimeWarning)
+    try:
+        code = cli.main(arguments, prog_name="aecodec", standalone_mode=False)
+    except click.ClickException as exc:
+        exc.show()
+        sys.exit(exc.exit_code)
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("aecodec: interrupted", err=True)
+        sys.exit(INTERRUPTED)
+    except (AecError, OSError) as exc:
+        _complain(None, exc)
+        sys.exit(1)
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__)
+def cli() -> None:
+    """Compress pictures with a learned codec that decodes the same on every machine."""
+
+
+@cli.command()
+@_inputs
+@_output_option
+@click.option(
+    "-q", "--quality", type=click.FloatRange(0, 100), default=75.0, show_default=True,
+    help="0 (smallest) to 100 (best); about JPEG's scale.",
+)  # fmt: skip
+@_force_option
+@_model_option
+def compress(
+    inputs: tuple[str, ...], output: str | None, quality: float, force: bool, model: str | None
+) -> int:
+    """Compress pictures to .aec files beside them."""
+    outputs = _output_names(inputs, output, SUFFIX)
+    codec = _Lazy(model)
+
+    def work(name: str, target: str) -> None:
+        check_output(target, force=force)
+        start = time.perf_counter()
+        original = read_bytes(name)
+        data = codec.get().compress(_picture(original), quality)
+        write_bytes(target, data)
+        seconds = time.perf_counter() - start
+        header = parse(data).header
+        bpp = 8 * len(data) / (header.width * header.height)
+        click.echo(
+            f"{name} -> {target}: {len(original)} -> {len(data)} bytes, {bpp:.3f} bpp, "
+            f"ratio {len(original) / len(data):.1f}, {seconds:.2f} s",
+            err=target == STANDARD,
+        )
+
+    return _for_each(inputs, outputs, work)
+
+
+@cli.command()
+@_inputs
+@_output_option
+@_force_option
+@_model_option
+def decompress(
+    inputs: tuple[str, ...], output: str | None, force: bool, model: str | None
+) -> int:
+    """Decompress .aec files; the output's extension gives the format, PNG by default."""
+    outputs = _output_names(inputs, output, ".png")
+    codec = _Lazy(model)
+
+    def work(name: str, target: str) -> None:
+        check_output(target, force=force)
+        kind = _picture_format(target)
+        start = time.perf_counter()
+        data = read_bytes(name)
+        parse(data)
+        image = codec.get().decompress(data)
+        encoded = BytesIO()
+        try:
+            image.save(encoded, kind)
+        except (ValueError, OSError) as exc:
+            raise InputError(f"cannot write {target}: {exc}") from exc
+        write_bytes(target, encoded.getvalue())
+        seconds = time.perf_counter() - start
+        click.echo(
+            f"{name} -> {target}: {image.width}x{image.height}, {seconds:.2f} s",
+            err=target == STANDARD,
+        )
+
+    return _for_each(inputs, outputs, work)
+
+
+@cli.command()
+@click.argument("files", nargs=-1, required=True, metavar="FILE...")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object a line.")
+def info(files: tuple[str, ...], as_json: bool) -> int:
+    """Show header, chunks and model of .aec files, after checking their checksums."""
+
+    def work(name: str, _target: str) -> None:
+        facts = _facts(name, read_bytes(name))
+        click.echo(json.dumps(facts) if as_json else _facts_text(facts))
+
+    return _for_each(files, files, work)
+
+
+@cli.command()
+@click.argument("files", nargs=-1, required=True, metavar="FILE...")
+@_model_option
+def verify(files: tuple[str, ...], model: str | None) -> int:
+    """Check every checksum of .aec files and decode them."""
+    codec = _Lazy(model)
+
+    def work(name: str, _target: str) -> None:
+        data = read_bytes(name)
+        parse(data)
+        codec.get().decompress_array(data)
+        click.echo(f"{name}: ok")
+
+    return _for_each(files, files, work)
+
+
+@cli.command()
+@click.argument("folders", nargs=-1, required=True, metavar="DIR...")
+@click.option("-o", "--output", "run", required=True, metavar="RUN", help="Folder of the run.")
+@click.option("--steps", type=click.IntRange(1), help="Length of the run.")
+@click.option("--batch", type=click.IntRange(1), help="Patches a step.")
+@click.option("--crop", type=click.IntRange(64), help="Side of a patch, a multiple of 64.")
+@click.option("--learning-rate", type=float, help="Of AdamW; the others follow.")
+@click.option("--seed", type=click.IntRange(0), help="Seed of every random draw.")
+@click.option("--compile/--no-compile", "compiled", default=None, help="Use torch.compile.")
+@click.option("--device", help="cpu, cuda or mps; the best one at hand by default.")
+@click.option("--threads", type=click.IntRange(1), help="CPU threads.")
+@click.option("--init", metavar="PATH", help="Start a new run from these weights.")
+def train(
+    folders: tuple[str, ...], run: str, device: str | None, threads: int | None,
+    init: str | None, compiled: bool | None, **options: Any,
+) -> int:  # fmt: skip
+    """Train a model on folders of pictures, or go on with the run in RUN."""
+    from aecodec.training.config import TrainConfig
+
+    stored = Path(run) / "config.json"
+    config = TrainConfig.load(stored) if stored.exists() else TrainConfig()
+    options["compile"] = compiled
+    config = replace(config, **{k: v for k, v in options.items() if v is not None})
+    missing = [name for name in folders if not Path(name).is_dir()]
+    if missing:
+        raise InputError(f"{missing[0]}: not a folder")
+
+    import torch
+
+    from aecodec.training.loop import CHECKPOINT, Trainer, check_device, default_device
+    from aecodec.weights import trainable_state
+
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", force=True)
+    if threads:
+        torch.set_num_threads(threads)
+    chosen = device or default_device()
+    check_device(chosen)
+    if init and (Path(run) / CHECKPOINT).exists():
+        raise InputError(f"{run} already holds a run; --init is for new ones")
+    initial = trainable_state(Path(init)) if init else None
+    trainer = Trainer(
+        [Path(name) for name in folders], Path(run), config, device=chosen, initial=initial
+    )
+    trainer.train()
+    return 0
+
+
+@cli.command()
+@click.argument("run", metavar="RUN")
+@click.option("-o", "--output", required=True, metavar="PATH", help="The weights file to write.")
+@_force_option
+def export(run: str, output: str, force: bool) -> int:
+    """Make the released form of a run: integer networks, tables, model id."""
+    check_output(output, force=force)
+
+    from aecodec.model import HyperpriorModel
+    from aecodec.training.checkpoint import load_average
+    from aecodec.training.loop import CHECKPOINT
+    from aecodec.weights import export_weights
+
+    model = HyperpriorModel()
+    model.load_state_dict(load_average(Path(run) / CHECKPOINT))
+    model_id = export_weights(model, Path(output))
+    click.echo(f"{output}: model {model_id.hex()}, {Path(output).stat().st_size} bytes")
+    return 0
+
+
+class _Lazy:
+    """Makes the codec when the first valid input needs it, since that imports torch."""
+
+    def __init__(self, model: str | None) -> None:
+        self._model = model
+        self._codec: Codec | None = None
+
+    def get(self) -> "Codec":
+        if self._codec is None:
+            from aecodec.codec import Codec
+
+            self._codec = Codec(self._model)
+        return self._codec
+
+
+def _for_each(
+    names: Sequence[str], targets: Sequence[str], work: Callable[[str, str], None]
+) -> int:
+    """Runs `work` on every input; a failing one does not stop the others."""
+    failed = 0
+    for name, target in zip(names, targets, strict=True):
+        try:
+            work(name, target)
+        except (AecError, OSError, MemoryError) as exc:
+            failed = 1
+            _complain(name, exc)
+    return failed
+
+
+def _complain(name: str | None, exc: BaseException) -> None:
+    if isinstance(exc, OSError) and exc.strerror:
+        about = exc.filename if exc.filename not in (None, name) else None
+        reason = f"{about}: {exc.strerror}" if about else exc.strerror
+    else:
+        reason = str(exc) or type(exc).__name__
+    click.echo(": ".join(["aecodec", *([name] if name else []), reason]), err=True)
+
+
+def _output_names(inputs: Sequence[str], output: str | None, suffix: str) -> list[str]:
+    """Where each input goes: beside it, to `output`, or into the folder `output`."""
+    if len(inputs) > 1:
+        if output == STANDARD or STANDARD in inputs:
+            raise click.UsageError("standard input and output take a single picture")
+        if output is not None and not Path(output).is_dir():
+            raise click.UsageError(f"with several inputs, {output} must be an existing folder")
+    elif output is not None and not Path(output).is_dir():
+        return [output]
+    if STANDARD in inputs:
+        return [STANDARD if output is None else str(Path(output) / f"picture{suffix}")]
+    folder = None if output is None else Path(output)
+    names = [str((folder or Path(name).parent) / (Path(name).stem + suffix)) for name in inputs]
+    doubled = {name for name in names if names.count(name) > 1}
+    if doubled:
+        raise click.UsageError(f"several inputs would become {min(doubled)}")
+    return names
+
+
+def _picture(data: bytes) -> Any:  # noqa: ANN401  # numpy is imported late
+    from aecodec.images import decode_picture
+
+    return decode_picture(data)
+
+
+def _picture_format(target: str) -> str:
+    from PIL import Image
+
+    if target == STANDARD:
+        return "PNG"
+    suffix = Path(target).suffix.lower()
+    kind = Image.registered_extensions().get(suffix)
+    if kind is None or kind not in Image.SAVE:
+        raise InputError(f"cannot write {target}: unknown picture format {suffix or '(none)'!r}")
+    return kind
+
+
+def _facts(name: str, data: bytes) -> dict[str, Any]:
+    header = parse(data).header
+    released = registry.find_model(header.model_id)
+    return {
+        "file": name,
+        "bytes": len(data),
+        "width": header.width,
+        "height": header.height,
+        "pixel_format": header.pixel_format.name,
+        "quality": header.quality,
+        "bpp": 8 * len(data) / (header.width * header.height),
+        "model": released.name if released else None,
+        "model_id": header.model_id.hex(),
+        "tile_side": header.tile_side,
+        "tiles": header.tile_count,
+        "chunks": [
+            {"type": kind, "offset": offset, "length": length}
+            for kind, offset, length in chunk_table(data)
+        ],
+    }
+
+
+def _facts_text(facts: dict[str, Any]) -> str:
+    model = facts["model"] or "unknown to this version"
+    lines = [
+        f"{facts['file']}: {facts['width']}x{facts['height']} {facts['pixel_format']}, "
+        f"{facts['bytes']} bytes, {facts['bpp']:.3f} bpp",
+        f"  quality {facts['quality']:g}, model {model} ({facts['model_id']}), "
+        f"{facts['tiles']} tiles of {facts['tile_side']} pixels",
+    ]
+    lines += [
+        f"  chunk {c['type']} at {c['offset']}, {c['length']} bytes" for c in facts["chunks"]
+    ]
+    return "\n".join(lines)

@@ -1,0 +1,275 @@
+"""Pictures to `.aec` bytes and back: the only place where all rooms meet."""
+
+import math
+import os
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from PIL import Image
+from torch import Tensor
+
+from aecodec import registry
+from aecodec.color import to_model_space, to_pixels
+from aecodec.container import TILE_EXPONENT_MAX, TILE_EXPONENT_MIN, Header, Limits, PixelFormat, Stream, Tile, parse, serialize
+from aecodec.errors import InputError, UnsupportedError, WeightsError
+from aecodec.images import Pixels, to_pil, to_pixels_array
+from aecodec.integer import NORM_FRACTION, NORM_OFFSET, QUALITIES
+from aecodec.latents import GROUP, MEAN_FRACTION, Grid, YHat, decode_latents, encode_latents
+from aecodec.weights import CodecModel, load_weights
+from aecodec.windows import STRIDE, Box, cut_pixels, latent_grid, tile_boxes, with_halo
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+DEFAULT_QUALITY = 75.0
+TILE_EXPONENT = 10
+"""Entropy tiles are 1024x1024 pixels."""
+QUALITY_STEPS = (QUALITIES - 1) / 100
+"""Points of the quality grid per unit of quality."""
+
+
+class Codec:
+    """Keeps models loaded for many pictures; safe to use from several threads.
+
+    Example:
+        >>> codec = Codec()
+        >>> data = codec.compress(np.zeros((20, 30, 3), np.uint8), quality=60)
+        >>> codec.decompress_array(data).shape
+        (20, 30, 3)
+    """
+
+    def __init__(
+        self, model: "str | os.PathLike[str] | None" = None, *, limits: Limits | None = None
+    ) -> None:
+        """Prepares a codec; models are loaded on first use.
+
+        Args:
+            model: a weights file, as `aecodec export` makes it; by default the newest released
+                model for compression, and for each file the model that made it.
+            limits: what decoding may use; by default `Limits()`.
+        """
+        self._path = None if model is None else Path(model)
+        self._limits = limits or Limits()
+        self._lock = threading.Lock()
+        self._loaded: dict[bytes, CodecModel] = {}
+
+    @property
+    def model(self) -> CodecModel:
+        """The model that compresses.
+
+        Raises:
+            WeightsError: its weights are missing or damaged.
+        """
+        with self._lock:
+            for loaded in self._loaded.values():
+                if self._path is not None or loaded.model_id == registry.MODELS[-1].model_id:
+                    return loaded
+            if self._path is not None:
+                return self._keep(load_weights(self._path))
+            return self._keep(_load_released(registry.MODELS[-1]))
+
+    def compress(
+        self,
+        image: "str | os.PathLike[str] | Image.Image | npt.NDArray[Any] | Tensor",
+        quality: float = DEFAULT_QUALITY,
+        *,
+        tile_exponent: int = TILE_EXPONENT,
+    ) -> bytes:
+        """Compresses a picture.
+
+        Args:
+            image: a path, a PIL image (L or RGB), a NumPy array `(H, W, 3)` or `(H, W)` uint8,
+                or a torch tensor `(3, H, W)`, uint8 or floating in [0, 1].
+            quality: 0 to 100, rounded to quarters; lambda = 0.001 * 200**(quality / 100).
+            tile_exponent: side of the entropy tiles, 2**6 to 2**14 pixels.
+
+        Returns:
+            A complete `.aec` file.
+
+        Raises:
+            InputError: `image` or `quality` is not acceptable; the message says why.
+            LimitError: the picture has more pixels than `Limits.pixels`.
+            OSError: `image` is a path that cannot be read.
+        """
+        index = quality_index(quality)
+        if not TILE_EXPONENT_MIN <= tile_exponent <= TILE_EXPONENT_MAX:
+            raise InputError(f"tile exponent must lie in 6 to 14, not {tile_exponent}")
+        pixels = to_pixels_array(image)
+        model = self.model
+        height, width = pixels.shape[:2]
+        header = Header(
+            width=width,
+            height=height,
+            pixel_format=PixelFormat.GRAY8 if pixels.ndim == 2 else PixelFormat.RGB8,
+            tile_exponent=tile_exponent,
+            quality_index=index,
+            model_id=model.model_id,
+        )
+        self._limits.check_pixels(width, height)
+        with torch.inference_mode():
+            tiles = tuple(
+                _encode_tile(model, pixels, box, index)
+                for box in tile_boxes(height, width, header.tile_side)
+            )
+        return serialize(Stream(header, tiles))
+
+    def decompress_array(self, data: "bytes | bytearray | memoryview") -> Pixels:
+        """Decompresses to an array.
+
+        Args:
+            data: a complete `.aec` file.
+
+        Returns:
+            `(H, W, 3)` uint8, or `(H, W)` for gray.
+
+        Raises:
+            FormatError: the bytes are damaged or not an .aec file.
+            UnsupportedError: the file needs a newer version or an unknown model.
+            LimitError: the picture exceeds the limits.
+        """
+        stream = parse(data, self._limits)
+        header = stream.header
+        model = self._model_for(header.model_id)
+        with torch.inference_mode():
+            y_hat = decode_tiles(model, stream)
+            return synthesize(model, y_hat, header)
+
+    def decompress(self, data: "bytes | bytearray | memoryview") -> Image.Image:
+        """Decompresses to a PIL image of mode RGB or L; see `decompress_array`."""
+        return to_pil(self.decompress_array(data))
+
+    def _model_for(self, model_id: bytes) -> CodecModel:
+        if self._path is not None and self.model.model_id == model_id:
+            return self.model
+        with self._lock:
+            loaded = self._loaded.get(model_id)
+            if loaded is not None:
+                return loaded
+            released = registry.find_model(model_id)
+            if released is None:
+                raise UnsupportedError(
+                    f"the file needs model {model_id.hex()}, which this version does not know; "
+                    "upgrade aecodec, or pass the weights that made the file"
+                )
+            return self._keep(_load_released(released))
+
+    def _keep(self, model: CodecModel) -> CodecModel:
+        self._loaded[model.model_id] = model
+        return model
+
+
+def compress(
+    image: "str | os.PathLike[str] | Image.Image | npt.NDArray[Any] | Tensor",
+    quality: float = DEFAULT_QUALITY,
+) -> bytes:
+    """Compresses a picture with the newest released model; see `Codec.compress`."""
+    return _DEFAULT.compress(image, quality)
+
+
+def decompress(data: "bytes | bytearray | memoryview") -> Image.Image:
+    """Decompresses to a PIL image; see `Codec.decompress`."""
+    return _DEFAULT.decompress(data)
+
+
+def decompress_array(data: "bytes | bytearray | memoryview") -> Pixels:
+    """Decompresses to an array `(H, W, 3)` or `(H, W)`; see `Codec.decompress_array`."""
+    return _DEFAULT.decompress_array(data)
+
+
+def quality_index(quality: float) -> int:
+    """Nearest point of the quality grid, 0 to 400.
+
+    Raises:
+        InputError: `quality` is no number in [0, 100].
+    """
+    if isinstance(quality, bool) or not isinstance(quality, (int, float, np.number)):
+        raise InputError(f"quality must be a number, not {type(quality).__name__}")
+    if not math.isfinite(quality) or not 0 <= quality <= 100:
+        raise InputError(f"quality must lie in [0, 100], not {quality:g}")
+    return math.floor(float(quality) * QUALITY_STEPS + 0.5)
+
+
+def _load_released(released: registry.ReleasedModel) -> CodecModel:
+    with registry.weights_path(released) as path:
+        model = load_weights(path)
+    if model.model_id != released.model_id:
+        raise WeightsError(
+            f"the weights of {released.name} are damaged: "
+            f"model {model.model_id.hex()}, not {released.model_id.hex()}"
+        )
+    return model
+
+
+def _relative_quality(index: int) -> Tensor:
+    return torch.tensor([index / (QUALITIES - 1)])
+
+
+def _encode_tile(model: CodecModel, pixels: Pixels, box: Box, index: int) -> Tile:
+    y = analyze(model, pixels, box, index)
+    z = hyper_analyze(model, y, index)
+    tile, _ = encode_latents(model.prior, y, z, index)
+    return tile
+
+
+def analyze(
+    model: CodecModel, pixels: Pixels, box: Box, index: int
+) -> npt.NDArray[np.float32]:
+    """Latents of one tile, `(h, w, M)`."""
+    window = with_halo(box, latent_grid(*pixels.shape[:2]))
+    x = to_model_space(cut_pixels(pixels, window))
+    y = model.analysis(x, _relative_quality(index))  # (1, M, h, w)
+    rows, columns = box.relative_to(window).slices()
+    return np.ascontiguousarray(y[0, :, rows, columns].permute(1, 2, 0).numpy())
+
+
+def hyper_analyze(
+    model: CodecModel, y: npt.NDArray[np.float32], index: int
+) -> npt.NDArray[np.float32]:
+    """Hyper-latents of one tile's latents, `(ceil(h/4), ceil(w/4), Z)`."""
+    prior = model.prior
+    norms = prior.norms[prior.base[index] - NORM_OFFSET].astype(np.float32) / NORM_FRACTION
+    height, width = (-(-side // GROUP) * GROUP for side in y.shape[:2])
+    padded = np.pad(y / norms, ((0, height - y.shape[0]), (0, width - y.shape[1]), (0, 0)))
+    z = model.hyper_analysis(torch.from_numpy(padded).permute(2, 0, 1)[None])
+    return np.ascontiguousarray(z[0].permute(1, 2, 0).numpy())
+
+
+def _boxes(header: Header) -> "Iterator[Box]":
+    return tile_boxes(header.height, header.width, header.tile_side)
+
+
+def decode_tiles(model: CodecModel, stream: Stream) -> YHat:
+    """All latents of a picture, `(h, w, M)` int16 in 1/16 step."""
+    header = stream.header
+    grid = latent_grid(header.height, header.width)
+    y_hat = np.empty((grid.height, grid.width, model.config.latent_channels), np.int16)
+    for box, tile in zip(_boxes(header), stream.tiles, strict=True):
+        y_hat[box.slices()] = decode_latents(
+            model.prior, tile, Grid(box.height, box.width), header.quality_index
+        )
+    return y_hat
+
+
+def synthesize(model: CodecModel, y_hat: YHat, header: Header) -> Pixels:
+    """Pixels of a picture from its latents."""
+    gray = header.pixel_format == PixelFormat.GRAY8
+    shape = (header.height, header.width) if gray else (header.height, header.width, 3)
+    pixels = np.empty(shape, np.uint8)
+    grid = latent_grid(header.height, header.width)
+    q = _relative_quality(header.quality_index)
+    for box in _boxes(header):
+        window = with_halo(box, grid)
+        y = torch.from_numpy(y_hat[window.slices()]).permute(2, 0, 1)[None]  # (1, M, h, w)
+        x_hat = model.synthesis(y.float().mul_(1 / MEAN_FRACTION), q)
+        rows, columns = box.relative_to(window).slices(STRIDE)
+        target = pixels[box.slices(STRIDE)]
+        part = to_pixels(x_hat[:, :, rows, columns], gray=gray)
+        target[:] = part[: target.shape[0], : target.shape[1]]
+    return pixels
+
+
+_DEFAULT = Codec()

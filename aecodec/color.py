@@ -1,0 +1,28 @@
+"""8-bit pixels to the model's input and back, with stated rounding."""
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+
+def to_model_space(pixels: npt.NDArray[np.uint8]) -> Tensor:
+    """`(H, W, 3)` or `(H, W)` uint8 to `(1, 3, H, W)` float32 in [0, 1], channels_last.
+
+    Gray becomes three equal channels.
+    """
+    if pixels.ndim == 2:
+        pixels = np.repeat(pixels[:, :, None], 3, axis=2)
+    x = torch.from_numpy(np.ascontiguousarray(pixels)).permute(2, 0, 1)[None]
+    return x.float().mul_(1 / 255)
+
+
+def to_pixels(x_hat: Tensor, *, gray: bool) -> npt.NDArray[np.uint8]:
+    """`(1, 3, H, W)` nominally in [0, 1] to `(H, W, 3)` uint8, or `(H, W)` when `gray`.
+
+    Gray is the mean of the channels. Values are clipped and rounded half up.
+    """
+    x = x_hat.mean(1, keepdim=True) if gray else x_hat
+    pixels = (x * 255 + 0.5).clamp_(0, 255).to(torch.uint8).permute(0, 2, 3, 1)[0]
+    array: npt.NDArray[np.uint8] = pixels.contiguous().numpy()
+    return array[:, :, 0] if gray else array

@@ -1,0 +1,406 @@
+"""Turns a `Stream` into bytes and back, checking every field and CRC-32; opens no file.
+
+This text specifies the .aec format, version 1: bytes and fields. The content of tiles is specified
+in `aecodec/latents.py` (order, checksum) and `aecodec/entropy.py` (words), the exact arithmetic of
+the model that predicts it in `aecodec/integer.py`.
+
+1. Conventions. Integers are unsigned and little-endian; u8, u16, u32 have 1, 2, 4 bytes. Offsets
+and sizes are in bytes; bytes in tables and section 7 are hexadecimal. CRC-32 is that of zlib and
+PNG: polynomial 04C11DB7, bits reflected, initial value and final XOR FFFFFFFF; the ASCII string
+"123456789" has CBF43926.
+
+2. File. The signature, then chunks in this order, with nothing before, between or after them:
+
+    signature, HEAD, any number of optional chunks, n times TILE, DONE
+
+The signature names the format and, as in PNG, shows damage by transfers in text mode:
+
+    offset  size  bytes     meaning
+    0       1     89        has its high bit set, which a 7-bit transfer clears
+    1       3     41 45 43  "AEC"
+    4       1     01        the version, see section 6
+    5       3     0D 0A 1A  a line end, which a conversion of line ends changes; end of text
+
+Each chunk is:
+
+    offset      size    name     meaning and allowed values
+    0           4       length   u32, size of the payload, 0 to 2147483647 (2^31 - 1)
+    4           4       type     four ASCII letters, each A-Z or a-z; case matters
+    8           length  payload  as its type says
+    8 + length  4       crc      u32, CRC-32 of type and payload (the length is not covered)
+
+A type that begins with a capital is critical: a decoder that does not know it must refuse the
+file. Any other is optional: a decoder that does not know it skips it and decodes the same pixels.
+
+3. Critical chunks. HEAD is the first chunk and stands there only. Its payload has 16 bytes:
+
+    offset  size  name           meaning and allowed values
+    0       4     width          u32, pixels, 1 to 2147483647
+    4       4     height         u32, pixels, 1 to 2147483647
+    8       1     pixel format   u8, 0 = 8-bit gray, 1 = 8-bit RGB; others are for later use
+    9       1     tile exponent  u8, e from 6 to 14: tiles are squares of 2^e pixels a side
+    10      2     quality index  u16, 0 to 400; the quality is a quarter of it, 0 to 100
+    12      4     model id       any 4 bytes; says which weights and tables decode the tiles
+
+TILE stands once for each of the n tiles. There are columns = width / 2^e and rows = height / 2^e,
+both rounded up, and n = columns * rows, which can exceed 32 bits. TILE i, counted from 0, covers
+row floor(i / columns) and column i mod columns: left to right, then top to bottom. Tiles at the
+right and bottom edge cover what is left of the picture. The payload has 4 + 4k bytes, k >= 0:
+
+    offset  size  name      meaning and allowed values
+    0       4     checksum  u32, any value; of the latents that the words decode to
+    4       4k    words     k times u32, any values; entropy-coded
+
+DONE is the last chunk. Its payload is empty.
+
+4. Optional chunks stand between HEAD and the first TILE, so that a reader of metadata can stop
+there. Version 1 defines none. Types may repeat. Programs that rewrite a file keep their order.
+
+5. A decoder must reject a file with any of these faults (left: the exception raised here):
+
+    TruncatedError    the file ends before DONE is complete
+    SignatureError    another signature, apart from the version
+    ChecksumError     a wrong crc
+    UnsupportedError  a version above the decoder's own; an unknown pixel format or critical chunk
+    HeaderError       version 0; a length above 2147483647; a type that is not four letters; HEAD
+                      not first, or repeated; a payload of HEAD, TILE or DONE of another size than
+                      section 3 says; a width, height, tile exponent or quality index out of range;
+                      an optional chunk after a TILE; fewer or more than n TILEs; bytes after DONE
+
+and, beyond this module, an unknown model id, and a tile that contradicts its checksum once
+decoded. Of several faults any may be reported, but no payload is believed before its crc is
+checked, and no memory is reserved in proportion to a field. A decoder may refuse pictures or files
+above a size of its choice (LimitError).
+
+So every strict prefix of a file is truncated; a flipped bit is noticed, but for a chance of 2^-32
+in a length; and fields are written in one way only: what parses serializes to the same bytes.
+
+6. Versions. The version rises when bytes come to mean something else: another signature, chunk
+layout, field of HEAD, order of chunks, or meaning of TILE. A decoder of version v decodes versions
+1 to v and refuses others. Added without a new version: optional chunk types, which older decoders
+skip, and critical chunk types, pixel formats and model ids, which older decoders refuse by name.
+What a released file decodes to never changes.
+
+7. A complete file of 68 bytes: 3 x 2 pixels, RGB, quality 25.25, one tile of one word (a picture
+of one tile costs 64 bytes beside its words). No model is called "demo": its tile means nothing.
+
+    89 41 45 43 01 0D 0A 1A    signature, version 1
+    10 00 00 00  48 45 41 44   length 16, type HEAD
+    03 00 00 00  02 00 00 00   width 3, height 2
+    01  0A  65 00              pixel format RGB, tile exponent 10, quality index 101
+    64 65 6D 6F  E9 E3 F3 AD   model id "demo", crc
+    08 00 00 00  54 49 4C 45   length 8, type TILE
+    78 56 34 12                checksum 12345678
+    EF BE AD DE  E2 49 4B 78   word DEADBEEF, crc
+    00 00 00 00  44 4F 4E 45   length 0, type DONE
+    1F 0D B8 26                crc
+"""
+
+import struct
+import zlib
+from collections.abc import Iterator
+from dataclasses import astuple, dataclass
+from enum import IntEnum
+from typing import NamedTuple
+
+from aecodec.errors import (
+    ChecksumError,
+    HeaderError,
+    LimitError,
+    SignatureError,
+    TruncatedError,
+    UnsupportedError,
+)
+
+VERSION = 1
+SIGNATURE = b"\x89AEC" + bytes([VERSION]) + b"\r\n\x1a"
+HEADER_BYTES = 36
+"""Size of signature and HEAD chunk, which is what `parse_header` needs."""
+LENGTH_MAX = SIDE_MAX = 2**31 - 1
+"""Largest payload of a chunk in bytes; largest width and height in pixels."""
+TILE_EXPONENT_MIN, TILE_EXPONENT_MAX = 6, 14
+QUALITY_INDEX_MAX = 400
+
+_HEAD, _TILE, _DONE = b"HEAD", b"TILE", b"DONE"
+_CHUNK_START = struct.Struct("<I4s")
+_HEAD_FIELDS = struct.Struct("<IIBBH4s")
+_U32 = struct.Struct("<I")
+
+Buffer = bytes | bytearray | memoryview
+
+
+class PixelFormat(IntEnum):
+    """What a pixel is; the values are those in the file."""
+
+    GRAY8 = 0
+    RGB8 = 1
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a file may ask of its reader."""
+
+    pixels: int = 178_956_970
+    """Twice Pillow's `MAX_IMAGE_PIXELS`, above which Pillow itself refuses to open a picture."""
+    file_bytes: int = 2**31 - 1
+
+    def check_pixels(self, width: int, height: int) -> None:
+        """Raises `LimitError` if a picture has more than `pixels`."""
+        if width * height > self.pixels:
+            picture = f"{width} x {height} = {width * height} pixels"
+            raise LimitError(f"{picture}, the limit is {self.pixels}")
+
+
+DEFAULT_LIMITS = Limits()
+
+
+@dataclass(frozen=True)
+class Header:
+    """The fields of HEAD in their order; `HeaderError` if one is out of the range in section 3."""
+
+    width: int
+    height: int
+    pixel_format: PixelFormat
+    tile_exponent: int
+    quality_index: int
+    model_id: bytes
+
+    def __post_init__(self) -> None:
+        _check_range("width", self.width, 1, SIDE_MAX)
+        _check_range("height", self.height, 1, SIDE_MAX)
+        _check_range("tile exponent", self.tile_exponent, TILE_EXPONENT_MIN, TILE_EXPONENT_MAX)
+        _check_range("quality index", self.quality_index, 0, QUALITY_INDEX_MAX)
+        _check_range("size of the model id", len(self.model_id), 4, 4)
+
+    @property
+    def quality(self) -> float:
+        """0 to 100, in quarters."""
+        return self.quality_index / 4
+
+    @property
+    def tile_side(self) -> int:
+        """Pixels, 64 to 16384."""
+        return 1 << self.tile_exponent
+
+    @property
+    def tile_columns(self) -> int:
+        """Tiles side by side, at least 1."""
+        return -(-self.width // self.tile_side)
+
+    @property
+    def tile_rows(self) -> int:
+        """Tiles one above the other, at least 1."""
+        return -(-self.height // self.tile_side)
+
+    @property
+    def tile_count(self) -> int:
+        """Tiles of the picture, 1 to 2^50."""
+        return self.tile_columns * self.tile_rows
+
+
+@dataclass(frozen=True)
+class Tile:
+    """A TILE: checksum of the latents, and words of 4 bytes; `HeaderError` if one does not fit."""
+
+    checksum: int
+    words: bytes
+
+    def __post_init__(self) -> None:
+        _check_range("checksum of a tile", self.checksum, 0, 2**32 - 1)
+        _check_range("size of a tile's words", len(self.words), 0, LENGTH_MAX - _U32.size)
+        if len(self.words) % 4:
+            raise HeaderError(f"a tile's words have {len(self.words)} bytes, no multiple of 4")
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """An optional chunk; `HeaderError` if its type is not that of one or it is too long."""
+
+    type: bytes
+    payload: bytes
+
+    def __post_init__(self) -> None:
+        if not _is_type(self.type) or self.type[:1].isupper():
+            raise HeaderError(f"{self.type!r} is not the type of an optional chunk")
+        _check_range("size of an optional chunk", len(self.payload), 0, LENGTH_MAX)
+
+
+@dataclass(frozen=True)
+class Stream:
+    """A whole file; `HeaderError` if it has not as many tiles as its header asks for."""
+
+    header: Header
+    tiles: tuple[Tile, ...]
+    ancillary: tuple[Chunk, ...] = ()
+
+    def __post_init__(self) -> None:
+        if len(self.tiles) != self.header.tile_count:
+            raise HeaderError(f"{len(self.tiles)} tiles, the header asks {self.header.tile_count}")
+
+
+def parse(data: Buffer, limits: Limits = DEFAULT_LIMITS) -> Stream:
+    """Reads a whole file and checks everything but the meaning of the tiles.
+
+    Args:
+        data: the file. Memory is proportional to its size, whatever its fields say.
+        limits: what the file may ask for.
+
+    Raises:
+        FormatError: the bytes break a rule; section 5 says which subclass.
+        UnsupportedError: newer version, unknown pixel format or unknown critical chunk.
+        LimitError: the file or its picture exceeds the limits.
+
+    Example:
+        >>> header = Header(3, 2, PixelFormat.GRAY8, 10, 101, b"demo")
+        >>> data = serialize(Stream(header, (Tile(0, b"word"),)))
+        >>> len(data), parse(data).tiles
+        (68, (Tile(checksum=0, words=b'word'),))
+        >>> parse_header(data[:HEADER_BYTES]) == header
+        True
+        >>> chunk_table(data)
+        [('HEAD', 8, 16), ('TILE', 36, 8), ('DONE', 56, 0)]
+    """
+    view = _open(data)
+    if len(view) > limits.file_bytes:
+        raise LimitError(f"the file has {len(view)} bytes, the limit is {limits.file_bytes}")
+    chunks = _chunks(view)
+    header = _read_header(next(chunks), limits)
+    tiles: list[Tile] = []
+    ancillary: list[Chunk] = []
+    for chunk in chunks:
+        if chunk.type == _TILE:
+            tiles.append(_read_tile(chunk))
+        elif chunk.type == _DONE:
+            _check_range(f"length of the {chunk.name}", len(chunk.payload), 0, 0)
+        elif chunk.type == _HEAD:
+            raise HeaderError(f"a second HEAD chunk at byte {chunk.offset}")
+        elif chunk.type[:1].isupper():
+            raise UnsupportedError(f"critical {chunk.name} at byte {chunk.offset} is unknown")
+        elif tiles:
+            raise HeaderError(f"optional {chunk.name} at byte {chunk.offset} follows a tile")
+        else:
+            ancillary.append(Chunk(chunk.type, bytes(chunk.payload)))
+    return Stream(header, tuple(tiles), tuple(ancillary))
+
+
+def parse_header(data: Buffer, limits: Limits = DEFAULT_LIMITS) -> Header:
+    """Reads HEAD from the first `HEADER_BYTES` of a file or more; what follows is not looked at.
+
+    Raises what `parse` raises; `limits.file_bytes` does not count here.
+    """
+    return _read_header(next(_chunks(_open(data))), limits)
+
+
+def serialize(stream: Stream) -> bytes:
+    """Writes a stream as a file, which `parse` turns into the same stream."""
+    parts = [SIGNATURE, _write_chunk(_HEAD, _HEAD_FIELDS.pack(*astuple(stream.header)))]
+    parts += [_write_chunk(chunk.type, chunk.payload) for chunk in stream.ancillary]
+    parts += [_write_chunk(_TILE, _U32.pack(tile.checksum) + tile.words) for tile in stream.tiles]
+    return b"".join((*parts, _write_chunk(_DONE, b"")))
+
+
+def chunk_table(data: Buffer) -> list[tuple[str, int, int]]:
+    """Lists type, offset in the file and size of the payload of each chunk, for people.
+
+    Checks the signature, each chunk's length, type and crc, and that DONE is last, raising what
+    `parse` raises; not which chunks there are, nor what they hold.
+    """
+    chunks = _chunks(_open(data))
+    return [(str(chunk.type, "ascii"), chunk.offset, len(chunk.payload)) for chunk in chunks]
+
+
+class _RawChunk(NamedTuple):
+    type: bytes
+    payload: memoryview
+    offset: int
+    end: int
+    name: str
+
+
+def _open(data: Buffer) -> memoryview:
+    """Checks the signature and returns the data as single bytes, copied only if they have gaps."""
+    view = memoryview(data)
+    view = view.cast("B") if view.c_contiguous else memoryview(view.tobytes())
+    found = bytes(view[: len(SIGNATURE)])
+    expected = SIGNATURE[: len(found)]
+    if found[:4] != expected[:4] or found[5:] != expected[5:]:
+        raise SignatureError(f"not an .aec file: it begins with {found.hex(' ')}")
+    if len(found) < len(SIGNATURE):
+        what = "signature" if found else "signature of an empty file"
+        raise TruncatedError(what, needed=len(SIGNATURE), available=len(found))
+    version = found[4]
+    if version == 0:
+        raise HeaderError("version 0 is invalid")
+    if version > VERSION:
+        raise UnsupportedError(f"format version {version}, this build reads up to {VERSION}")
+    return view
+
+
+def _chunks(view: memoryview) -> Iterator[_RawChunk]:
+    """Yields each chunk up to DONE, whole and with the right crc; then nothing may follow."""
+    offset, tile, kind = len(SIGNATURE), 0, b""
+    while kind != _DONE:
+        chunk = _read_chunk(view, offset, tile)
+        yield chunk
+        offset, kind = chunk.end, chunk.type
+        tile += kind == _TILE
+    if offset != len(view):
+        raise HeaderError(f"{len(view) - offset} trailing bytes after the DONE chunk")
+
+
+def _read_chunk(view: memoryview, offset: int, tile: int) -> _RawChunk:
+    """Reads the chunk at `offset`, which, if it is a TILE, is number `tile`."""
+    start = offset + _CHUNK_START.size
+    if start > len(view):
+        what, available = f"start of the chunk at byte {offset}", len(view) - offset
+        raise TruncatedError(what, needed=_CHUNK_START.size, available=available)
+    length, kind = _CHUNK_START.unpack_from(view, offset)
+    _check_range(f"length of the chunk at byte {offset}", length, 0, LENGTH_MAX)
+    if not _is_type(kind):
+        raise HeaderError(f"type {kind!r} of the chunk at byte {offset} is not four letters")
+    name = f"TILE {tile}" if kind == _TILE else f"{str(kind, 'ascii')} chunk"
+    needed, available = length + _U32.size, len(view) - start
+    if needed > available:
+        raise TruncatedError(f"payload and crc of {name}", needed=needed, available=available)
+    (stored,) = _U32.unpack_from(view, start + length)
+    computed = zlib.crc32(view[offset + 4 : start + length])
+    if stored != computed:
+        raise ChecksumError(name, stored=stored, computed=computed)
+    return _RawChunk(kind, view[start : start + length], offset, start + needed, name)
+
+
+def _write_chunk(kind: bytes, payload: bytes) -> bytes:
+    crc = zlib.crc32(payload, zlib.crc32(kind))
+    return b"".join((_CHUNK_START.pack(len(payload), kind), payload, _U32.pack(crc)))
+
+
+def _read_header(chunk: _RawChunk, limits: Limits) -> Header:
+    if chunk.type != _HEAD:
+        raise HeaderError(f"the first chunk is not HEAD but {chunk.type!r}")
+    _check_range("length of the HEAD chunk", len(chunk.payload), *(_HEAD_FIELDS.size,) * 2)
+    width, height, code, tile_exponent, quality_index, model_id = _HEAD_FIELDS.unpack(chunk.payload)
+    try:
+        pixel_format = PixelFormat(code)
+    except ValueError as exc:
+        raise UnsupportedError(f"pixel format {code} is unknown") from exc
+    header = Header(width, height, pixel_format, tile_exponent, quality_index, model_id)
+    limits.check_pixels(width, height)
+    return header
+
+
+def _read_tile(chunk: _RawChunk) -> Tile:
+    size = len(chunk.payload)
+    if size < 4 or size % 4:
+        raise HeaderError(f"{chunk.name} has {size} bytes, not a multiple of 4 and at least 4")
+    (checksum,) = _U32.unpack_from(chunk.payload)
+    return Tile(checksum, bytes(chunk.payload[4:]))
+
+
+def _check_range(name: str, value: int, low: int, high: int) -> None:
+    if not low <= value <= high:
+        allowed = f"{low} to {high}" if low < high else str(low)
+        raise HeaderError(f"{name} is {value}, the format allows {allowed}")
+
+
+def _is_type(kind: bytes) -> bool:
+    return len(kind) == 4 and kind.isalpha()

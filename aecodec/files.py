@@ -1,0 +1,69 @@
+"""Reads and writes whole files: an output exists complete or not at all."""
+
+import os
+import sys
+import tempfile
+from pathlib import Path
+
+from aecodec.errors import InputError
+
+STANDARD = "-"
+"""Name that stands for standard input or output."""
+
+
+def read_bytes(name: str) -> bytes:
+    """The bytes of a file, or of standard input for `-`.
+
+    Raises:
+        OSError: the file cannot be read, or is a folder.
+    """
+    return sys.stdin.buffer.read() if name == STANDARD else Path(name).read_bytes()
+
+
+def write_bytes(name: str, data: bytes) -> None:
+    """Writes a file under a temporary name and renames it; `-` is standard output.
+
+    Raises:
+        OSError: it cannot be written; nothing is left behind.
+    """
+    if name == STANDARD:
+        sys.stdout.buffer.write(data)
+        sys.stdout.buffer.flush()
+        return
+    path = Path(name)
+    descriptor, temporary = tempfile.mkstemp(
+        dir=path.parent, prefix=f".{path.name}.", suffix=".partial"
+    )
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        Path(temporary).chmod(0o666 & ~_umask())
+        Path(temporary).replace(path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+
+
+def check_output(name: str, *, force: bool) -> None:
+    """Checks, before any work, that an output may be written.
+
+    Raises:
+        InputError: it exists and `force` is not set, is a folder, or its folder is missing.
+    """
+    if name == STANDARD:
+        return
+    path = Path(name)
+    if path.is_dir():
+        raise InputError(f"output {name} is a folder")
+    if not path.parent.is_dir():
+        raise InputError(f"output folder {path.parent} does not exist")
+    if path.exists() and not force:
+        raise InputError(f"output {name} exists; -f overwrites it")
+
+
+def _umask() -> int:
+    current = os.umask(0)
+    os.umask(current)
+    return current

@@ -1,0 +1,392 @@
+"""The integer form of the prior: exact arithmetic from z symbols to scale levels and means.
+
+This text is normative for `.aec` version 1 and as binding as the byte layout.
+
+**Networks.** All activations are integers; those between layers lie in [-512, 511] (unit 1/32).
+A convolution of input x with integer weights w, integer bias b and shift s per output channel
+is `floor((sum(w * x) + b) / 2**s)`, then clipped to [0, 511] (layers with ReLU) or [-512, 511];
+the last layers ("heads") are not clipped. The bias holds the half that makes this rounding.
+Borders are padded with zeros. A residual sum is clipped to [-512, 511].
+
+- features(z, Q) = clip(up(up(z)) + rate_features[Q]), where each `up` is a convolution, a
+  pixel shuffle by 2 and a context block `x + conv(depthwise(conv(x)))`;
+- first = head(features);
+- correction_k = head_k(block(block(entry_k(concat(known, features))))) for passes k = 2, 3, 4.
+
+**Why floats carry it exactly.** Every layer satisfies
+`sum(|w|) * 512 + |b| < 2**24` for each output channel, so that every partial sum, in any order,
+is an integer that float32 holds exactly. `IntegerConv2d` checks this when it is built, from
+export and from a file alike. Multiplying by 2**-s and `floor` are exact as well.
+
+**Parameters of a latent** in channel c at quality index Q (all integers, `>>` rounds down):
+
+- a, m = the two halves of first (+ correction_k), at c;
+- fine = base[Q, c] + a; level = clip((fine + 8) >> 4, 0, 63), the number of its symbol table;
+- n = base[Q, c] - NORM_OFFSET; mean = (m * norms[n] + 2048) >> 12, in 1/16 step;
+- y_hat = clip(16 * symbol + mean, -32768, 32767), in 1/16 step;
+- known = clip((y_hat * reciprocals[n] + 2**19) >> 20, -512, 511), 0 where nothing is decoded.
+"""
+
+import math
+from dataclasses import dataclass, fields
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from aecodec.entropy import SymbolTable, frequency_counts
+from aecodec.errors import WeightsError
+from aecodec.layers import (
+    ACTIVATION_BITS,
+    ACTIVATION_STEP,
+    WEIGHT_EXPONENTS,
+    WEIGHT_MAX,
+    FixedPointConv2d,
+    interpolate_knots,
+)
+from aecodec.priors import (
+    LEVELS_PER_UNIT,
+    MEAN_FRACTION,
+    PASSES,
+    SCALE_FRACTION,
+    SCALE_LEVELS,
+    SCALE_LOG_STEP,
+    SCALE_MIN,
+    ContextPrior,
+    FactorizedPrior,
+)
+
+ACTIVATION_MAX = 2 ** (ACTIVATION_BITS - 1)
+ACCUMULATOR_LIMIT = 2**24
+SHIFT_MAX = 24
+QUALITIES = 401
+"""Points of the quality grid: quality = index / 4."""
+NORM_OFFSET = -1024
+NORM_SIZE = 2560
+NORM_SHIFT = 12
+NORM_FRACTION = 64
+RECIPROCAL_SHIFT = 20
+SCALE_ESCAPE = 2**4
+HYPER_ESCAPE = 2**6
+HYPER_RADIUS = 40
+HALF_LEVEL = SCALE_FRACTION // 2
+
+Ints = npt.NDArray[np.int64]
+TensorDict = dict[str, Tensor]
+
+
+class IntegerConv2d(nn.Module):
+    """One convolution of the exact path, on float carriers.
+
+    Attributes:
+        clip: smallest and largest output, or None for heads.
+    """
+
+    def __init__(self, tensors: TensorDict, *, relu: bool, head: bool, depthwise: bool) -> None:
+        """Builds the carriers and proves that they are exact.
+
+        Args:
+            tensors: `weight` `(O, I, k, k)` int8, `bias` `(O,)` int32, `shift` `(O,)` int8.
+            relu: outputs are at least 0.
+            head: outputs are not clipped.
+            depthwise: each output channel reads one input channel.
+
+        Raises:
+            WeightsError: a tensor is missing or of the wrong kind, or the bound does not hold.
+        """
+        super().__init__()
+        weight, bias, shift = (tensors.get(name) for name in ("weight", "bias", "shift"))
+        if weight is None or bias is None or shift is None:
+            raise WeightsError("an integer layer lacks weight, bias or shift")
+        if (weight.dtype, bias.dtype, shift.dtype) != (torch.int8, torch.int32, torch.int8):
+            raise WeightsError("integer layers hold int8 weights, int32 biases and int8 shifts")
+        if weight.ndim != 4 or not bias.shape == shift.shape == weight.shape[:1]:
+            raise WeightsError("an integer layer's weight, bias and shift do not fit together")
+        if int(shift.min()) < 0 or int(shift.max()) > SHIFT_MAX:
+            raise WeightsError("an integer layer's shift lies outside 0 to 24")
+        largest = int(accumulator_bounds(weight, bias).max())
+        if largest >= ACCUMULATOR_LIMIT:
+            raise WeightsError(f"an integer layer may reach {largest}, not below 2**24")
+        self.groups = len(weight) if depthwise else 1
+        self.padding = weight.shape[-1] // 2
+        self.clip = None if head else (0 if relu else -ACTIVATION_MAX, ACTIVATION_MAX - 1)
+        self.register_buffer("weight", weight.float().contiguous(memory_format=_LAYOUT))
+        self.register_buffer("bias", bias.float())
+        self.register_buffer("factor", torch.exp2(-shift.float())[:, None, None])
+
+    weight: Tensor
+    bias: Tensor
+    factor: Tensor
+
+    def forward(self, x: Tensor) -> Tensor:
+        """`(1, I, h, w)` integers to `(1, O, h, w)` integers, on carriers of x's dtype."""
+        y = functional.conv2d(x, self.weight, self.bias, padding=self.padding, groups=self.groups)
+        y = y.mul_(self.factor).floor_()
+        return y if self.clip is None else y.clamp_(*self.clip)
+
+
+class IntegerBlock(nn.Module):
+    """`x + conv(depthwise(conv(x)))`, clipped."""
+
+    def __init__(self, tensors: TensorDict) -> None:
+        super().__init__()
+        self.mix_in = _conv(tensors, "mix_in", relu=True)
+        self.depthwise = _conv(tensors, "depthwise", relu=True, depthwise=True)
+        self.mix_out = _conv(tensors, "mix_out")
+
+    def forward(self, x: Tensor) -> Tensor:
+        """`(1, C, h, w)` to the same shape."""
+        y: Tensor = self.mix_out(self.depthwise(self.mix_in(x)))
+        return y.add_(x).clamp_(-ACTIVATION_MAX, ACTIVATION_MAX - 1)
+
+
+class IntegerPass(nn.Module):
+    """The network of one of passes 2 to 4."""
+
+    def __init__(self, tensors: TensorDict) -> None:
+        super().__init__()
+        self.entry = _conv(tensors, "entry")
+        self.first = IntegerBlock(_below(tensors, "first"))
+        self.second = IntegerBlock(_below(tensors, "second"))
+        self.head = _conv(tensors, "head", head=True)
+
+    def forward(self, known: Tensor, features: Tensor) -> Tensor:
+        """`(1, M, h, w)` and `(1, H, h, w)` to corrections `(1, 2M, h, w)`."""
+        y: Tensor = self.head(self.second(self.first(self.entry(torch.cat((known, features), 1)))))
+        return y
+
+
+@dataclass(frozen=True, eq=False)
+class PriorTables:
+    """Everything of the exact path that is not a network.
+
+    Attributes:
+        base: `(QUALITIES, M)` int16, base scale in 1/16 levels.
+        rate_features: `(QUALITIES, H)` int16, in 1/32, added to the hyper-synthesis' output.
+        norms: `(NORM_SIZE,)` int32, norm in 1/64, by fine base scale minus NORM_OFFSET.
+        reciprocals: `(NORM_SIZE,)` int32, 2**21 / norm.
+        scale_counts: all scales' counts in one array, int32.
+        scale_sizes: `(SCALE_LEVELS,)` int32, the length of each part; odd centre is 0.
+        hyper_counts: `(Z, n)` int32, symbols -HYPER_RADIUS to HYPER_RADIUS and the escape.
+    """
+
+    base: Tensor
+    rate_features: Tensor
+    norms: Tensor
+    reciprocals: Tensor
+    scale_counts: Tensor
+    scale_sizes: Tensor
+    hyper_counts: Tensor
+
+
+class IntegerPrior(nn.Module):
+    """The prior as the coder uses it: integers in, integers out, the same on every machine."""
+
+    def __init__(self, tensors: TensorDict) -> None:
+        """Builds networks and tables from tensors that `export_prior` made.
+
+        Raises:
+            WeightsError: something is missing or would not be exact.
+        """
+        super().__init__()
+        try:
+            tables = PriorTables(**{f.name: tensors[f"tables.{f.name}"] for f in fields(PriorTables)})
+        except KeyError as exc:
+            raise WeightsError(f"the weights lack {exc}") from exc
+        self.latent_channels = tables.base.shape[1]
+        self.base: Ints = tables.base.long().numpy()
+        self.norms: Ints = tables.norms.long().numpy()
+        self.reciprocals: Ints = tables.reciprocals.long().numpy()
+        if tables.base.shape[0] != QUALITIES or len(self.norms) != NORM_SIZE:
+            raise WeightsError("the tables of the prior have the wrong size")
+        if not 0 <= self.base.min() - NORM_OFFSET <= self.base.max() - NORM_OFFSET < NORM_SIZE:
+            raise WeightsError("a base scale lies outside the table of norms")
+        parts = np.split(
+            tables.scale_counts.long().numpy(), np.cumsum(tables.scale_sizes.numpy())[:-1]
+        )
+        self.scale_tables = [SymbolTable(-((len(part) - 2) // 2), part) for part in parts]
+        self.hyper_tables = [
+            SymbolTable(-HYPER_RADIUS, row) for row in tables.hyper_counts.long().numpy()
+        ]
+        self.register_buffer("rate_features", tables.rate_features.float()[:, :, None, None])
+        hyper = _below(tensors, "hyper_synthesis")
+        self.entry = _conv(hyper, "entry")
+        self.first = IntegerBlock(_below(hyper, "first"))
+        self.up = _conv(hyper, "up")
+        self.second = IntegerBlock(_below(hyper, "second"))
+        self.head = _conv(hyper, "head", head=True)
+        self.passes = nn.ModuleList(
+            IntegerPass(_below(tensors, f"passes.{k}")) for k in range(PASSES - 1)
+        )
+
+    rate_features: Tensor
+
+    def features(self, z_hat: Tensor, quality_index: int) -> Tensor:
+        """`(1, Z, h/4, w/4)` symbols in [-512, 511] to `(1, H, h, w)`."""
+        h = self.first(functional.pixel_shuffle(self.entry(z_hat), 2))
+        h = self.second(functional.pixel_shuffle(self.up(h), 2))
+        rate = self.rate_features[quality_index].to(h)
+        return (h + rate).clamp_(-ACTIVATION_MAX, ACTIVATION_MAX - 1)
+
+    def levels(self, offsets: Ints, base: Ints) -> npt.NDArray[np.uint8]:
+        """Scale levels from the networks' offsets `(..., c)` and base scales `(c,)`."""
+        fine = base + offsets
+        return np.clip((fine + HALF_LEVEL) >> 4, 0, SCALE_LEVELS - 1).astype(np.uint8)
+
+    def means(self, normed: Ints, base: Ints) -> Ints:
+        """Means in 1/16 step from the networks' normed means `(..., c)`."""
+        norms = self.norms[base - NORM_OFFSET]
+        return (normed * norms + (1 << (NORM_SHIFT - 1))) >> NORM_SHIFT
+
+    def known(self, y_hat: Ints, base: Ints) -> Ints:
+        """What the networks read of `y_hat` `(..., c)`, given in 1/16 step."""
+        scaled = y_hat * self.reciprocals[base - NORM_OFFSET] + (1 << (RECIPROCAL_SHIFT - 1))
+        return np.clip(scaled >> RECIPROCAL_SHIFT, -ACTIVATION_MAX, ACTIVATION_MAX - 1)
+
+
+def accumulator_bounds(weight: Tensor, bias: Tensor) -> Tensor:
+    """`(O,)`, the largest magnitude that any partial sum can reach."""
+    return weight.long().abs().sum((1, 2, 3)) * ACTIVATION_MAX + bias.long().abs()
+
+
+def export_conv(conv: FixedPointConv2d) -> TensorDict:
+    """Rounds a trained convolution to its integer form.
+
+    A channel whose bound does not hold at 8 bits gets coarser weights until it does.
+
+    Raises:
+        WeightsError: weights are not finite or too large for the fixed point.
+    """
+    weight = conv.weight.detach().double().cpu()
+    bias = torch.zeros(len(weight)) if conv.bias is None else conv.bias.detach().cpu()
+    if not (torch.isfinite(weight).all() and torch.isfinite(bias).all()):
+        raise WeightsError("weights are not finite")
+    exponents = conv.weight_exponents().double().cpu()
+    for _ in range(WEIGHT_EXPONENTS[1] - WEIGHT_EXPONENTS[0]):
+        tensors = _round_conv(conv, weight, bias.double(), exponents)
+        too_large = accumulator_bounds(tensors["weight"], tensors["bias"]) >= ACCUMULATOR_LIMIT
+        if not too_large.any():
+            return tensors
+        exponents[too_large] += 1
+    raise WeightsError("weights are too large for the fixed-point path")
+
+
+def export_prior(prior: ContextPrior, hyper_prior: FactorizedPrior) -> TensorDict:
+    """Makes everything that the exact path needs from the trained priors.
+
+    Returns:
+        Tensors by name, as `IntegerPrior` takes them: integer networks and tables.
+
+    Raises:
+        WeightsError: the trained values cannot be made exact.
+    """
+    tensors: TensorDict = {}
+    for name, module in prior.named_modules():
+        if isinstance(module, FixedPointConv2d):
+            tensors |= {f"{name}.{key}": value for key, value in export_conv(module).items()}
+    tables = _export_tables(prior, hyper_prior)
+    return tensors | {f"tables.{f.name}": getattr(tables, f.name) for f in fields(PriorTables)}
+
+
+@torch.no_grad()
+def import_prior(prior: ContextPrior, tensors: TensorDict) -> None:
+    """Copies integer networks back into a trainable prior: the inverse of `export_prior`.
+
+    What rounding lost stays lost; knots of tables are not touched.
+
+    Raises:
+        WeightsError: a layer is missing.
+    """
+    for name, module in prior.named_modules():
+        if not isinstance(module, FixedPointConv2d):
+            continue
+        layer = _below(tensors, name)
+        if {"weight", "bias", "shift"} - set(layer):
+            raise WeightsError(f"the weights lack {name}")
+        shift = layer["shift"].double()
+        scale = torch.exp2(-shift) * module.output_steps().double()  # of the accumulator
+        half = torch.where(shift > 0, torch.exp2(shift - 1), 0.0)
+        weight = layer["weight"].double() * (scale / module.input_step)[:, None, None, None]
+        module.weight.copy_(weight)
+        if module.bias is not None:
+            module.bias.copy_((layer["bias"] - half) * scale)
+
+
+def _round_conv(
+    conv: FixedPointConv2d, weight: Tensor, bias: Tensor, exponents: Tensor
+) -> TensorDict:
+    steps = torch.exp2(exponents)
+    # A shift below zero would mean weights so large that one step of the input moves the output
+    # by more than one step: coarser weights would be exact, finer outputs would be noise.
+    shift = torch.log2(conv.output_steps().double()) - exponents - math.log2(conv.input_step)
+    if int(shift.min()) < 0:
+        raise WeightsError("weights are too large for the fixed-point path")
+    half = torch.where(shift > 0, torch.exp2(shift - 1), 0.0)
+    rounded = torch.floor(weight / steps[:, None, None, None] + 0.5)
+    rounded_bias = torch.floor(bias / (steps * conv.input_step) + 0.5) + half
+    return {
+        "weight": rounded.clamp(-WEIGHT_MAX, WEIGHT_MAX).to(torch.int8),
+        "bias": rounded_bias.clamp(-(2**30), 2**30).to(torch.int32),
+        "shift": shift.to(torch.int8),
+    }
+
+
+@torch.no_grad()
+def _export_tables(prior: ContextPrior, hyper_prior: FactorizedPrior) -> PriorTables:
+    q = torch.linspace(0, 1, QUALITIES, dtype=torch.float64)
+    base = interpolate_knots(prior.base.double().cpu(), q)[:, :, 0, 0] * LEVELS_PER_UNIT
+    fine = torch.floor(base * SCALE_FRACTION + 0.5)
+    fine = fine.clamp(NORM_OFFSET, NORM_OFFSET + NORM_SIZE - 1)
+    features = interpolate_knots(prior.rate_features.double().cpu(), q)[:, :, 0, 0]
+    rate_features = torch.floor(features / ACTIVATION_STEP + 0.5)
+    grid = torch.arange(NORM_OFFSET, NORM_OFFSET + NORM_SIZE, dtype=torch.float64)
+    norms = ContextPrior.norm(grid / SCALE_FRACTION)
+    # known = y_hat / MEAN_FRACTION / norm / ACTIVATION_STEP
+    reciprocals = 2.0**RECIPROCAL_SHIFT / (MEAN_FRACTION * ACTIVATION_STEP) / norms
+    counts = [_scale_counts(level) for level in range(SCALE_LEVELS)]
+    return PriorTables(
+        base=fine.to(torch.int16),
+        rate_features=rate_features.clamp(-(2**14), 2**14).to(torch.int16),
+        norms=torch.floor(norms * NORM_FRACTION + 0.5).to(torch.int32),
+        reciprocals=torch.floor(reciprocals + 0.5).to(torch.int32),
+        scale_counts=torch.from_numpy(np.concatenate(counts)).to(torch.int32),
+        scale_sizes=torch.tensor([len(c) for c in counts], dtype=torch.int32),
+        hyper_counts=_hyper_counts(hyper_prior),
+    )
+
+
+def _scale_counts(level: int) -> Ints:
+    scale = SCALE_MIN * math.exp(SCALE_LOG_STEP * level)
+    radius = math.ceil(6 * scale) + 2
+    edges = (np.arange(-radius, radius + 2) - 0.5) / (scale * math.sqrt(2))
+    cumulative = 0.5 * torch.erfc(-torch.from_numpy(edges)).numpy()
+    probabilities = np.diff(cumulative)
+    symmetric = 0.5 * (probabilities + probabilities[::-1])
+    return frequency_counts(symmetric, SCALE_ESCAPE)
+
+
+def _hyper_counts(hyper_prior: FactorizedPrior) -> Tensor:
+    prior = FactorizedPrior(len(hyper_prior.logits)).double()
+    prior.load_state_dict(hyper_prior.state_dict())
+    edges = torch.arange(-HYPER_RADIUS, HYPER_RADIUS + 2, dtype=torch.float64) - 0.5
+    cumulative = prior.cdf(edges.expand(1, len(hyper_prior.logits), 1, -1))[0, :, 0]
+    probabilities = cumulative.diff(dim=1).clamp_min(0).numpy()
+    rows = np.stack([frequency_counts(row, HYPER_ESCAPE) for row in probabilities])
+    return torch.from_numpy(rows).to(torch.int32)
+
+
+def _below(tensors: TensorDict, prefix: str) -> TensorDict:
+    start = prefix + "."
+    return {k.removeprefix(start): v for k, v in tensors.items() if k.startswith(start)}
+
+
+def _conv(
+    tensors: TensorDict, name: str, *, relu: bool = False, head: bool = False,
+    depthwise: bool = False,
+) -> IntegerConv2d:  # fmt: skip
+    return IntegerConv2d(_below(tensors, name), relu=relu, head=head, depthwise=depthwise)
+
+
+_LAYOUT = torch.channels_last

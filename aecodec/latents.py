@@ -1,0 +1,225 @@
+"""Latents to words and back: hyper-latents first, then the four passes.
+
+Arrays here have the order `(h, w, C)`. The coded grid is padded to multiples of 4 for the
+networks; latents outside the coded grid have symbol 0, are never coded, and are cut off at the
+end. Order of the symbols, which is part of the format:
+
+- hyper-latents: one group, in the order row, column, channel; the table number is the channel;
+- pass k: one group, in the order channel quarter, row of 2x2 groups, column of 2x2 groups,
+  channel within the quarter; the 2x2 position of each quarter is `PASS_POSITION[k]`.
+
+The checksum of a tile is the CRC-32 of `y_hat` over the coded grid, as little-endian int16 in
+the order row, column, channel, in units of 1/16 quantization step.
+"""
+
+import zlib
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from aecodec.container import Tile
+from aecodec.entropy import SYMBOL_MAX, SYMBOL_MIN, SymbolDecoder, SymbolEncoder
+from aecodec.errors import ChecksumError, PayloadError
+from aecodec.integer import ACTIVATION_MAX, IntegerPrior, Ints
+from aecodec.priors import MEAN_FRACTION, PASS_POSITION, PASSES
+
+GROUP = 4
+"""Latents per hyper-latent along one side."""
+Y_HAT_MIN = -(2**15)
+Y_HAT_MAX = 2**15 - 1
+
+Floats = npt.NDArray[np.float32]
+YHat = npt.NDArray[np.int16]
+
+
+@dataclass(frozen=True)
+class Grid:
+    """Size of one tile's latents.
+
+    Attributes:
+        height: coded rows.
+        width: coded columns.
+    """
+
+    height: int
+    width: int
+
+    @property
+    def padded(self) -> tuple[int, int]:
+        """Rows and columns, rounded up to multiples of 4."""
+        return -(-self.height // GROUP) * GROUP, -(-self.width // GROUP) * GROUP
+
+    @property
+    def hyper(self) -> tuple[int, int]:
+        """Rows and columns of the hyper-latents."""
+        height, width = self.padded
+        return height // GROUP, width // GROUP
+
+    def coded(self, number: int) -> npt.NDArray[np.bool_] | None:
+        """Which symbols of a pass are coded, `(4, h/2, w/2, 1)`; None when all are."""
+        height, width = self.padded
+        if (height, width) == (self.height, self.width):
+            return None
+        inside = np.zeros((height, width, PASSES), np.bool_)
+        inside[: self.height, : self.width] = True
+        return take_quarter(inside, number)
+
+
+class _Passes:
+    """State that encoder and decoder share: what is known so far, and what comes next."""
+
+    def __init__(
+        self, prior: IntegerPrior, z_hat: Ints, grid: Grid, quality_index: int, dtype: torch.dtype
+    ) -> None:
+        self.prior, self.grid, self.dtype = prior, grid, dtype
+        self.features = prior.features(_carrier(z_hat, dtype), quality_index)
+        self.first = prior.head(self.features)
+        self.base = prior.base[quality_index].reshape(PASSES, 1, 1, -1)
+        shape = (*grid.padded, prior.latent_channels)
+        self.y_hat = np.zeros(shape, np.int16)
+        self._known = np.zeros(shape, np.float64 if dtype == torch.float64 else np.float32)
+
+    def parameters(self, number: int) -> tuple[npt.NDArray[np.uint8], Ints]:
+        """Scale levels and means (1/16 step) of one pass, both `(4, h/2, w/2, M/4)`."""
+        prediction = self.first
+        if number:
+            known = torch.from_numpy(self._known).permute(2, 0, 1)[None]
+            prediction = prediction + self.prior.passes[number - 1](known, self.features)
+        array = prediction.permute(0, 2, 3, 1)[0].numpy()
+        channels = self.prior.latent_channels
+        offsets, normed = (
+            take_quarter(part, number).astype(np.int64)
+            for part in (array[..., :channels], array[..., channels:])
+        )
+        return self.prior.levels(offsets, self.base), self.prior.means(normed, self.base)
+
+    def update(self, number: int, symbols: npt.NDArray[np.int32], means: Ints) -> None:
+        """Takes note of one pass's symbols, `(4, h/2, w/2, M/4)`."""
+        y_hat = np.clip(MEAN_FRACTION * symbols.astype(np.int64) + means, Y_HAT_MIN, Y_HAT_MAX)
+        put_quarter(self.y_hat, number, y_hat)
+        if number < PASSES - 1:
+            put_quarter(self._known, number, self.prior.known(y_hat, self.base))
+
+    def result(self) -> YHat:
+        return np.ascontiguousarray(self.y_hat[: self.grid.height, : self.grid.width])
+
+
+def encode_latents(
+    prior: IntegerPrior, y: Floats, z: Floats, quality_index: int,
+    *, dtype: torch.dtype = torch.float32,
+) -> tuple[Tile, YHat]:  # fmt: skip
+    """Quantizes and codes the latents of one tile.
+
+    Args:
+        prior: the exact prior.
+        y: `(h, w, M)`, real latents in quantization steps.
+        z: `(ceil(h/4), ceil(w/4), Z)`, real hyper-latents.
+        quality_index: row of the quality grid.
+        dtype: carrier, float32 or float64; the result is the same.
+
+    Returns:
+        The coded tile, and `y_hat` `(h, w, M)` int16 in 1/16 step, as a decoder will see it.
+    """
+    grid = Grid(*y.shape[:2])
+    height, width = grid.padded
+    padded = np.pad(y, ((0, height - grid.height), (0, width - grid.width), (0, 0)))
+    z_hat = np.clip(_round(z), -ACTIVATION_MAX, ACTIVATION_MAX - 1).astype(np.int64)
+    encoder = SymbolEncoder()
+    encoder.add(
+        z_hat.reshape(-1).astype(np.int32), _hyper_numbers(prior, grid), prior.hyper_tables
+    )
+    passes = _Passes(prior, z_hat, grid, quality_index, dtype)
+    for number in range(PASSES):
+        levels, means = passes.parameters(number)
+        residual = take_quarter(padded, number) - means.astype(np.float32) / MEAN_FRACTION
+        symbols = np.clip(_round(residual), SYMBOL_MIN, SYMBOL_MAX).astype(np.int32)
+        coded = grid.coded(number)
+        if coded is None:
+            encoder.add(symbols.reshape(-1), levels.reshape(-1), prior.scale_tables)
+        else:
+            inside = np.broadcast_to(coded, symbols.shape)
+            symbols *= inside
+            encoder.add(symbols[inside], levels[inside], prior.scale_tables)
+        passes.update(number, symbols, means)
+    y_hat = passes.result()
+    return Tile(latents_checksum(y_hat), encoder.words()), y_hat
+
+
+def decode_latents(
+    prior: IntegerPrior, tile: Tile, grid: Grid, quality_index: int,
+    *, dtype: torch.dtype = torch.float32,
+) -> YHat:  # fmt: skip
+    """Decodes the latents of one tile.
+
+    Returns:
+        `y_hat` `(h, w, M)` int16 in 1/16 step.
+
+    Raises:
+        PayloadError: the words do not fit the tile.
+        ChecksumError: the latents are not those that were encoded.
+    """
+    decoder = SymbolDecoder(tile.words)
+    symbols = decoder.take(_hyper_numbers(prior, grid), prior.hyper_tables)
+    if len(symbols) and not -ACTIVATION_MAX <= symbols.min() <= symbols.max() < ACTIVATION_MAX:
+        raise PayloadError("a hyper-latent is out of range")
+    z_hat = symbols.astype(np.int64).reshape(*grid.hyper, len(prior.hyper_tables))
+    passes = _Passes(prior, z_hat, grid, quality_index, dtype)
+    for number in range(PASSES):
+        levels, means = passes.parameters(number)
+        coded = grid.coded(number)
+        if coded is None:
+            taken = decoder.take(levels.reshape(-1), prior.scale_tables).reshape(levels.shape)
+        else:
+            inside = np.broadcast_to(coded, levels.shape)
+            taken = np.zeros(levels.shape, np.int32)
+            taken[inside] = decoder.take(levels[inside], prior.scale_tables)
+        passes.update(number, taken, means)
+    decoder.finish()
+    y_hat = passes.result()
+    computed = latents_checksum(y_hat)
+    if computed != tile.checksum:
+        raise ChecksumError("decoded latents", stored=tile.checksum, computed=computed)
+    return y_hat
+
+
+def latents_checksum(y_hat: YHat) -> int:
+    """CRC-32 of `(h, w, M)` latents in 1/16 step."""
+    return zlib.crc32(np.ascontiguousarray(y_hat, "<i2"))
+
+
+def take_quarter(array: npt.NDArray[np.generic], number: int) -> npt.NDArray[np.generic]:
+    """The latents `(h, w, C)` that a pass codes, as `(4, h/2, w/2, C/4)`."""
+    cells = _cells(array)
+    return np.stack(
+        [cells[:, p >> 1, :, p & 1, quarter] for quarter, p in enumerate(PASS_POSITION[number])]
+    )
+
+
+def put_quarter(
+    array: npt.NDArray[np.generic], number: int, values: npt.NDArray[np.generic]
+) -> None:
+    """Writes what `take_quarter` reads, in place; `array` must be contiguous."""
+    cells = _cells(array)
+    for quarter, p in enumerate(PASS_POSITION[number]):
+        cells[:, p >> 1, :, p & 1, quarter] = values[quarter]
+
+
+def _cells(array: npt.NDArray[np.generic]) -> npt.NDArray[np.generic]:
+    height, width, channels = array.shape
+    return array.reshape(height // 2, 2, width // 2, 2, PASSES, channels // PASSES)
+
+
+def _hyper_numbers(prior: IntegerPrior, grid: Grid) -> npt.NDArray[np.uint8]:
+    rows, columns = grid.hyper
+    return np.tile(np.arange(len(prior.hyper_tables), dtype=np.uint8), rows * columns)
+
+
+def _carrier(array: Ints, dtype: torch.dtype) -> Tensor:
+    return torch.from_numpy(array).to(dtype).permute(2, 0, 1)[None]
+
+
+def _round(values: Floats) -> Floats:
+    return np.floor(values + np.float32(0.5))

@@ -1,0 +1,51 @@
+"""Rounding for inference, and its stand-ins for training."""
+
+import torch
+from torch import Tensor
+
+
+def quantize(x: Tensor) -> Tensor:
+    """Rounds half up, `floor(x + 0.5)`: the rounding of the whole project, any shape."""
+    return torch.floor(x + 0.5)
+
+
+def quantize_ste(x: Tensor) -> Tensor:
+    """Rounds half up with the gradient of the identity (straight-through estimator).
+
+    Source: Theis et al., "Lossy Image Compression with Compressive Autoencoders", section 2.2.
+    """
+    return x + (quantize(x) - x).detach()
+
+
+def quantize_noise(x: Tensor) -> Tensor:
+    """Adds uniform noise in [-0.5, 0.5), which makes the rate differentiable.
+
+    Source: Ballé, Laparra, Simoncelli, "End-to-end Optimized Image Compression", section 3.
+    """
+    return x + torch.rand_like(x) - 0.5
+
+
+class _LowerBound(torch.autograd.Function):
+    """max(x, bound) whose gradient still lets x rise from below the bound."""
+
+    @staticmethod
+    def forward(ctx: torch.autograd.function.FunctionCtx, x: Tensor, bound: float) -> Tensor:  # type: ignore[override]  # torch types it (*args)
+        ctx.save_for_backward(x)
+        ctx.bound = bound  # type: ignore[attr-defined]  # torch's way to carry a constant
+        return x.clamp_min(bound)
+
+    @staticmethod
+    def backward(ctx: torch.autograd.function.FunctionCtx, grad: Tensor) -> tuple[Tensor, None]:  # type: ignore[override]  # torch types it (*args)
+        (x,) = ctx.saved_tensors  # type: ignore[attr-defined]  # set by save_for_backward
+        passes = (x >= ctx.bound) | (grad < 0)  # type: ignore[attr-defined]  # set in forward
+        return grad * passes, None
+
+
+def lower_bound(x: Tensor, bound: float) -> Tensor:
+    """`max(x, bound)`, with gradients that can lift x back over the bound.
+
+    Source: Ballé et al., "Variational Image Compression with a Scale Hyperprior", appendix 6.2
+    (the same as TensorFlow Compression's `lower_bound` with "identity_if_towards").
+    """
+    result: Tensor = _LowerBound.apply(x, bound)
+    return result

@@ -1,0 +1,1 @@
+"""Fits weights: `config`, `data`, `optimizers`, `checkpoint`, `loop`. Nothing imports it."""

@@ -1,0 +1,107 @@
+"""The state of a run in one safetensors file: weights, average, optimizers, progress."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from aecodec.errors import TrainingError
+from aecodec.model import HyperpriorModel
+
+
+@dataclass
+class Progress:
+    """How far a run has come.
+
+    Attributes:
+        step: finished steps.
+        seconds: time spent in steps.
+        patches: patches seen.
+        skipped: steps whose gradient was not finite.
+    """
+
+    step: int = 0
+    seconds: float = 0.0
+    patches: int = 0
+    skipped: int = 0
+
+
+def save_checkpoint(
+    path: Path,
+    model: HyperpriorModel,
+    average: dict[str, Tensor],
+    optimizers: Sequence[torch.optim.Optimizer],
+    progress: Progress,
+) -> None:
+    """Writes everything that resuming needs; a crash leaves the previous file untouched."""
+    tensors = {f"model/{k}": v for k, v in model.state_dict().items()}
+    tensors |= {f"average/{k}": v for k, v in average.items()}
+    for name, p in model.named_parameters():
+        for optimizer in optimizers:
+            for key, value in optimizer.state.get(p, {}).items():
+                tensors[f"optimizer/{name}/{key}"] = value
+    temporary = path.with_suffix(".partial")
+    save_file(
+        {k: v.detach().cpu().contiguous() for k, v in tensors.items()},
+        temporary,
+        metadata={"progress": json.dumps(asdict(progress))},
+    )
+    temporary.replace(path)
+
+
+def load_checkpoint(
+    path: Path,
+    model: HyperpriorModel,
+    average: dict[str, Tensor],
+    optimizers: Sequence[torch.optim.Optimizer],
+) -> Progress:
+    """Restores what `save_checkpoint` wrote, in place.
+
+    Raises:
+        TrainingError: the file is damaged or belongs to another model.
+    """
+    try:
+        with safe_open(path, "pt") as file:
+            progress = Progress(**json.loads(file.metadata()["progress"]))
+            tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118  # no dict
+        model.load_state_dict(_below(tensors, "model/"))
+        for key, value in _below(tensors, "average/").items():
+            average[key].copy_(value)
+    except (SafetensorError, RuntimeError, KeyError, TypeError, ValueError) as exc:
+        raise TrainingError(f"{path}: cannot resume: {exc}") from exc
+    owners = {id(p): o for o in optimizers for group in o.param_groups for p in group["params"]}
+    for name, p in model.named_parameters():
+        for key, value in _below(tensors, f"optimizer/{name}/").items():
+            state = value if value.ndim == 0 else value.to(p)
+            owners[id(p)].state[p][key] = state.contiguous(memory_format=_layout(p, state))
+    return progress
+
+
+def load_average(path: Path) -> dict[str, Tensor]:
+    """The averaged weights alone.
+
+    Raises:
+        TrainingError: the file is missing or damaged.
+    """
+    try:
+        with safe_open(path, "pt") as file:
+            names = [key for key in file.keys() if key.startswith("average/")]  # noqa: SIM118
+            return {name.removeprefix("average/"): file.get_tensor(name) for name in names}
+    except (SafetensorError, FileNotFoundError) as exc:
+        raise TrainingError(f"{path}: no checkpoint to read: {exc}") from exc
+
+
+def _below(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    return {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
+
+
+def _layout(p: Tensor, state: Tensor) -> torch.memory_format:
+    wide = p.ndim == 4 and state.ndim == 4
+    if wide and p.is_contiguous(memory_format=torch.channels_last):
+        return torch.channels_last
+    return torch.contiguous_format

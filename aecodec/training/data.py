@@ -1,0 +1,174 @@
+"""Pictures to tiles to batches.
+
+All pictures are decoded once into memory-mapped tiles of `TILE` pixels, so that a step costs no
+decoding. Batches are a function of seed and step alone: a resumed run sees the same ones.
+"""
+
+import logging
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from PIL import Image
+from torch import Tensor
+
+from aecodec.errors import TrainingError
+
+TILE = 512
+TILES_PER_PICTURE = 6
+HOLD_OUT = 50
+"""Every 50th picture, sorted by name, is held out for validation."""
+SMALLEST = 64
+SUFFIXES = frozenset(
+    ".png .jpg .jpeg .webp .avif .tif .tiff .bmp .ppm .jp2 .gif".split(),
+)
+
+Tiles = npt.NDArray[np.uint8]
+
+logger = logging.getLogger(__name__)
+
+
+def find_pictures(folders: Sequence[Path]) -> list[Path]:
+    """All picture files below `folders`, sorted by name.
+
+    Raises:
+        TrainingError: a folder does not exist or none holds a picture.
+    """
+    found: list[Path] = []
+    for folder in folders:
+        if not folder.is_dir():
+            raise TrainingError(f"{folder}: not a folder")
+        found += [p for p in folder.rglob("*") if p.suffix.lower() in SUFFIXES and p.is_file()]
+    if not found:
+        raise TrainingError(f"no pictures in {', '.join(map(str, folders))}")
+    return sorted(found, key=lambda path: (path.name, str(path)))
+
+
+def split(pictures: Sequence[Path]) -> tuple[list[Path], list[Path]]:
+    """Training and held-out pictures; with few pictures at least the first is held out."""
+    held_out = list(pictures[::HOLD_OUT])
+    training = [path for number, path in enumerate(pictures) if number % HOLD_OUT]
+    return training or held_out, held_out
+
+
+def load_tiles(pictures: Sequence[Path], cache: Path, *, per_picture: int, seed: int) -> Tiles:
+    """Tiles of all pictures, memory-mapped from `cache`, which is made when absent.
+
+    Args:
+        pictures: files to read; those that cannot be read are reported and left out.
+        cache: a `.npy` file.
+        per_picture: most tiles to take from one picture.
+        seed: of the choice of tiles in large pictures.
+
+    Returns:
+        `(n, TILE, TILE, 3)` uint8.
+
+    Raises:
+        TrainingError: no picture could be read.
+    """
+    if not cache.exists():
+        _write_tiles(pictures, cache, per_picture=per_picture, seed=seed)
+    tiles: Tiles = np.load(cache, mmap_mode="r", allow_pickle=False)
+    return tiles
+
+
+def batch_at(tiles: Tiles, *, step: int, batch: int, crop: int, seed: int) -> Tensor:
+    """The patches of one step: random crops, flips and transpositions.
+
+    Returns:
+        `(batch, 3, crop, crop)` float32 in [0, 1], channels_last.
+    """
+    rng = np.random.default_rng([seed, step])
+    return to_tensor([_augment(_crop(tiles, crop, rng), rng) for _ in range(batch)])
+
+
+def qualities_at(*, step: int, batch: int, seed: int) -> Tensor:
+    """The relative qualities of one step, `(batch,)`: one from each of `batch` equal strata."""
+    rng = np.random.default_rng([seed, step, 1])
+    return torch.from_numpy((rng.permutation(batch) + rng.random(batch)) / batch).float()
+
+
+def validation_batches(tiles: Tiles, *, batch: int, side: int) -> Iterator[Tensor]:
+    """Centre crops of held-out tiles, `(<= batch, 3, side, side)`."""
+    margin = (TILE - side) // 2
+    centre = slice(margin, margin + side)
+    for start in range(0, len(tiles), batch):
+        yield to_tensor(tiles[start : start + batch, centre, centre])
+
+
+def to_tensor(patches: Iterable[Tiles] | Tiles) -> Tensor:
+    """uint8 patches `(H, W, 3)` to a batch `(N, 3, H, W)` in [0, 1], channels_last."""
+    stacked = torch.from_numpy(np.stack(list(patches)))
+    return (
+        stacked.permute(0, 3, 1, 2).float().div(255).contiguous(memory_format=torch.channels_last)
+    )
+
+
+def _crop(tiles: Tiles, crop: int, rng: np.random.Generator) -> Tiles:
+    tile = tiles[rng.integers(len(tiles))]
+    top, left = rng.integers(0, TILE - crop + 1, 2)
+    return tile[top : top + crop, left : left + crop]
+
+
+def _augment(patch: Tiles, rng: np.random.Generator) -> Tiles:
+    if rng.random() < 0.5:
+        patch = patch[:, ::-1]
+    if rng.random() < 0.5:
+        patch = patch[::-1]
+    if rng.random() < 0.5:
+        patch = patch.transpose(1, 0, 2)
+    return patch
+
+
+def _write_tiles(pictures: Sequence[Path], cache: Path, *, per_picture: int, seed: int) -> None:
+    def read(job: tuple[int, Path]) -> list[Tiles]:
+        number, path = job
+        try:
+            return _cut(path, per_picture, np.random.default_rng([seed, number, 2]))
+        except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as exc:
+            logger.warning("left out %s: %s", path, exc)
+            return []
+
+    temporary = cache.with_suffix(".partial")
+    count = 0
+    with (
+        temporary.open("wb") as file,
+        ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool,
+    ):
+        for tiles in pool.map(read, enumerate(pictures)):
+            for tile in tiles:
+                file.write(tile.tobytes())
+                count += 1
+    if not count:
+        temporary.unlink()
+        raise TrainingError("none of the pictures could be read")
+    raw = np.memmap(temporary, np.uint8, "r", shape=(count, TILE, TILE, 3))
+    finished = cache.with_suffix(".npy.partial")
+    with finished.open("wb") as file:
+        np.save(file, raw, allow_pickle=False)
+    finished.replace(cache)
+    temporary.unlink()
+    logger.info("%d tiles from %d pictures", count, len(pictures))
+
+
+def _cut(path: Path, most: int, rng: np.random.Generator) -> list[Tiles]:
+    with Image.open(path) as image:
+        pixels = np.asarray(image.convert("RGB"))
+    height, width = pixels.shape[:2]
+    if min(height, width) < SMALLEST:
+        raise ValueError(f"{width}x{height} is smaller than {SMALLEST}")
+    missing = [(0, max(0, TILE - side)) for side in (height, width)]
+    if any(pad for _, pad in missing):
+        pixels = np.pad(pixels, (*missing, (0, 0)), mode="symmetric")
+        height, width = pixels.shape[:2]
+    count = min(most, max(1, (height // TILE) * (width // TILE)))
+    tops = rng.integers(0, height - TILE + 1, count)
+    lefts = rng.integers(0, width - TILE + 1, count)
+    return [
+        np.ascontiguousarray(pixels[t : t + TILE, s : s + TILE])
+        for t, s in zip(tops, lefts, strict=True)
+    ]

@@ -1,0 +1,313 @@
+"""The training loop: steps, averaging, validation, logs, checkpoints, resuming."""
+
+import csv
+import logging
+import math
+import signal
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from aecodec.errors import TrainingError
+from aecodec.model import ForwardOutput, HyperpriorModel, lmbda
+from aecodec.training import data
+from aecodec.training.checkpoint import Progress, load_checkpoint, save_checkpoint
+from aecodec.training.config import TrainConfig
+from aecodec.training.optimizers import make_optimizers, set_rate
+
+if TYPE_CHECKING:
+    from torch.utils.tensorboard import SummaryWriter
+
+CHECKPOINT = "checkpoint.safetensors"
+SETTINGS = "config.json"
+CHECKPOINT_SECONDS = 600.0
+REPORT_STEPS = 100
+VALIDATION_QUALITIES = (0.0, 0.25, 0.5, 0.75, 1.0)
+LINEAR_START_PATCHES = 192
+GRADIENT_NORM = 1.0
+LOSS_SCALE = 0.1
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class StepResult:
+    """Means over one batch: loss, bits per pixel, share of z, MSE on [0, 1]."""
+
+    loss: float
+    bpp: float
+    z_bpp: float
+    mse: float
+
+
+def rate_distortion_loss(output: ForwardOutput, q: Tensor) -> Tensor:
+    """`mean((bpp + lambda * 255**2 * MSE) / sqrt(lambda))`, scaled by 0.1.
+
+    Dividing by sqrt(lambda) makes a per cent of rate count about the same at every rate.
+    """
+    weight = lmbda(q)
+    loss = output.bpp + weight * 255.0**2 * output.mse
+    return (loss / weight.sqrt()).mean() * LOSS_SCALE
+
+
+class Trainer:
+    """One run in one folder, from its first step or from its last checkpoint."""
+
+    def __init__(
+        self,
+        folders: Sequence[Path],
+        run: Path,
+        config: TrainConfig,
+        *,
+        device: str = "cpu",
+        initial: dict[str, Tensor] | None = None,
+    ) -> None:
+        """Prepares data, model and state.
+
+        Args:
+            folders: where the pictures are, searched recursively.
+            run: folder of the run; made when absent, resumed when it holds a checkpoint.
+            config: settings; replaces the stored ones.
+            device: "cpu", "cuda" or "mps".
+            initial: weights to start from instead of the linear start.
+
+        Raises:
+            TrainingError: no pictures, or a checkpoint that does not fit.
+        """
+        run.mkdir(parents=True, exist_ok=True)
+        self.run, self.config, self.device = run, config, torch.device(device)
+        config.save(run / SETTINGS)
+        training, held_out = data.split(data.find_pictures(folders))
+        seed = config.seed
+        self.tiles = data.load_tiles(
+            training, run / "tiles.npy", per_picture=data.TILES_PER_PICTURE, seed=seed
+        )
+        self.held_out = data.load_tiles(
+            held_out, run / "held_out.npy", per_picture=1, seed=seed
+        )
+        torch.manual_seed(seed)
+        self.model = HyperpriorModel()
+        resuming = (run / CHECKPOINT).exists()
+        if initial is not None:
+            self.model.load_state_dict(initial)
+        elif not resuming:
+            patches = [self._batch(-1 - n) for n in range(LINEAR_START_PATCHES // config.batch)]
+            self.model.start_linear(torch.cat(patches))
+        self.model.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch stubs lack the pair
+        self.average = {k: v.detach().clone() for k, v in self.model.state_dict().items()}
+        self.optimizers = make_optimizers(self.model, config)
+        self.progress = Progress()
+        if resuming:
+            self.progress = load_checkpoint(
+                run / CHECKPOINT, self.model, self.average, self.optimizers
+            )
+        self._forward: Callable[..., ForwardOutput] = (
+            torch.compile(self.model) if config.compile else self.model
+        )
+        self._stop = False
+
+    def train(self) -> None:
+        """Runs to the last step, or until SIGINT or SIGTERM; either way the state is saved."""
+        logger.info(
+            "%s at step %d of %d, %d tiles, %d held out",
+            self.run, self.progress.step, self.config.steps, len(self.tiles), len(self.held_out),
+        )  # fmt: skip
+        writer = _summary_writer(self.run)
+        saved = reported = time.monotonic()
+        results: list[StepResult] = []
+        with self._stops_on_signals():
+            while self.progress.step < self.config.steps and not self._stop:
+                result = self.step()
+                if result is not None:
+                    results.append(result)
+                if self.progress.step % REPORT_STEPS == 0 and results:
+                    now = time.monotonic()
+                    self._report(results, now - reported, writer)
+                    results, reported = [], now
+                if self.progress.step % self.config.validate_every == 0:
+                    self.validate(writer)
+                    reported = time.monotonic()
+                if time.monotonic() - saved > CHECKPOINT_SECONDS:
+                    self.save()
+                    saved = time.monotonic()
+        self.save()
+        if not self._stop:
+            self.validate(writer)
+        if writer is not None:
+            writer.close()
+
+    def step(self) -> StepResult | None:
+        """One step; None when it was skipped because its gradient was not finite."""
+        start = time.monotonic()
+        config, number = self.config, self.progress.step
+        set_rate(self.optimizers, config.rate_factor(number))
+        self.model.set_quantized(number >= config.quantized_start * config.steps)
+        torch.manual_seed(config.seed * 1_000_003 + number)
+        x = self._batch(number).to(self.device)
+        q = data.qualities_at(step=number, batch=config.batch, seed=config.seed).to(self.device)
+        for optimizer in self.optimizers:
+            optimizer.zero_grad(set_to_none=True)
+        output = self._forward(x, q, noisy=True, mixed=config.mixed)
+        loss = rate_distortion_loss(output, q)
+        loss.backward()  # type: ignore[no-untyped-call]  # torch
+        norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), GRADIENT_NORM)
+        finite = bool(torch.isfinite(norm))
+        if finite:
+            for optimizer in self.optimizers:
+                optimizer.step()
+            self._update_average(number)
+        self.progress.step += 1
+        self.progress.seconds += time.monotonic() - start
+        self.progress.patches += config.batch
+        if not finite:
+            self.progress.skipped += 1
+            logger.warning("step %d skipped: gradient not finite", number)
+            return None
+        return StepResult(
+            loss.item(),
+            output.bpp.mean().item(),
+            output.z_bpp.mean().item(),
+            output.mse.mean().item(),
+        )
+
+    @torch.no_grad()
+    def validate(self, writer: "SummaryWriter | None" = None) -> list[tuple[float, float, float]]:
+        """Rate and distortion of the averaged weights on held-out tiles, logged.
+
+        Returns:
+            For each validation quality: quality in [0, 100], mean bpp, mean PSNR in dB.
+        """
+        model = HyperpriorModel(self.model.config)
+        model.load_state_dict(self.average)
+        model.to(self.device, memory_format=torch.channels_last).eval()  # type: ignore[call-overload]  # torch stubs lack the pair
+        rows = []
+        for q in VALIDATION_QUALITIES:
+            bpp, psnr = [], []
+            for x in data.validation_batches(self.held_out, batch=8, side=256):
+                qs = torch.full((len(x),), q)
+                output = model(x.to(self.device), qs.to(self.device), noisy=False)
+                rounded = (output.x_hat.clamp(0, 1) * 255).round() / 255
+                mse = (rounded - x.to(self.device)).square().mean((1, 2, 3)).clamp_min(1e-10)
+                bpp += output.bpp.tolist()
+                psnr += (-10 * torch.log10(mse)).tolist()
+            rows.append((100 * q, sum(bpp) / len(bpp), sum(psnr) / len(psnr)))
+        loss = sum(_point_loss(row) for row in rows) / len(rows)
+        logger.info(
+            "validation at step %d: loss %.4f; %s", self.progress.step, loss,
+            ", ".join(f"q{quality:g} {bpp:.3f} bpp {psnr:.2f} dB" for quality, bpp, psnr in rows),
+        )  # fmt: skip
+        for quality, bpp_mean, psnr_mean in rows:
+            self._log("validation.csv", quality=quality, bpp=bpp_mean, psnr=psnr_mean)
+            if writer is not None:
+                writer.add_scalar(f"validation/bpp_{quality:g}", bpp_mean, self.progress.step)
+                writer.add_scalar(f"validation/psnr_{quality:g}", psnr_mean, self.progress.step)
+        return rows
+
+    def save(self) -> None:
+        """Writes the checkpoint."""
+        save_checkpoint(
+            self.run / CHECKPOINT, self.model, self.average, self.optimizers, self.progress
+        )
+
+    def _batch(self, step: int) -> Tensor:
+        config = self.config
+        # Steps below zero serve the linear start; seeds must not be negative.
+        number = step if step >= 0 else 2**62 - step
+        return data.batch_at(
+            self.tiles, step=number, batch=config.batch, crop=config.crop, seed=config.seed
+        )
+
+    @torch.no_grad()
+    def _update_average(self, step: int) -> None:
+        decay = min(self.config.ema, max(0.0, 1.0 - 9.0 / (step + 1)))
+        state = self.model.state_dict()
+        names = [k for k, v in state.items() if v.is_floating_point()]
+        torch._foreach_lerp_([self.average[k] for k in names], [state[k] for k in names], 1 - decay)
+
+    def _report(
+        self, results: list[StepResult], seconds: float, writer: "SummaryWriter | None"
+    ) -> None:
+        step, count = self.progress.step, len(results)
+        loss, bpp, z_bpp, mse = (
+            sum(getattr(r, name) for r in results) / count
+            for name in ("loss", "bpp", "z_bpp", "mse")
+        )
+        psnr = -10 * math.log10(max(mse, 1e-10))
+        rate = REPORT_STEPS * self.config.batch / seconds
+        left = (self.config.steps - step) * seconds / REPORT_STEPS
+        logger.info(
+            "step %d loss %.4f bpp %.3f PSNR %.2f dB %.1f patches/s, %s left",
+            step, loss, bpp, psnr, rate, time.strftime("%H:%M:%S", time.gmtime(left)),
+        )  # fmt: skip
+        self._log("train.csv", loss=loss, bpp=bpp, z_bpp=z_bpp, psnr=psnr, patches_per_second=rate)
+        if writer is not None:
+            for name, value in (("loss", loss), ("bpp", bpp), ("z_bpp", z_bpp), ("psnr", psnr)):
+                writer.add_scalar(f"train/{name}", value, step)
+
+    def _log(self, name: str, **values: float) -> None:
+        row = {
+            "step": self.progress.step,
+            "hours": round(self.progress.seconds / 3600, 4),
+            "patches": self.progress.patches,
+        } | {key: round(value, 5) for key, value in values.items()}
+        path = self.run / name
+        new = not path.exists()
+        with path.open("a", newline="", encoding="utf-8") as file:
+            table = csv.DictWriter(file, row)
+            if new:
+                table.writeheader()
+            table.writerow(row)
+
+    @contextmanager
+    def _stops_on_signals(self) -> Iterator[None]:
+        def stop(_number: int, _frame: FrameType | None) -> None:
+            self._stop = True
+
+        previous = {s: signal.signal(s, stop) for s in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            yield
+        finally:
+            for number, handler in previous.items():
+                signal.signal(number, handler)
+
+
+def default_device() -> str:
+    """The best device at hand: CUDA, MPS, else the CPU."""
+    if torch.cuda.is_available():
+        return "cuda"
+    return "mps" if torch.backends.mps.is_available() else "cpu"
+
+
+def check_device(device: str) -> None:
+    """Checks that `device` can hold a tensor.
+
+    Raises:
+        TrainingError: it cannot.
+    """
+    try:
+        torch.zeros(1, device=device)
+    except (RuntimeError, AssertionError) as exc:
+        reason = str(exc).splitlines()[0]
+        raise TrainingError(f"device {device!r} is not usable here: {reason}") from exc
+
+
+def _point_loss(row: tuple[float, float, float]) -> float:
+    quality, bpp, psnr = row
+    weight = float(lmbda(torch.tensor(quality / 100)))
+    return LOSS_SCALE * (bpp + weight * 255.0**2 * 10 ** (-psnr / 10)) / weight**0.5
+
+
+def _summary_writer(run: Path) -> "SummaryWriter | None":
+    try:
+        from torch.utils.tensorboard import SummaryWriter
+    except ImportError:
+        logger.info("no TensorBoard logs: pip install 'aecodec[train]'")
+        return None
+    return SummaryWriter(str(run / "tensorboard"))  # type: ignore[no-untyped-call]  # torch

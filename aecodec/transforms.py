@@ -1,0 +1,106 @@
+"""The three float transforms: analysis g_a, synthesis g_s, hyper-analysis h_a.
+
+The hyper-synthesis belongs to the prior (`priors.py`), because its arithmetic must be exact.
+Everything runs at strides 8 to 64: an 8x8 patch of pixels becomes 192 channels at once.
+"""
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from aecodec.layers import Block, RateGain
+
+PATCH = 8
+"""Pixels along one side of the patch that becomes channels."""
+STRIDE = 16
+"""Pixels per latent along one side."""
+HYPER_STRIDE = 64
+"""Pixels per hyper-latent along one side."""
+PATCH_CHANNELS = 3 * PATCH * PATCH
+
+
+def autocast(x: Tensor, *, enabled: bool) -> torch.autocast:
+    """The region in which block convolutions may run in bfloat16 (training only)."""
+    return torch.autocast(x.device.type, torch.bfloat16, enabled=enabled)
+
+
+class AnalysisTransform(nn.Module):
+    """Pixels to latents, in units of one quantization step at quality q."""
+
+    def __init__(self, channels: int, latent_channels: int, blocks: int) -> None:
+        super().__init__()
+        self.entry = nn.Conv2d(PATCH_CHANNELS, channels, 1)
+        self.first = Block(channels)
+        self.inner_gain = RateGain(channels)
+        self.blocks = nn.Sequential(*(Block(channels) for _ in range(blocks - 1)))
+        self.down = nn.Conv2d(channels, latent_channels, 2, stride=2)
+        self.last = Block(latent_channels)
+        self.outer_gain = RateGain(latent_channels)
+
+    def forward(self, x: Tensor, q: Tensor, *, mixed: bool = False) -> Tensor:
+        """`x` is `(N, 3, H, W)` in [0, 1], H and W divisible by 16; `q` is `(N,)` in [0, 1].
+
+        Returns:
+            `(N, M, H/16, W/16)`, real-valued latents y.
+        """
+        h = self.entry(functional.pixel_unshuffle(x - 0.5, PATCH))  # (N, C, H/8, W/8)
+        with autocast(x, enabled=mixed):
+            h = self.first(h)
+        h = h * self.inner_gain(q)
+        with autocast(x, enabled=mixed):
+            h = self.blocks(h)
+        h = self.down(h)  # (N, M, H/16, W/16)
+        with autocast(x, enabled=mixed):
+            h = self.last(h)
+        return h * self.outer_gain(q)
+
+
+class SynthesisTransform(nn.Module):
+    """Latents to pixels."""
+
+    def __init__(self, channels: int, latent_channels: int, blocks: int) -> None:
+        super().__init__()
+        self.outer_gain = RateGain(latent_channels)
+        self.first = Block(latent_channels)
+        self.up = nn.ConvTranspose2d(latent_channels, channels, 2, stride=2)
+        self.blocks = nn.Sequential(*(Block(channels) for _ in range(blocks - 1)))
+        self.inner_gain = RateGain(channels)
+        self.last = Block(channels)
+        self.exit = nn.Conv2d(channels, PATCH_CHANNELS, 1)
+
+    def forward(self, y_hat: Tensor, q: Tensor, *, mixed: bool = False) -> Tensor:
+        """`y_hat` is `(N, M, h, w)`; `q` is `(N,)` in [0, 1].
+
+        Returns:
+            `(N, 3, 16h, 16w)`, nominally in [0, 1], not clipped.
+        """
+        h = y_hat * self.outer_gain(q)
+        with autocast(h, enabled=mixed):
+            h = self.first(h)
+        h = self.up(h)  # (N, C, 2h, 2w)
+        with autocast(h, enabled=mixed):
+            h = self.blocks(h)
+        h = h * self.inner_gain(q)
+        with autocast(h, enabled=mixed):
+            h = self.last(h)
+        return functional.pixel_shuffle(self.exit(h), PATCH) + 0.5
+
+
+class HyperAnalysis(nn.Module):
+    """Normalized latents to hyper-latents."""
+
+    def __init__(self, latent_channels: int, channels: int, hyper_channels: int) -> None:
+        super().__init__()
+        self.entry = nn.Conv2d(latent_channels, channels, 1)
+        self.first = Block(channels)
+        self.down = nn.Conv2d(channels, channels, 2, stride=2)
+        self.second = Block(channels)
+        self.exit = nn.Conv2d(channels, hyper_channels, 2, stride=2)
+
+    def forward(self, y: Tensor, *, mixed: bool = False) -> Tensor:
+        """`(N, M, h, w)` of order one, h and w divisible by 4, to `(N, Z, h/4, w/4)`."""
+        with autocast(y, enabled=mixed):
+            h = self.first(self.entry(y).float())
+            h = self.second(self.down(h).float())
+            z: Tensor = self.exit(h)
+        return z.float() * 2.0

@@ -1,0 +1,150 @@
+"""The weights file: released form of a model, checked when it is read, never unpickled.
+
+A safetensors file. `prior.*` holds the exact integer path (`integer.py`), `analysis.*`,
+`synthesis.*` and `hyper_analysis.*` the float transforms (block convolutions as float16),
+`parent.*` knots that only further training needs. Its metadata holds the model's sizes.
+"""
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from aecodec.errors import WeightsError
+from aecodec.integer import IntegerPrior, TensorDict, export_prior, import_prior
+from aecodec.layers import Block
+from aecodec.model import HyperpriorModel, ModelConfig
+from aecodec.transforms import AnalysisTransform, HyperAnalysis, SynthesisTransform
+
+FORMAT = "aecodec-weights-1"
+DECODER_PARTS = ("prior.", "synthesis.")
+TRANSFORMS = ("analysis", "synthesis", "hyper_analysis")
+PARENTS = ("prior.base", "prior.rate_features", "hyper_prior.")
+MODEL_ID_BYTES = 4
+
+
+@dataclass(frozen=True, eq=False)
+class CodecModel:
+    """A model ready for coding: float transforms and the exact prior, in evaluation mode."""
+
+    model_id: bytes
+    config: ModelConfig
+    analysis: AnalysisTransform
+    synthesis: SynthesisTransform
+    hyper_analysis: HyperAnalysis
+    prior: IntegerPrior
+
+
+def export_weights(model: HyperpriorModel, path: Path) -> bytes:
+    """Writes the released form of a trained model; returns its model id.
+
+    Raises:
+        WeightsError: the model cannot be made exact.
+        OSError: the file cannot be written.
+    """
+    tensors = {
+        f"prior.{k}": v for k, v in export_prior(model.prior, model.hyper_prior).items()
+    }
+    for part in TRANSFORMS:
+        tensors |= {f"{part}.{k}": v for k, v in _compact(getattr(model, part)).items()}
+    parents = {k: v for k, v in model.state_dict().items() if k.startswith(PARENTS)}
+    tensors |= {f"parent.{k}": v for k, v in parents.items()}
+    tensors = {k: v.detach().cpu().contiguous() for k, v in tensors.items()}
+    metadata = {"format": FORMAT, "config": json.dumps(asdict(model.config))}
+    temporary = path.with_name(path.name + ".partial")
+    try:
+        save_file(tensors, temporary, metadata=metadata)
+        load_weights(temporary)
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+    return model_digest(tensors)
+
+
+def model_digest(tensors: TensorDict) -> bytes:
+    """The model id: SHA-256 of name, type, shape and bytes of all that decoding depends on."""
+    digest = hashlib.sha256()
+    for name in sorted(tensors):
+        if name.startswith(DECODER_PARTS):
+            tensor = tensors[name].contiguous()
+            digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)};".encode())
+            digest.update(tensor.reshape(-1).view(torch.uint8).numpy().tobytes())
+    return digest.digest()[:MODEL_ID_BYTES]
+
+
+def load_weights(path: Path) -> CodecModel:
+    """Reads and checks a weights file.
+
+    Raises:
+        WeightsError: the file is missing, damaged, or would not decode exactly.
+    """
+    config, tensors = read_weights(path)
+    model = HyperpriorModel(config)
+    try:
+        for part in TRANSFORMS:
+            module: nn.Module = getattr(model, part)
+            module.load_state_dict({k: v.float() for k, v in _below(tensors, part).items()})
+        prior = IntegerPrior(_below(tensors, "prior"))
+    except (RuntimeError, KeyError, ValueError) as exc:
+        raise WeightsError(f"{path}: {exc}") from exc
+    for module in (model.analysis, model.synthesis, model.hyper_analysis, prior):
+        module.eval().requires_grad_(False).to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stubs lack it
+    return CodecModel(
+        model_digest(tensors), config, model.analysis, model.synthesis, model.hyper_analysis, prior
+    )
+
+
+def trainable_state(path: Path) -> dict[str, Tensor]:
+    """The state of a `HyperpriorModel` that continues from released weights.
+
+    Raises:
+        WeightsError: the file is missing or damaged.
+    """
+    config, tensors = read_weights(path)
+    model = HyperpriorModel(config)
+    import_prior(model.prior, _below(tensors, "prior"))
+    state = model.state_dict()
+    for part in TRANSFORMS:
+        state |= {f"{part}.{k}": v.float() for k, v in _below(tensors, part).items()}
+    return state | _below(tensors, "parent")
+
+
+def read_weights(path: Path) -> tuple[ModelConfig, TensorDict]:
+    """Sizes and tensors of a weights file, unchecked but for its kind.
+
+    Raises:
+        WeightsError: the file is missing, damaged or of another kind.
+    """
+    try:
+        with safe_open(path, "pt") as file:
+            metadata = file.metadata() or {}
+            if metadata.get("format") != FORMAT:
+                raise WeightsError(f"{path}: not a weights file of aecodec")
+            config = ModelConfig(**json.loads(metadata["config"]))
+            return config, {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118  # no dict
+    except (SafetensorError, OSError, KeyError, TypeError, ValueError) as exc:
+        raise WeightsError(f"{path}: cannot read weights: {exc}") from exc
+
+
+def _compact(module: nn.Module) -> TensorDict:
+    """State with the convolutions of blocks as float16.
+
+    Gains and linear layers stay float32: they carry latents of several hundred steps, of which
+    float16 would lose half a step.
+    """
+    state = dict(module.state_dict())
+    for name, child in module.named_modules():
+        if isinstance(child, Block):
+            inside = [k for k in state if k.startswith(name + ".") and k.endswith("weight")]
+            state |= {k: state[k].half() for k in inside}
+    return state
+
+
+def _below(tensors: TensorDict, prefix: str) -> TensorDict:
+    start = prefix + "."
+    return {k.removeprefix(start): v for k, v in tensors.items() if k.startswith(start)}
