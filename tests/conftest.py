@@ -1,0 +1,66 @@
+"""A tiny seeded model, so that the default run needs neither trained weights nor ../shared."""
+
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+import torch
+
+from aecodec.codec import Codec
+from aecodec.model import HyperpriorModel, ModelConfig
+from aecodec.weights import CodecModel, export_weights
+
+TINY = ModelConfig(
+    channels=12,
+    latent_channels=16,
+    hyper_channels=4,
+    context_channels=8,
+    analysis_blocks=2,
+    synthesis_blocks=2,
+)
+
+
+def make_tiny_model() -> HyperpriorModel:
+    """A model of a few thousand parameters whose every layer takes part (no zeros left)."""
+    torch.manual_seed(7)
+    model = HyperpriorModel(TINY)
+    coarse = torch.rand(8, 3, 8, 8)
+    model.start_linear(torch.nn.functional.interpolate(coarse, size=(64, 64), mode="bilinear"))
+    with torch.no_grad():
+        for name, p in model.named_parameters():
+            if not p.any():
+                p.normal_(0, 0.05 if name.startswith("prior") else 0.003)
+    return model
+
+
+def make_picture(height: int, width: int, *, seed: int = 0) -> npt.NDArray[np.uint8]:
+    """A smooth random picture with some noise, `(height, width, 3)` uint8."""
+    rng = np.random.default_rng(seed)
+    rows = np.sin(np.linspace(0, 3 + seed, height))[:, None, None]
+    columns = np.cos(np.linspace(0, 5, width))[None, :, None]
+    noise = rng.normal(0, 2, (height, width, 3))
+    picture = 128 + 60 * rows * columns * rng.uniform(0.3, 1, 3) + noise
+    return np.clip(picture, 0, 255).astype(np.uint8)
+
+
+@pytest.fixture(scope="session")
+def tiny_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("weights") / "tiny.safetensors"
+    export_weights(make_tiny_model(), path)
+    return path
+
+
+@pytest.fixture(scope="session")
+def tiny_codec(tiny_weights: Path) -> Codec:
+    return Codec(tiny_weights)
+
+
+@pytest.fixture(scope="session")
+def tiny_coder(tiny_codec: Codec) -> CodecModel:
+    return tiny_codec.model
+
+
+@pytest.fixture(scope="session")
+def picture() -> npt.NDArray[np.uint8]:
+    return make_picture(75, 110)

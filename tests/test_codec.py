@@ -1,0 +1,224 @@
+"""Pictures to bytes and back, with the tiny model."""
+
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+import torch
+from conftest import make_picture
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+import aecodec
+from aecodec.codec import Codec, analyze, quality_index, synthesize
+from aecodec.container import Header, Limits, PixelFormat, Stream, Tile, parse, serialize
+from aecodec.errors import (
+    AecError,
+    ChecksumError,
+    InputError,
+    LimitError,
+    PayloadError,
+    UnsupportedError,
+    WeightsError,
+)
+from aecodec.weights import CodecModel
+from aecodec.windows import tile_boxes
+
+Pixels = npt.NDArray[np.uint8]
+
+
+def psnr(a: Pixels, b: Pixels) -> float:
+    mse = np.mean((a.astype(float) - b) ** 2)
+    return float(10 * np.log10(255**2 / mse))
+
+
+@pytest.mark.parametrize(
+    ("height", "width"), [(1, 1), (1, 200), (17, 1), (15, 16), (64, 64), (65, 130), (100, 33)]
+)
+def test_every_size_comes_back(tiny_codec: Codec, height: int, width: int):
+    pixels = make_picture(height, width)
+    result = tiny_codec.decompress_array(tiny_codec.compress(pixels, 90))
+    assert result.shape == pixels.shape
+    assert result.dtype == np.uint8
+
+
+def test_quality_buys_psnr_for_bytes(tiny_codec: Codec, picture: Pixels):
+    files = [tiny_codec.compress(picture, quality) for quality in (0, 40, 80, 100)]
+    sizes = [len(data) for data in files]
+    quality = [psnr(picture, tiny_codec.decompress_array(data)) for data in files]
+    assert sizes == sorted(sizes)
+    assert quality == sorted(quality)
+    assert quality[-1] > quality[0] + 3
+
+
+def test_gray_stays_gray(tiny_codec: Codec, picture: Pixels):
+    gray = picture[:, :, 0]
+    image = tiny_codec.decompress(tiny_codec.compress(gray, 80))
+    assert image.mode == "L"
+    assert image.size == (110, 75)
+
+
+def test_all_forms_of_a_picture_give_the_same_bytes(
+    tiny_codec: Codec, picture: Pixels, tmp_path: Path
+):
+    path = tmp_path / "picture.png"
+    Image.fromarray(picture).save(path)
+    tensor = torch.from_numpy(picture).permute(2, 0, 1)
+    forms = (path, str(path), Image.fromarray(picture), picture, tensor, tensor.float() / 255)
+    assert len({tiny_codec.compress(form, 50) for form in forms}) == 1
+
+
+def test_files_are_the_same_with_one_and_two_threads(tiny_codec: Codec, picture: Pixels):
+    before = torch.get_num_threads()
+    results = []
+    try:
+        for threads in (1, 2):
+            torch.set_num_threads(threads)
+            data = tiny_codec.compress(picture, 70)
+            results.append((data, tiny_codec.decompress_array(data).tobytes()))
+    finally:
+        torch.set_num_threads(before)
+    assert results[0] == results[1]
+
+
+def test_one_codec_serves_many_threads(tiny_codec: Codec):
+    pictures = [make_picture(40 + n, 60, seed=n) for n in range(8)]
+    expected = [tiny_codec.compress(p, 60) for p in pictures]
+    with ThreadPoolExecutor(4) as pool:
+        files = list(pool.map(lambda p: tiny_codec.compress(p, 60), pictures))
+        arrays = list(pool.map(tiny_codec.decompress_array, files))
+    assert files == expected
+    for array, data in zip(arrays, expected, strict=True):
+        np.testing.assert_array_equal(array, tiny_codec.decompress_array(data))
+
+
+def test_windows_give_what_the_whole_picture_gives(tiny_coder: CodecModel):
+    """The transforms do not know about tiles: latents and pixels equal the untiled ones."""
+    pixels = make_picture(300, 280)
+    (whole,) = tile_boxes(300, 280, 1024)
+    with torch.inference_mode():
+        y = analyze(tiny_coder, pixels, whole, 300)
+        for box in tile_boxes(300, 280, 64):
+            part = analyze(tiny_coder, pixels, box, 300)
+            np.testing.assert_allclose(part, y[box.slices()], atol=1e-3)
+        y_hat = np.floor(16 * y + 0.5).astype(np.int16)
+        x_whole, x_tiled = (
+            synthesize(tiny_coder, y_hat, Header(280, 300, PixelFormat.RGB8, exponent, 300, b"tiny"))
+            for exponent in (10, 6)
+        )
+    difference = np.abs(x_whole.astype(int) - x_tiled)
+    assert difference.max() <= 1
+    assert (difference > 0).mean() < 1e-3
+
+
+def test_tiles_are_coded_apart(tiny_codec: Codec):
+    pixels = make_picture(150, 140)
+    data = tiny_codec.compress(pixels, 95, tile_exponent=6)
+    assert len(parse(data).tiles) == 9
+    assert psnr(pixels, tiny_codec.decompress_array(data)) == pytest.approx(
+        psnr(pixels, tiny_codec.decompress_array(tiny_codec.compress(pixels, 95))), abs=0.3
+    )
+
+
+def test_every_flipped_bit_is_noticed(tiny_codec: Codec):
+    data = tiny_codec.compress(make_picture(20, 20), 60)
+    for bit in range(8 * len(data)):
+        damaged = bytearray(data)
+        damaged[bit // 8] ^= 1 << (bit % 8)
+        with pytest.raises(AecError):
+            tiny_codec.decompress_array(damaged)
+
+
+def test_every_prefix_is_an_error(tiny_codec: Codec):
+    data = tiny_codec.compress(make_picture(20, 20), 60)
+    for length in range(len(data)):
+        with pytest.raises(AecError):
+            tiny_codec.decompress_array(data[:length])
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(words=st.binary(max_size=400), checksum=st.integers(0, 2**32 - 1))
+def test_any_payload_decodes_or_raises_aec_error(
+    tiny_codec: Codec, words: bytes, checksum: int
+):
+    """Payloads whose container is intact reach the entropy decoder, and fail cleanly there."""
+    stream = parse(tiny_codec.compress(make_picture(20, 20), 60))
+    words = words[: len(words) // 4 * 4]
+    forged = serialize(Stream(stream.header, (Tile(checksum, words),)))
+    with pytest.raises((PayloadError, ChecksumError)):
+        tiny_codec.decompress_array(forged)
+
+
+def test_wrong_checksum_of_latents_is_noticed(tiny_codec: Codec):
+    stream = parse(tiny_codec.compress(make_picture(20, 20), 60))
+    tile = stream.tiles[0]
+    forged = serialize(Stream(stream.header, (Tile(tile.checksum ^ 1, tile.words),)))
+    with pytest.raises(ChecksumError, match="decoded latents"):
+        tiny_codec.decompress_array(forged)
+
+
+def test_unknown_model_is_named(tiny_codec: Codec, tiny_weights: Path):
+    data = tiny_codec.compress(make_picture(8, 8))
+    model_id = parse(data).header.model_id
+    with pytest.raises(UnsupportedError, match=model_id.hex()):
+        Codec().decompress_array(data)
+    assert Codec(tiny_weights).decompress_array(data).shape == (8, 8, 3)
+
+
+def test_limits_hold_both_ways(tiny_weights: Path):
+    small = Codec(tiny_weights, limits=Limits(pixels=100))
+    with pytest.raises(LimitError, match="400 pixels"):
+        small.compress(make_picture(20, 20))
+    with pytest.raises(LimitError, match="400 pixels"):
+        small.decompress_array(Codec(tiny_weights).compress(make_picture(20, 20)))
+
+
+@pytest.mark.parametrize(
+    ("image", "message"),
+    [
+        (np.zeros((4, 4, 4), np.uint8), r"\(H, W, 3\)"),
+        (np.zeros((4,), np.uint8), r"\(H, W, 3\)"),
+        (np.zeros((0, 4, 3), np.uint8), "no pixels"),
+        (np.full((4, 4, 3), np.nan), "uint8"),
+        (torch.full((3, 4, 4), float("nan")), "finite"),
+        (torch.full((3, 4, 4), 1.5), "finite and lie"),
+        (torch.zeros(4, 4), "tensors must be"),
+        (Image.new("RGBA", (4, 4)), r"convert\('RGB'\)"),
+        (Image.new("P", (4, 4)), r"convert\('RGB'\)"),
+        (Image.new("I;16", (4, 4)), "8-bit"),
+        (42, "int"),
+    ],
+)
+def test_wrong_pictures_say_what_is_wrong(tiny_codec: Codec, image: object, message: str):
+    with pytest.raises(InputError, match=message):
+        tiny_codec.compress(image)  # type: ignore[arg-type]  # wrong on purpose
+
+
+@pytest.mark.parametrize("quality", [-1, 100.5, float("nan"), "75", True, None])
+def test_wrong_qualities_are_refused(quality: object):
+    with pytest.raises(InputError, match="quality"):
+        quality_index(quality)  # type: ignore[arg-type]  # wrong on purpose
+
+
+def test_quality_is_rounded_to_quarters():
+    assert [quality_index(q) for q in (0, 0.12, 0.13, 75, 99.9, 100)] == [0, 0, 1, 300, 400, 400]
+
+
+def test_orientation_is_applied(tiny_codec: Codec, tmp_path: Path):
+    image = Image.fromarray(make_picture(20, 30))
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    image.save(tmp_path / "turned.jpg", exif=exif)
+    assert tiny_codec.decompress(tiny_codec.compress(tmp_path / "turned.jpg")).size == (20, 30)
+
+
+def test_missing_weights_are_an_error_of_the_package(tmp_path: Path):
+    with pytest.raises(WeightsError, match="cannot read weights"):
+        Codec(tmp_path / "none.safetensors").compress(make_picture(8, 8))
+
+
+def test_public_functions_share_one_codec():
+    assert aecodec.read_info(aecodec.compress(make_picture(9, 12))).height == 9

@@ -1,0 +1,264 @@
+"""The exact path: a second decoder in plain NumPy integers, carriers, threads, layouts."""
+
+import struct
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+import torch
+from conftest import make_picture
+
+from aecodec.codec import Codec
+from aecodec.container import parse
+from aecodec.errors import WeightsError
+from aecodec.integer import (
+    ACCUMULATOR_LIMIT,
+    IntegerConv2d,
+    IntegerPrior,
+    TensorDict,
+    accumulator_bounds,
+)
+from aecodec.latents import Grid, decode_latents, encode_latents
+from aecodec.weights import CodecModel
+
+Ints = npt.NDArray[np.int64]
+PASS_POSITION = ((0, 1, 2, 3), (3, 2, 1, 0), (2, 3, 0, 1), (1, 0, 3, 2))
+
+
+class ReferenceDecoder:
+    """Decodes one tile as the texts of entropy.py, integer.py and latents.py say, in int64."""
+
+    def __init__(self, prior: IntegerPrior, words: bytes) -> None:
+        self.state_dict = {
+            k: v.double().numpy() for k, v in prior.state_dict().items() if k != "rate_features"
+        }
+        self.rate_features = prior.rate_features[:, :, 0, 0].numpy().astype(np.int64)
+        self.prior = prior
+        self.words = list(struct.unpack(f"<{len(words) // 4}I", words))
+        self.state = 0
+        for _ in range(min(2, len(self.words))):
+            self.state = self.state << 32 | self.words.pop(0)
+
+    def symbol(self, counts: list[int], total: int = 2**24) -> int:
+        """Position in `counts` of the next symbol."""
+        r, start, position = self.state % total, 0, 0
+        while start + counts[position] <= r:
+            start += counts[position]
+            position += 1
+        self.state = (self.state >> 24) * counts[position] + r - start
+        self._refill()
+        return position
+
+    def uniform(self) -> int:
+        """The next value uniform over 2**16: each has a count of 2**8."""
+        r = self.state % 2**24
+        self.state = (self.state >> 24) * 2**8 + r % 2**8
+        self._refill()
+        return r >> 8
+
+    def _refill(self) -> None:
+        if self.state < 2**32 and self.words:
+            self.state = self.state << 32 | self.words.pop(0)
+
+    def group(self, numbers: Ints, tables: list[tuple[int, list[int]]]) -> Ints:
+        symbols = np.zeros(len(numbers), np.int64)
+        escapes = []
+        for number in range(len(tables)):
+            minimum, counts = tables[number]
+            for place in np.flatnonzero(numbers == number):
+                position = self.symbol(counts)
+                symbols[place] = minimum + position
+                if position == len(counts) - 1:
+                    escapes.append(place)
+        for place in sorted(escapes):
+            symbols[place] = self.uniform() - 2**15
+        return symbols
+
+    def conv(self, name: str, x: Ints, *, relu: bool = False, head: bool = False) -> Ints:
+        """`(C, h, w)` to `(O, h, w)`; depthwise when the kernel reads one channel of many."""
+        weight = self.state_dict[f"{name}.weight"].astype(np.int64)
+        bias = self.state_dict[f"{name}.bias"].astype(np.int64)
+        shift = -np.log2(self.state_dict[f"{name}.factor"][:, 0, 0]).astype(np.int64)
+        size = weight.shape[-1]
+        pad, (_, h, w) = size // 2, x.shape
+        padded = np.pad(x, ((0, 0), (pad, pad), (pad, pad)))
+        total = np.zeros((len(weight), h, w), np.int64)
+        for row in range(size):
+            for column in range(size):
+                part = padded[:, row : row + h, column : column + w]
+                tap = weight[:, :, row, column]
+                if "depthwise" in name:
+                    total += tap[:, :, None] * part
+                else:
+                    total += np.einsum("oc,chw->ohw", tap, part)
+        y = (total + bias[:, None, None]) >> shift[:, None, None]
+        if head:
+            return y
+        return np.clip(y, 0 if relu else -512, 511)
+
+    def block(self, name: str, x: Ints) -> Ints:
+        y = self.conv(f"{name}.mix_in", x, relu=True)
+        y = self.conv(f"{name}.depthwise", y, relu=True)
+        return np.clip(x + self.conv(f"{name}.mix_out", y), -512, 511)
+
+    def decode(self, grid: Grid, quality_index: int) -> Ints:
+        """`y_hat` `(h, w, M)` over the coded grid."""
+        prior = self.prior
+        hyper = [(t.minimum, t.counts.tolist()) for t in prior.hyper_tables]
+        scales = [(t.minimum, t.counts.tolist()) for t in prior.scale_tables]
+        rows, columns = -(-grid.height // 4), -(-grid.width // 4)
+        z = self.group(np.tile(np.arange(len(hyper)), rows * columns), hyper)
+        h = z.reshape(rows, columns, -1).transpose(2, 0, 1)
+        h = self.block("first", shuffle(self.conv("entry", h)))
+        h = self.block("second", shuffle(self.conv("up", h)))
+        features = np.clip(h + self.rate_features[quality_index][:, None, None], -512, 511)
+        first = self.conv("head", features, head=True)
+        base = prior.base[quality_index]
+        channels = len(base)
+        y_hat = np.zeros((channels, 4 * rows, 4 * columns), np.int64)
+        known = np.zeros_like(y_hat)
+        for k in range(4):
+            prediction = first
+            if k:
+                name = f"passes.{k - 1}"
+                h = self.conv(f"{name}.entry", np.concatenate((known, features)))
+                h = self.block(f"{name}.second", self.block(f"{name}.first", h))
+                prediction = first + self.conv(f"{name}.head", h, head=True)
+            places = self.places(k, grid, y_hat.shape)
+            everywhere = self.places(k, Grid(4 * rows, 4 * columns), y_hat.shape)
+            level = np.clip((base[:, None, None] + prediction[:channels] + 8) >> 4, 0, 63)
+            norm = prior.norms[base + 1024][:, None, None]
+            mean = (prediction[channels:] * norm + 2048) >> 12
+            symbols = np.zeros_like(y_hat)
+            symbols[places] = self.group(level[places], scales)
+            decoded = np.clip(16 * symbols + mean, -(2**15), 2**15 - 1)
+            reciprocal = prior.reciprocals[base + 1024][:, None, None]
+            y_hat[everywhere] = decoded[everywhere]
+            read = np.clip((decoded * reciprocal + 2**19) >> 20, -512, 511)
+            known[everywhere] = read[everywhere]
+        assert not self.words
+        assert self.state == 0
+        return y_hat.transpose(1, 2, 0)[: grid.height, : grid.width]
+
+    @staticmethod
+    def places(k: int, grid: Grid, shape: tuple[int, ...]) -> tuple[Ints, Ints, Ints]:
+        """Index arrays of the latents of pass k inside `grid`, in coding order."""
+        found = [
+            (quarter * shape[0] // 4 + channel, 2 * row + p // 2, 2 * column + p % 2)
+            for quarter, p in enumerate(PASS_POSITION[k])
+            for row in range(shape[1] // 2)
+            for column in range(shape[2] // 2)
+            for channel in range(shape[0] // 4)
+            if 2 * row + p // 2 < grid.height and 2 * column + p % 2 < grid.width
+        ]
+        c, r, s = np.array(found, np.int64).reshape(-1, 3).T
+        return c, r, s
+
+
+def shuffle(x: Ints) -> Ints:
+    """Pixel shuffle by 2."""
+    channels, h, w = x.shape
+    cells = x.reshape(channels // 4, 2, 2, h, w).transpose(0, 3, 1, 4, 2)
+    return cells.reshape(channels // 4, 2 * h, 2 * w)
+
+
+@pytest.mark.parametrize(("height", "width"), [(64, 64), (90, 50), (1, 1), (130, 70)])
+@pytest.mark.parametrize("quality", [0, 55, 100])
+def test_a_second_decoder_agrees_symbol_for_symbol(
+    tiny_codec: Codec, height: int, width: int, quality: int
+):
+    data = tiny_codec.compress(make_picture(height, width), quality)
+    stream = parse(data)
+    grid = Grid(-(-height // 16), -(-width // 16))
+    index = stream.header.quality_index
+    prior = tiny_codec.model.prior
+    reference = ReferenceDecoder(prior, stream.tiles[0].words).decode(grid, index)
+    decoded = decode_latents(prior, stream.tiles[0], grid, index)
+    np.testing.assert_array_equal(reference, decoded)
+
+
+def extreme_latents(seed: int, shape: tuple[int, int, int]) -> npt.NDArray[np.float32]:
+    """Latents with outliers far beyond every table, so that escapes and clips take part."""
+    rng = np.random.default_rng(seed)
+    y = rng.normal(0, 3, shape) * rng.choice([1, 30, 4000], shape, p=[0.9, 0.08, 0.02])
+    return y.astype(np.float32)
+
+
+def test_extreme_latents_survive_both_decoders(tiny_coder: CodecModel):
+    y = extreme_latents(3, (6, 5, 16))
+    z = extreme_latents(4, (2, 2, 4))
+    tile, y_hat = encode_latents(tiny_coder.prior, y, z, 333)
+    np.testing.assert_array_equal(decode_latents(tiny_coder.prior, tile, Grid(6, 5), 333), y_hat)
+    reference = ReferenceDecoder(tiny_coder.prior, tile.words).decode(Grid(6, 5), 333)
+    np.testing.assert_array_equal(reference, y_hat)
+    assert np.abs(y_hat).max() >= 2**15 - 1
+
+
+def test_carriers_layouts_and_threads_give_the_same_words(tiny_coder: CodecModel):
+    prior = tiny_coder.prior
+    y, z = extreme_latents(5, (12, 9, 16)), extreme_latents(6, (3, 3, 4))
+    state = prior_tensors(tiny_coder)
+    results = []
+    before = torch.get_num_threads()
+    try:
+        for threads in (1, 2):
+            for dtype in (torch.float32, torch.float64):
+                for layout in (torch.contiguous_format, torch.channels_last):
+                    torch.set_num_threads(threads)
+                    copy = IntegerPrior(state).to(dtype)
+                    copy.to(memory_format=layout)  # type: ignore[call-overload]  # torch's stubs lack it
+                    results.append(encode_latents(copy, y, z, 100, dtype=dtype))
+    finally:
+        torch.set_num_threads(before)
+    for tile, y_hat in results[1:]:
+        assert tile == results[0][0]
+        np.testing.assert_array_equal(y_hat, results[0][1])
+
+
+def prior_tensors(model: CodecModel) -> TensorDict:
+    """Tensors from which the same prior can be built again."""
+    from conftest import make_tiny_model
+
+    from aecodec.integer import export_prior
+
+    tiny = make_tiny_model()
+    assert model.prior.latent_channels == tiny.config.latent_channels
+    return export_prior(tiny.prior, tiny.hyper_prior)
+
+
+@pytest.mark.parametrize("size", [1, 3, 5])
+@pytest.mark.parametrize("depthwise", [False, True])
+def test_float_convolution_equals_integers_at_the_bound(size: int, depthwise: bool):
+    """Weights as large as the bound allows, inputs at both ends of their range."""
+    generator = torch.Generator().manual_seed(size)
+    channels, inputs = 24, 1 if depthwise else 24
+    weight = torch.randint(-127, 128, (channels, inputs, size, size), generator=generator)
+    budget = ACCUMULATOR_LIMIT // 512 - 2
+    total = weight.abs().sum((1, 2, 3), keepdim=True).clamp_min(1)
+    weight = (weight * torch.clamp(budget / total, max=1.0)).to(torch.int8)
+    bias = torch.randint(-500, 500, (channels,), generator=generator, dtype=torch.int32)
+    shift = torch.full((channels,), 9, dtype=torch.int8)
+    conv = IntegerConv2d(
+        {"weight": weight, "bias": bias, "shift": shift},
+        relu=False, head=True, depthwise=depthwise,
+    )  # fmt: skip
+    for x in (
+        torch.randint(-512, 512, (1, channels, 9, 11), generator=generator),
+        torch.full((1, channels, 9, 11), -512),
+        torch.full((1, channels, 9, 11), 511),
+    ):
+        exact = torch.nn.functional.conv2d(
+            x, weight.long(), bias.long(), padding=size // 2, groups=conv.groups
+        ) >> 9  # fmt: skip
+        assert torch.equal(conv(x.float()).long(), exact)
+
+
+def test_a_layer_that_could_overflow_is_refused():
+    weight = torch.full((1, 300, 1, 1), 127, dtype=torch.int8)
+    bias, shift = torch.zeros(1, dtype=torch.int32), torch.zeros(1, dtype=torch.int8)
+    assert int(accumulator_bounds(weight, bias)) >= ACCUMULATOR_LIMIT
+    with pytest.raises(WeightsError, match=r"2\*\*24"):
+        IntegerConv2d(
+            {"weight": weight, "bias": bias, "shift": shift},
+            relu=False, head=False, depthwise=False,
+        )  # fmt: skip
