@@ -19,7 +19,7 @@ import click
 
 from aecodec import __version__, registry
 from aecodec.container import chunk_table, parse
-from aecodec.errors import AecError, InputError
+from aecodec.errors import AecError, InputError, TrainingError
 from aecodec.files import STANDARD, check_output, read_bytes, write_bytes
 
 if TYPE_CHECKING:
@@ -42,13 +42,12 @@ _force_option = click.option("-f", "--force", is_flag=True, help="Overwrite exis
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Runs the command line and exits the process."""
-    # The command line has limits of its own, which refuse what Pillow only warns of.
-    warnings.filterwarnings("ignore", message=".*decompression bomb", category=UserWarning)
-    warnings.filterwarnings("ignore", message=".*decompression bomb", category=RuntimeWarning)
+    # Pillow warns of odd metadata, and of large pictures, for which `Limits` are there.
+    warnings.filterwarnings("ignore", module=r"PIL\.")
     try:
         code = cli.main(arguments, prog_name="aecodec", standalone_mode=False)
     except click.ClickException as exc:
-        exc.show()
+        _show(exc)
         sys.exit(exc.exit_code)
     except (click.Abort, KeyboardInterrupt):
         click.echo("aecodec: interrupted", err=True)
@@ -85,7 +84,8 @@ def compress(
         check_output(target, force=force)
         start = time.perf_counter()
         original = read_bytes(name)
-        data = codec.get().compress(_picture(original), quality)
+        picture = _picture(original)
+        data = codec.get().compress(picture, quality)
         write_bytes(target, data)
         seconds = time.perf_counter() - start
         header = parse(data).header
@@ -104,9 +104,7 @@ def compress(
 @_output_option
 @_force_option
 @_model_option
-def decompress(
-    inputs: tuple[str, ...], output: str | None, force: bool, model: str | None
-) -> int:
+def decompress(inputs: tuple[str, ...], output: str | None, force: bool, model: str | None) -> int:
     """Decompress .aec files; the output's extension gives the format, PNG by default."""
     outputs = _output_names(inputs, output, ".png")
     codec = _Lazy(model)
@@ -223,7 +221,10 @@ def export(run: str, output: str, force: bool) -> int:
     from aecodec.weights import export_weights
 
     model = HyperpriorModel()
-    model.load_state_dict(load_average(Path(run) / CHECKPOINT))
+    try:
+        model.load_state_dict(load_average(Path(run) / CHECKPOINT))
+    except RuntimeError as exc:
+        raise TrainingError(f"{run}: holds another model: {exc}") from exc
     model_id = export_weights(model, Path(output))
     click.echo(f"{output}: model {model_id.hex()}, {Path(output).stat().st_size} bytes")
     return 0
@@ -260,11 +261,24 @@ def _for_each(
 
 def _complain(name: str | None, exc: BaseException) -> None:
     if isinstance(exc, OSError) and exc.strerror:
-        about = exc.filename if exc.filename not in (None, name) else None
-        reason = f"{about}: {exc.strerror}" if about else exc.strerror
+        about = exc.filename
+        known = about is None or (name is not None and Path(str(about)) == Path(name))
+        reason = exc.strerror if known else f"{about}: {exc.strerror}"
     else:
         reason = str(exc) or type(exc).__name__
-    click.echo(": ".join(["aecodec", *([name] if name else []), reason]), err=True)
+    one_line = " ".join(reason.split())
+    click.echo(": ".join(["aecodec", *([name] if name else []), one_line]), err=True)
+
+
+def _show(exc: click.ClickException) -> None:
+    """One line, or the help text when there are no arguments at all."""
+    message = exc.format_message()
+    if "\n" in message:
+        exc.show()
+        return
+    context = exc.ctx if isinstance(exc, click.UsageError) else None
+    command = context.command_path if context else "aecodec"
+    click.echo(f"aecodec: {message} (`{command} --help` explains)", err=True)
 
 
 def _output_names(inputs: Sequence[str], output: str | None, suffix: str) -> list[str]:
@@ -334,7 +348,5 @@ def _facts_text(facts: dict[str, Any]) -> str:
         f"  quality {facts['quality']:g}, model {model} ({facts['model_id']}), "
         f"{facts['tiles']} tiles of {facts['tile_side']} pixels",
     ]
-    lines += [
-        f"  chunk {c['type']} at {c['offset']}, {c['length']} bytes" for c in facts["chunks"]
-    ]
+    lines += [f"  chunk {c['type']} at {c['offset']}, {c['length']} bytes" for c in facts["chunks"]]
     return "\n".join(lines)

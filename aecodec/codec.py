@@ -14,7 +14,17 @@ from torch import Tensor
 
 from aecodec import registry
 from aecodec.color import to_model_space, to_pixels
-from aecodec.container import TILE_EXPONENT_MAX, TILE_EXPONENT_MIN, Header, Limits, PixelFormat, Stream, Tile, parse, serialize
+from aecodec.container import (
+    TILE_EXPONENT_MAX,
+    TILE_EXPONENT_MIN,
+    Header,
+    Limits,
+    PixelFormat,
+    Stream,
+    Tile,
+    parse,
+    serialize,
+)
 from aecodec.errors import InputError, UnsupportedError, WeightsError
 from aecodec.images import Pixels, to_pil, to_pixels_array
 from aecodec.integer import NORM_FRACTION, NORM_OFFSET, QUALITIES
@@ -215,9 +225,7 @@ def _encode_tile(model: CodecModel, pixels: Pixels, box: Box, index: int) -> Til
     return tile
 
 
-def analyze(
-    model: CodecModel, pixels: Pixels, box: Box, index: int
-) -> npt.NDArray[np.float32]:
+def analyze(model: CodecModel, pixels: Pixels, box: Box, index: int) -> npt.NDArray[np.float32]:
     """Latents of one tile, `(h, w, M)`."""
     window = with_halo(box, latent_grid(*pixels.shape[:2]))
     x = to_model_space(cut_pixels(pixels, window))

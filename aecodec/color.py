@@ -13,7 +13,8 @@ def to_model_space(pixels: npt.NDArray[np.uint8]) -> Tensor:
     """
     if pixels.ndim == 2:
         pixels = np.repeat(pixels[:, :, None], 3, axis=2)
-    x = torch.from_numpy(np.ascontiguousarray(pixels)).permute(2, 0, 1)[None]
+    # Read-only arrays are copied: torch warns of them.
+    x = torch.from_numpy(np.require(pixels, requirements=["C", "W"])).permute(2, 0, 1)[None]
     return x.float().mul_(1 / 255)
 
 

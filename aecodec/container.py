@@ -32,7 +32,8 @@ Each chunk is:
 A type that begins with a capital is critical: a decoder that does not know it must refuse the
 file. Any other is optional: a decoder that does not know it skips it and decodes the same pixels.
 
-3. Critical chunks. HEAD is the first chunk and stands there only. Its payload has 16 bytes:
+3. Critical chunks. HEAD is the first chunk and DONE, with an empty payload, the last; they stand
+nowhere else. The payload of HEAD has 16 bytes:
 
     offset  size  name           meaning and allowed values
     0       4     width          u32, pixels, 1 to 2147483647
@@ -51,8 +52,6 @@ right and bottom edge cover what is left of the picture. The payload has 4 + 4k 
     0       4     checksum  u32, any value; of the latents that the words decode to
     4       4k    words     k times u32, any values; entropy-coded
 
-DONE is the last chunk. Its payload is empty.
-
 4. Optional chunks stand between HEAD and the first TILE, so that a reader of metadata can stop
 there. Version 1 defines none. Types may repeat. Programs that rewrite a file keep their order.
 
@@ -67,19 +66,17 @@ there. Version 1 defines none. Types may repeat. Programs that rewrite a file ke
                       section 3 says; a width, height, tile exponent or quality index out of range;
                       an optional chunk after a TILE; fewer or more than n TILEs; bytes after DONE
 
-and, beyond this module, an unknown model id, and a tile that contradicts its checksum once
-decoded. Of several faults any may be reported, but no payload is believed before its crc is
-checked, and no memory is reserved in proportion to a field. A decoder may refuse pictures or files
-above a size of its choice (LimitError).
+and, beyond this module, an unknown model id, and a tile that contradicts its checksum. Of several
+faults any may be reported, but no payload is believed before its crc is checked, and no memory is
+reserved in proportion to a field. Decoders may refuse sizes above a limit of theirs (LimitError).
 
 So every strict prefix of a file is truncated; a flipped bit is noticed, but for a chance of 2^-32
 in a length; and fields are written in one way only: what parses serializes to the same bytes.
 
 6. Versions. The version rises when bytes come to mean something else: another signature, chunk
 layout, field of HEAD, order of chunks, or meaning of TILE. A decoder of version v decodes versions
-1 to v and refuses others. Added without a new version: optional chunk types, which older decoders
-skip, and critical chunk types, pixel formats and model ids, which older decoders refuse by name.
-What a released file decodes to never changes.
+1 to v and refuses others. New optional chunk types, which older decoders skip, and new critical
+types, pixel formats and model ids, which they refuse by name, do not raise it.
 
 7. A complete file of 68 bytes: 3 x 2 pixels, RGB, quality 25.25, one tile of one word (a picture
 of one tile costs 64 bytes beside its words). No model is called "demo": its tile means nothing.
@@ -302,8 +299,7 @@ def serialize(stream: Stream) -> bytes:
 def chunk_table(data: Buffer) -> list[tuple[str, int, int]]:
     """Lists type, offset in the file and size of the payload of each chunk, for people.
 
-    Checks the signature, each chunk's length, type and crc, and that DONE is last, raising what
-    `parse` raises; not which chunks there are, nor what they hold.
+    Raises what `parse` raises, but does not check which chunks there are, nor what they hold.
     """
     chunks = _chunks(_open(data))
     return [(str(chunk.type, "ascii"), chunk.offset, len(chunk.payload)) for chunk in chunks]
@@ -326,8 +322,7 @@ def _open(data: Buffer) -> memoryview:
     if found[:4] != expected[:4] or found[5:] != expected[5:]:
         raise SignatureError(f"not an .aec file: it begins with {found.hex(' ')}")
     if len(found) < len(SIGNATURE):
-        what = "signature" if found else "signature of an empty file"
-        raise TruncatedError(what, needed=len(SIGNATURE), available=len(found))
+        raise TruncatedError("signature", needed=len(SIGNATURE), available=len(found))
     version = found[4]
     if version == 0:
         raise HeaderError("version 0 is invalid")
@@ -352,8 +347,7 @@ def _read_chunk(view: memoryview, offset: int, tile: int) -> _RawChunk:
     """Reads the chunk at `offset`, which, if it is a TILE, is number `tile`."""
     start = offset + _CHUNK_START.size
     if start > len(view):
-        what, available = f"start of the chunk at byte {offset}", len(view) - offset
-        raise TruncatedError(what, needed=_CHUNK_START.size, available=available)
+        raise TruncatedError(f"chunk at byte {offset}", needed=8, available=len(view) - offset)
     length, kind = _CHUNK_START.unpack_from(view, offset)
     _check_range(f"length of the chunk at byte {offset}", length, 0, LENGTH_MAX)
     if not _is_type(kind):
@@ -377,7 +371,7 @@ def _write_chunk(kind: bytes, payload: bytes) -> bytes:
 def _read_header(chunk: _RawChunk, limits: Limits) -> Header:
     if chunk.type != _HEAD:
         raise HeaderError(f"the first chunk is not HEAD but {chunk.type!r}")
-    _check_range("length of the HEAD chunk", len(chunk.payload), *(_HEAD_FIELDS.size,) * 2)
+    _check_range("length of the HEAD chunk", len(chunk.payload), 16, 16)
     width, height, code, tile_exponent, quality_index, model_id = _HEAD_FIELDS.unpack(chunk.payload)
     try:
         pixel_format = PixelFormat(code)

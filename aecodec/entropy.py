@@ -109,9 +109,7 @@ class SymbolEncoder:
     def __init__(self) -> None:
         self._groups: list[tuple[Symbols, Any]] = []
 
-    def add(
-        self, symbols: Symbols, numbers: TableNumbers, tables: Sequence[SymbolTable]
-    ) -> None:
+    def add(self, symbols: Symbols, numbers: TableNumbers, tables: Sequence[SymbolTable]) -> None:
         """Adds one group.
 
         Args:

@@ -23,6 +23,8 @@ def read_bytes(name: str) -> bytes:
 def write_bytes(name: str, data: bytes) -> None:
     """Writes a file under a temporary name and renames it; `-` is standard output.
 
+    Links are followed; devices and pipes are written to as they are.
+
     Raises:
         OSError: it cannot be written; nothing is left behind.
     """
@@ -30,10 +32,19 @@ def write_bytes(name: str, data: bytes) -> None:
         sys.stdout.buffer.write(data)
         sys.stdout.buffer.flush()
         return
-    path = Path(name)
-    descriptor, temporary = tempfile.mkstemp(
-        dir=path.parent, prefix=f".{path.name}.", suffix=".partial"
-    )
+    try:
+        if _is_special(Path(name)):
+            Path(name).write_bytes(data)
+        else:
+            _replace(Path(name).resolve(), data)
+    except OSError as exc:
+        exc.filename = name  # rather than the temporary one
+        raise
+
+
+def _replace(path: Path, data: bytes) -> None:
+    # The prefix is short, since the target's name may be as long as a name can be.
+    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=".aecodec.", suffix=".partial")
     try:
         with os.fdopen(descriptor, "wb") as file:
             file.write(data)
@@ -57,10 +68,16 @@ def check_output(name: str, *, force: bool) -> None:
     path = Path(name)
     if path.is_dir():
         raise InputError(f"output {name} is a folder")
-    if not path.parent.is_dir():
-        raise InputError(f"output folder {path.parent} does not exist")
-    if path.exists() and not force:
+    if name.endswith(("/", os.sep)) or not path.parent.is_dir():
+        folder = name if name.endswith(("/", os.sep)) else path.parent
+        raise InputError(f"output folder {folder} does not exist")
+    if path.exists() and not force and not _is_special(path):
         raise InputError(f"output {name} exists; -f overwrites it")
+
+
+def _is_special(path: Path) -> bool:
+    """Whether a path is a device or a pipe, which nothing may replace."""
+    return path.exists() and not path.is_file() and not path.is_dir()
 
 
 def _umask() -> int:

@@ -1,6 +1,7 @@
 """Takes pictures in every form that callers have, as 8-bit arrays."""
 
 import os
+import struct
 from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,9 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 Pixels = npt.NDArray[np.uint8]
+
+DAMAGE = (SyntaxError, ValueError, EOFError, LookupError, RuntimeError, struct.error)
+"""What Pillow raises on damaged pictures, besides OSError."""
 
 _ADVICE = {
     "1": "convert it with image.convert('L')",
@@ -71,9 +75,9 @@ def _open(source: "str | os.PathLike[str] | BytesIO") -> Pixels:
         raise InputError("not a picture that Pillow can read") from exc
     except Image.DecompressionBombError as exc:
         raise LimitError(str(exc)) from exc
-    except (SyntaxError, ValueError, EOFError) as exc:
-        if isinstance(exc, InputError):
-            raise
+    except InputError:
+        raise
+    except DAMAGE as exc:
         raise InputError(f"damaged picture: {exc}") from exc
 
 
@@ -82,7 +86,7 @@ def _from_pil(image: Image.Image) -> Pixels:
         advice = _ADVICE.get(image.mode, "convert it to 8-bit 'L' or 'RGB'")
         raise InputError(f"mode {image.mode} is not supported yet: {advice}")
     oriented = ImageOps.exif_transpose(image)
-    return np.ascontiguousarray(np.asarray(oriented))
+    return _checked(np.asarray(oriented))
 
 
 def _checked(array: npt.NDArray[Any]) -> Pixels:
@@ -96,11 +100,12 @@ def _checked(array: npt.NDArray[Any]) -> Pixels:
 
 
 def _from_tensor(tensor: "Tensor") -> Pixels:
-    array = tensor.detach().cpu().numpy()
+    real = tensor.detach().cpu()
+    array = (real.double() if real.is_floating_point() else real).numpy()
     if array.ndim != 3 or array.shape[0] not in (1, 3):
         raise InputError(f"tensors must be (3, H, W) or (1, H, W), not {tuple(array.shape)}")
     if np.issubdtype(array.dtype, np.floating):
         if not np.isfinite(array).all() or array.min(initial=0) < 0 or array.max(initial=0) > 1:
             raise InputError("floating tensors must be finite and lie in [0, 1]")
-        array = np.floor(array.astype(np.float64) * 255 + 0.5).astype(np.uint8)
+        array = np.floor(array * 255 + 0.5).astype(np.uint8)
     return _checked(array[0] if array.shape[0] == 1 else array.transpose(1, 2, 0))

@@ -192,7 +192,9 @@ class IntegerPrior(nn.Module):
         """
         super().__init__()
         try:
-            tables = PriorTables(**{f.name: tensors[f"tables.{f.name}"] for f in fields(PriorTables)})
+            tables = PriorTables(
+                **{f.name: tensors[f"tables.{f.name}"] for f in fields(PriorTables)}
+            )
         except KeyError as exc:
             raise WeightsError(f"the weights lack {exc}") from exc
         self.latent_channels = tables.base.shape[1]

@@ -128,9 +128,7 @@ def encode_latents(
     padded = np.pad(y, ((0, height - grid.height), (0, width - grid.width), (0, 0)))
     z_hat = np.clip(_round(z), -ACTIVATION_MAX, ACTIVATION_MAX - 1).astype(np.int64)
     encoder = SymbolEncoder()
-    encoder.add(
-        z_hat.reshape(-1).astype(np.int32), _hyper_numbers(prior, grid), prior.hyper_tables
-    )
+    encoder.add(z_hat.reshape(-1).astype(np.int32), _hyper_numbers(prior, grid), prior.hyper_tables)
     passes = _Passes(prior, z_hat, grid, quality_index, dtype)
     for number in range(PASSES):
         levels, means = passes.parameters(number)

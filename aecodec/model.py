@@ -106,9 +106,7 @@ class HyperpriorModel(nn.Module):
         self.config = c = config or ModelConfig()
         self.analysis = AnalysisTransform(c.channels, c.latent_channels, c.analysis_blocks)
         self.synthesis = SynthesisTransform(c.channels, c.latent_channels, c.synthesis_blocks)
-        self.hyper_analysis = HyperAnalysis(
-            c.latent_channels, c.context_channels, c.hyper_channels
-        )
+        self.hyper_analysis = HyperAnalysis(c.latent_channels, c.context_channels, c.hyper_channels)
         self.hyper_prior = FactorizedPrior(c.hyper_channels)
         self.prior = ContextPrior(c.latent_channels, c.context_channels, c.hyper_channels)
 
@@ -169,9 +167,7 @@ class HyperpriorModel(nn.Module):
         self.analysis.entry.weight.copy_(entry)
         self.synthesis.exit.weight.copy_(entry.transpose(0, 1))
         groups = functional.unfold(functional.conv2d(cells, entry), 2, stride=2)
-        basis, variances = _principal_components(
-            groups.permute(0, 2, 1).reshape(-1, 4 * channels)
-        )
+        basis, variances = _principal_components(groups.permute(0, 2, 1).reshape(-1, 4 * channels))
         down = basis[:latent_channels].reshape(latent_channels, channels, 2, 2)
         self.analysis.down.weight.copy_(down)
         self.synthesis.up.weight.copy_(down)

@@ -47,9 +47,7 @@ def export_weights(model: HyperpriorModel, path: Path) -> bytes:
         WeightsError: the model cannot be made exact.
         OSError: the file cannot be written.
     """
-    tensors = {
-        f"prior.{k}": v for k, v in export_prior(model.prior, model.hyper_prior).items()
-    }
+    tensors = {f"prior.{k}": v for k, v in export_prior(model.prior, model.hyper_prior).items()}
     for part in TRANSFORMS:
         tensors |= {f"{part}.{k}": v for k, v in _compact(getattr(model, part)).items()}
     parents = {k: v for k, v in model.state_dict().items() if k.startswith(PARENTS)}
@@ -94,6 +92,9 @@ def load_weights(path: Path) -> CodecModel:
         raise WeightsError(f"{path}: {exc}") from exc
     for module in (model.analysis, model.synthesis, model.hyper_analysis, prior):
         module.eval().requires_grad_(False).to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stubs lack it
+        for block in module.modules():
+            if isinstance(block, Block):
+                block.fuse_activation()
     return CodecModel(
         model_digest(tensors), config, model.analysis, model.synthesis, model.hyper_analysis, prior
     )

@@ -38,14 +38,14 @@ def psnr(a: Pixels, b: Pixels) -> float:
 @pytest.mark.parametrize(
     ("height", "width"), [(1, 1), (1, 200), (17, 1), (15, 16), (64, 64), (65, 130), (100, 33)]
 )
-def test_every_size_comes_back(tiny_codec: Codec, height: int, width: int):
+def test_every_size_comes_back(tiny_codec: Codec, height: int, width: int) -> None:
     pixels = make_picture(height, width)
     result = tiny_codec.decompress_array(tiny_codec.compress(pixels, 90))
     assert result.shape == pixels.shape
     assert result.dtype == np.uint8
 
 
-def test_quality_buys_psnr_for_bytes(tiny_codec: Codec, picture: Pixels):
+def test_quality_buys_psnr_for_bytes(tiny_codec: Codec, picture: Pixels) -> None:
     files = [tiny_codec.compress(picture, quality) for quality in (0, 40, 80, 100)]
     sizes = [len(data) for data in files]
     quality = [psnr(picture, tiny_codec.decompress_array(data)) for data in files]
@@ -54,7 +54,7 @@ def test_quality_buys_psnr_for_bytes(tiny_codec: Codec, picture: Pixels):
     assert quality[-1] > quality[0] + 3
 
 
-def test_gray_stays_gray(tiny_codec: Codec, picture: Pixels):
+def test_gray_stays_gray(tiny_codec: Codec, picture: Pixels) -> None:
     gray = picture[:, :, 0]
     image = tiny_codec.decompress(tiny_codec.compress(gray, 80))
     assert image.mode == "L"
@@ -63,7 +63,7 @@ def test_gray_stays_gray(tiny_codec: Codec, picture: Pixels):
 
 def test_all_forms_of_a_picture_give_the_same_bytes(
     tiny_codec: Codec, picture: Pixels, tmp_path: Path
-):
+) -> None:
     path = tmp_path / "picture.png"
     Image.fromarray(picture).save(path)
     tensor = torch.from_numpy(picture).permute(2, 0, 1)
@@ -71,7 +71,7 @@ def test_all_forms_of_a_picture_give_the_same_bytes(
     assert len({tiny_codec.compress(form, 50) for form in forms}) == 1
 
 
-def test_files_are_the_same_with_one_and_two_threads(tiny_codec: Codec, picture: Pixels):
+def test_files_are_the_same_with_one_and_two_threads(tiny_codec: Codec, picture: Pixels) -> None:
     before = torch.get_num_threads()
     results = []
     try:
@@ -84,7 +84,7 @@ def test_files_are_the_same_with_one_and_two_threads(tiny_codec: Codec, picture:
     assert results[0] == results[1]
 
 
-def test_one_codec_serves_many_threads(tiny_codec: Codec):
+def test_one_codec_serves_many_threads(tiny_codec: Codec) -> None:
     pictures = [make_picture(40 + n, 60, seed=n) for n in range(8)]
     expected = [tiny_codec.compress(p, 60) for p in pictures]
     with ThreadPoolExecutor(4) as pool:
@@ -95,7 +95,7 @@ def test_one_codec_serves_many_threads(tiny_codec: Codec):
         np.testing.assert_array_equal(array, tiny_codec.decompress_array(data))
 
 
-def test_windows_give_what_the_whole_picture_gives(tiny_coder: CodecModel):
+def test_windows_give_what_the_whole_picture_gives(tiny_coder: CodecModel) -> None:
     """The transforms do not know about tiles: latents and pixels equal the untiled ones."""
     pixels = make_picture(300, 280)
     (whole,) = tile_boxes(300, 280, 1024)
@@ -106,7 +106,9 @@ def test_windows_give_what_the_whole_picture_gives(tiny_coder: CodecModel):
             np.testing.assert_allclose(part, y[box.slices()], atol=1e-3)
         y_hat = np.floor(16 * y + 0.5).astype(np.int16)
         x_whole, x_tiled = (
-            synthesize(tiny_coder, y_hat, Header(280, 300, PixelFormat.RGB8, exponent, 300, b"tiny"))
+            synthesize(
+                tiny_coder, y_hat, Header(280, 300, PixelFormat.RGB8, exponent, 300, b"tiny")
+            )
             for exponent in (10, 6)
         )
     difference = np.abs(x_whole.astype(int) - x_tiled)
@@ -114,7 +116,7 @@ def test_windows_give_what_the_whole_picture_gives(tiny_coder: CodecModel):
     assert (difference > 0).mean() < 1e-3
 
 
-def test_tiles_are_coded_apart(tiny_codec: Codec):
+def test_tiles_are_coded_apart(tiny_codec: Codec) -> None:
     pixels = make_picture(150, 140)
     data = tiny_codec.compress(pixels, 95, tile_exponent=6)
     assert len(parse(data).tiles) == 9
@@ -123,7 +125,7 @@ def test_tiles_are_coded_apart(tiny_codec: Codec):
     )
 
 
-def test_every_flipped_bit_is_noticed(tiny_codec: Codec):
+def test_every_flipped_bit_is_noticed(tiny_codec: Codec) -> None:
     data = tiny_codec.compress(make_picture(20, 20), 60)
     for bit in range(8 * len(data)):
         damaged = bytearray(data)
@@ -132,18 +134,18 @@ def test_every_flipped_bit_is_noticed(tiny_codec: Codec):
             tiny_codec.decompress_array(damaged)
 
 
-def test_every_prefix_is_an_error(tiny_codec: Codec):
+def test_every_prefix_is_an_error(tiny_codec: Codec) -> None:
     data = tiny_codec.compress(make_picture(20, 20), 60)
     for length in range(len(data)):
         with pytest.raises(AecError):
             tiny_codec.decompress_array(data[:length])
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(words=st.binary(max_size=400), checksum=st.integers(0, 2**32 - 1))
-def test_any_payload_decodes_or_raises_aec_error(
-    tiny_codec: Codec, words: bytes, checksum: int
-):
+def test_any_payload_decodes_or_raises_aec_error(tiny_codec: Codec, words: bytes, checksum: int) -> None:
     """Payloads whose container is intact reach the entropy decoder, and fail cleanly there."""
     stream = parse(tiny_codec.compress(make_picture(20, 20), 60))
     words = words[: len(words) // 4 * 4]
@@ -152,7 +154,7 @@ def test_any_payload_decodes_or_raises_aec_error(
         tiny_codec.decompress_array(forged)
 
 
-def test_wrong_checksum_of_latents_is_noticed(tiny_codec: Codec):
+def test_wrong_checksum_of_latents_is_noticed(tiny_codec: Codec) -> None:
     stream = parse(tiny_codec.compress(make_picture(20, 20), 60))
     tile = stream.tiles[0]
     forged = serialize(Stream(stream.header, (Tile(tile.checksum ^ 1, tile.words),)))
@@ -160,7 +162,7 @@ def test_wrong_checksum_of_latents_is_noticed(tiny_codec: Codec):
         tiny_codec.decompress_array(forged)
 
 
-def test_unknown_model_is_named(tiny_codec: Codec, tiny_weights: Path):
+def test_unknown_model_is_named(tiny_codec: Codec, tiny_weights: Path) -> None:
     data = tiny_codec.compress(make_picture(8, 8))
     model_id = parse(data).header.model_id
     with pytest.raises(UnsupportedError, match=model_id.hex()):
@@ -168,7 +170,7 @@ def test_unknown_model_is_named(tiny_codec: Codec, tiny_weights: Path):
     assert Codec(tiny_weights).decompress_array(data).shape == (8, 8, 3)
 
 
-def test_limits_hold_both_ways(tiny_weights: Path):
+def test_limits_hold_both_ways(tiny_weights: Path) -> None:
     small = Codec(tiny_weights, limits=Limits(pixels=100))
     with pytest.raises(LimitError, match="400 pixels"):
         small.compress(make_picture(20, 20))
@@ -192,22 +194,22 @@ def test_limits_hold_both_ways(tiny_weights: Path):
         (42, "int"),
     ],
 )
-def test_wrong_pictures_say_what_is_wrong(tiny_codec: Codec, image: object, message: str):
+def test_wrong_pictures_say_what_is_wrong(tiny_codec: Codec, image: object, message: str) -> None:
     with pytest.raises(InputError, match=message):
         tiny_codec.compress(image)  # type: ignore[arg-type]  # wrong on purpose
 
 
 @pytest.mark.parametrize("quality", [-1, 100.5, float("nan"), "75", True, None])
-def test_wrong_qualities_are_refused(quality: object):
+def test_wrong_qualities_are_refused(quality: object) -> None:
     with pytest.raises(InputError, match="quality"):
         quality_index(quality)  # type: ignore[arg-type]  # wrong on purpose
 
 
-def test_quality_is_rounded_to_quarters():
+def test_quality_is_rounded_to_quarters() -> None:
     assert [quality_index(q) for q in (0, 0.12, 0.13, 75, 99.9, 100)] == [0, 0, 1, 300, 400, 400]
 
 
-def test_orientation_is_applied(tiny_codec: Codec, tmp_path: Path):
+def test_orientation_is_applied(tiny_codec: Codec, tmp_path: Path) -> None:
     image = Image.fromarray(make_picture(20, 30))
     exif = Image.Exif()
     exif[0x0112] = 6
@@ -215,10 +217,10 @@ def test_orientation_is_applied(tiny_codec: Codec, tmp_path: Path):
     assert tiny_codec.decompress(tiny_codec.compress(tmp_path / "turned.jpg")).size == (20, 30)
 
 
-def test_missing_weights_are_an_error_of_the_package(tmp_path: Path):
+def test_missing_weights_are_an_error_of_the_package(tmp_path: Path) -> None:
     with pytest.raises(WeightsError, match="cannot read weights"):
         Codec(tmp_path / "none.safetensors").compress(make_picture(8, 8))
 
 
-def test_public_functions_share_one_codec():
+def test_public_functions_share_one_codec() -> None:
     assert aecodec.read_info(aecodec.compress(make_picture(9, 12))).height == 9

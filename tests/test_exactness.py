@@ -61,6 +61,7 @@ class ReferenceDecoder:
             self.state = self.state << 32 | self.words.pop(0)
 
     def group(self, numbers: Ints, tables: list[tuple[int, list[int]]]) -> Ints:
+        """The symbols of one group, given the table number of each."""
         symbols = np.zeros(len(numbers), np.int64)
         escapes = []
         for number in range(len(tables)):
@@ -97,6 +98,7 @@ class ReferenceDecoder:
         return np.clip(y, 0 if relu else -512, 511)
 
     def block(self, name: str, x: Ints) -> Ints:
+        """A context block."""
         y = self.conv(f"{name}.mix_in", x, relu=True)
         y = self.conv(f"{name}.depthwise", y, relu=True)
         return np.clip(x + self.conv(f"{name}.mix_out", y), -512, 511)
@@ -166,7 +168,7 @@ def shuffle(x: Ints) -> Ints:
 @pytest.mark.parametrize("quality", [0, 55, 100])
 def test_a_second_decoder_agrees_symbol_for_symbol(
     tiny_codec: Codec, height: int, width: int, quality: int
-):
+) -> None:
     data = tiny_codec.compress(make_picture(height, width), quality)
     stream = parse(data)
     grid = Grid(-(-height // 16), -(-width // 16))
@@ -184,7 +186,7 @@ def extreme_latents(seed: int, shape: tuple[int, int, int]) -> npt.NDArray[np.fl
     return y.astype(np.float32)
 
 
-def test_extreme_latents_survive_both_decoders(tiny_coder: CodecModel):
+def test_extreme_latents_survive_both_decoders(tiny_coder: CodecModel) -> None:
     y = extreme_latents(3, (6, 5, 16))
     z = extreme_latents(4, (2, 2, 4))
     tile, y_hat = encode_latents(tiny_coder.prior, y, z, 333)
@@ -194,8 +196,7 @@ def test_extreme_latents_survive_both_decoders(tiny_coder: CodecModel):
     assert np.abs(y_hat).max() >= 2**15 - 1
 
 
-def test_carriers_layouts_and_threads_give_the_same_words(tiny_coder: CodecModel):
-    prior = tiny_coder.prior
+def test_carriers_layouts_and_threads_give_the_same_words(tiny_coder: CodecModel) -> None:
     y, z = extreme_latents(5, (12, 9, 16)), extreme_latents(6, (3, 3, 4))
     state = prior_tensors(tiny_coder)
     results = []
@@ -228,7 +229,7 @@ def prior_tensors(model: CodecModel) -> TensorDict:
 
 @pytest.mark.parametrize("size", [1, 3, 5])
 @pytest.mark.parametrize("depthwise", [False, True])
-def test_float_convolution_equals_integers_at_the_bound(size: int, depthwise: bool):
+def test_float_convolution_equals_integers_at_the_bound(size: int, depthwise: bool) -> None:
     """Weights as large as the bound allows, inputs at both ends of their range."""
     generator = torch.Generator().manual_seed(size)
     channels, inputs = 24, 1 if depthwise else 24
@@ -253,7 +254,7 @@ def test_float_convolution_equals_integers_at_the_bound(size: int, depthwise: bo
         assert torch.equal(conv(x.float()).long(), exact)
 
 
-def test_a_layer_that_could_overflow_is_refused():
+def test_a_layer_that_could_overflow_is_refused() -> None:
     weight = torch.full((1, 300, 1, 1), 127, dtype=torch.int8)
     bias, shift = torch.zeros(1, dtype=torch.int32), torch.zeros(1, dtype=torch.int8)
     assert int(accumulator_bounds(weight, bias)) >= ACCUMULATOR_LIMIT

@@ -38,7 +38,11 @@ def save_checkpoint(
     optimizers: Sequence[torch.optim.Optimizer],
     progress: Progress,
 ) -> None:
-    """Writes everything that resuming needs; a crash leaves the previous file untouched."""
+    """Writes everything that resuming needs; a crash leaves the previous file untouched.
+
+    Raises:
+        TrainingError: the file cannot be written.
+    """
     tensors = {f"model/{k}": v for k, v in model.state_dict().items()}
     tensors |= {f"average/{k}": v for k, v in average.items()}
     for name, p in model.named_parameters():
@@ -46,12 +50,16 @@ def save_checkpoint(
             for key, value in optimizer.state.get(p, {}).items():
                 tensors[f"optimizer/{name}/{key}"] = value
     temporary = path.with_suffix(".partial")
-    save_file(
-        {k: v.detach().cpu().contiguous() for k, v in tensors.items()},
-        temporary,
-        metadata={"progress": json.dumps(asdict(progress))},
-    )
-    temporary.replace(path)
+    try:
+        save_file(
+            {k: v.detach().cpu().contiguous() for k, v in tensors.items()},
+            temporary,
+            metadata={"progress": json.dumps(asdict(progress))},
+        )
+        temporary.replace(path)
+    except (SafetensorError, OSError) as exc:
+        temporary.unlink(missing_ok=True)
+        raise TrainingError(f"{path}: cannot save: {exc}") from exc
 
 
 def load_checkpoint(

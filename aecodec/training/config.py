@@ -7,6 +7,9 @@ from pathlib import Path
 
 from aecodec.errors import TrainingError
 
+CROP_MAX = 512
+"""Side of the tiles that patches are cut from, see `data.TILE`."""
+
 
 @dataclass(frozen=True)
 class TrainConfig:
@@ -52,10 +55,14 @@ class TrainConfig:
         """
         if self.steps < 1 or self.batch < 1:
             raise TrainingError("steps and batch must be at least 1")
-        if self.crop < 64 or self.crop % 64:
-            raise TrainingError(f"crop must be a multiple of 64, not {self.crop}")
+        if self.crop % 64 or not 64 <= self.crop <= CROP_MAX:
+            raise TrainingError(f"crop must be a multiple of 64 up to {CROP_MAX}, not {self.crop}")
         if not 0.0 < self.learning_rate < 1.0:
             raise TrainingError(f"learning rate must lie between 0 and 1, not {self.learning_rate}")
+        if not (0.0 <= self.decay_start < 1.0 and 0.0 <= self.ema < 1.0):
+            raise TrainingError("decay_start and ema must lie in [0, 1)")
+        if self.validate_every < 1:
+            raise TrainingError("validate_every must be at least 1")
 
     def rate_factor(self, step: int) -> float:
         """Learning rate at `step` over the full one: warm-up, plateau, linear decay to zero."""

@@ -17,8 +17,10 @@ from PIL import Image
 from torch import Tensor
 
 from aecodec.errors import TrainingError
+from aecodec.images import DAMAGE
+from aecodec.training.config import CROP_MAX
 
-TILE = 512
+TILE = CROP_MAX
 TILES_PER_PICTURE = 6
 HOLD_OUT = 50
 """Every 50th picture, sorted by name, is held out for validation."""
@@ -129,7 +131,7 @@ def _write_tiles(pictures: Sequence[Path], cache: Path, *, per_picture: int, see
         number, path = job
         try:
             return _cut(path, per_picture, np.random.default_rng([seed, number, 2]))
-        except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as exc:
+        except (OSError, Image.DecompressionBombError, *DAMAGE) as exc:
             logger.warning("left out %s: %s", path, exc)
             return []
 
@@ -145,7 +147,7 @@ def _write_tiles(pictures: Sequence[Path], cache: Path, *, per_picture: int, see
                 count += 1
     if not count:
         temporary.unlink()
-        raise TrainingError("none of the pictures could be read")
+        raise TrainingError(f"none of {len(pictures)} pictures could be read, e.g. {pictures[0]}")
     raw = np.memmap(temporary, np.uint8, "r", shape=(count, TILE, TILE, 3))
     finished = cache.with_suffix(".npy.partial")
     with finished.open("wb") as file:

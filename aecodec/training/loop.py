@@ -81,25 +81,23 @@ class Trainer:
         Raises:
             TrainingError: no pictures, or a checkpoint that does not fit.
         """
+        training, held_out = data.split(data.find_pictures(folders))
         run.mkdir(parents=True, exist_ok=True)
         self.run, self.config, self.device = run, config, torch.device(device)
         config.save(run / SETTINGS)
-        training, held_out = data.split(data.find_pictures(folders))
         seed = config.seed
         self.tiles = data.load_tiles(
             training, run / "tiles.npy", per_picture=data.TILES_PER_PICTURE, seed=seed
         )
-        self.held_out = data.load_tiles(
-            held_out, run / "held_out.npy", per_picture=1, seed=seed
-        )
+        self.held_out = data.load_tiles(held_out, run / "held_out.npy", per_picture=1, seed=seed)
         torch.manual_seed(seed)
         self.model = HyperpriorModel()
         resuming = (run / CHECKPOINT).exists()
         if initial is not None:
-            self.model.load_state_dict(initial)
+            _load_initial(self.model, initial)
         elif not resuming:
-            patches = [self._batch(-1 - n) for n in range(LINEAR_START_PATCHES // config.batch)]
-            self.model.start_linear(torch.cat(patches))
+            batches = -(-LINEAR_START_PATCHES // config.batch)
+            self.model.start_linear(torch.cat([self._batch(-1 - n) for n in range(batches)]))
         self.model.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch stubs lack the pair
         self.average = {k: v.detach().clone() for k, v in self.model.state_dict().items()}
         self.optimizers = make_optimizers(self.model, config)
@@ -122,6 +120,7 @@ class Trainer:
         writer = _summary_writer(self.run)
         saved = reported = time.monotonic()
         results: list[StepResult] = []
+        validated = -1
         with self._stops_on_signals():
             while self.progress.step < self.config.steps and not self._stop:
                 result = self.step()
@@ -133,12 +132,12 @@ class Trainer:
                     results, reported = [], now
                 if self.progress.step % self.config.validate_every == 0:
                     self.validate(writer)
-                    reported = time.monotonic()
+                    validated, reported = self.progress.step, time.monotonic()
                 if time.monotonic() - saved > CHECKPOINT_SECONDS:
                     self.save()
                     saved = time.monotonic()
         self.save()
-        if not self._stop:
+        if not self._stop and validated != self.progress.step:
             self.validate(writer)
         if writer is not None:
             writer.close()
@@ -240,8 +239,8 @@ class Trainer:
             for name in ("loss", "bpp", "z_bpp", "mse")
         )
         psnr = -10 * math.log10(max(mse, 1e-10))
-        rate = REPORT_STEPS * self.config.batch / seconds
-        left = (self.config.steps - step) * seconds / REPORT_STEPS
+        rate = count * self.config.batch / seconds
+        left = (self.config.steps - step) * seconds / count
         logger.info(
             "step %d loss %.4f bpp %.3f PSNR %.2f dB %.1f patches/s, %s left",
             step, loss, bpp, psnr, rate, time.strftime("%H:%M:%S", time.gmtime(left)),
@@ -296,6 +295,13 @@ def check_device(device: str) -> None:
     except (RuntimeError, AssertionError) as exc:
         reason = str(exc).splitlines()[0]
         raise TrainingError(f"device {device!r} is not usable here: {reason}") from exc
+
+
+def _load_initial(model: HyperpriorModel, initial: dict[str, Tensor]) -> None:
+    try:
+        model.load_state_dict(initial)
+    except RuntimeError as exc:
+        raise TrainingError(f"the initial weights are of another model: {exc}") from exc
 
 
 def _point_loss(row: tuple[float, float, float]) -> float:

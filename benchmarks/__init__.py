@@ -1,0 +1,1 @@
+"""Measurements of aecodec against other codecs: `rd` for rate-distortion, `timing` for time."""

@@ -1,0 +1,208 @@
+"""The codecs that the benchmarks compare, and the pictures that they compare them on.
+
+To add a codec, write a function that makes an `ImageCodec` and name it in `FACTORIES`:
+
+    def jpeg2000(_model: str | None = None) -> ImageCodec:
+        return ImageCodec(
+            name="jpeg2000",
+            qualities=(25, 30, 35, 40, 45),
+            encode=lambda image, quality: save(
+                image, "JPEG2000", quality_mode="dB", quality_layers=[quality], irreversible=True
+            ),
+            decode=open_rgb,
+        )
+
+    FACTORIES = {..., "jpeg2000": jpeg2000}
+
+`encode` gets an 8-bit RGB picture without metadata and returns the bytes of a whole file; a higher
+quality must mean more bytes and fewer errors. `decode` returns the RGB picture. Neither may keep
+anything from one picture to the next.
+"""
+
+import io
+import os
+import platform
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image, features
+from PIL import __version__ as pillow_version
+
+from aecodec import __version__ as aecodec_version
+
+REFERENCE = "jpeg420"
+SUFFIXES = frozenset(
+    [".avif", ".bmp", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".qoi", ".tif", ".tiff", ".webp"]
+)
+
+_AECODEC_LADDER = (10, 20, 30, 40, 50, 60, 70, 75, 80, 85, 90, 95)
+_JPEG_LADDER = (5, *_AECODEC_LADDER)
+_AVIF_LADDER = (20, 30, 40, 50, 60, 70, 80, 85, 90, 95)
+_FEATURES = {"JPEG": "jpg", "WEBP": "webp", "AVIF": "avif"}
+_EIGHT_BIT_MODES = frozenset(["1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr"])
+
+
+@dataclass(frozen=True)
+class ImageCodec:
+    """A lossy codec as the benchmarks see it.
+
+    Attributes:
+        name: what the tables and `--codecs` call it.
+        qualities: the ladder of qualities to measure, ascending.
+        encode: makes a file of an RGB picture at a quality.
+        decode: makes an RGB picture of a file.
+    """
+
+    name: str
+    qualities: tuple[float, ...]
+    encode: Callable[[Image.Image, float], bytes]
+    decode: Callable[[bytes], Image.Image]
+
+
+class CodecUnavailableError(Exception):
+    """The codec cannot run here: a library, a Pillow feature or a model is missing."""
+
+
+def save(image: Image.Image, file_format: str, **options: object) -> bytes:
+    """The file that Pillow writes with these options, in memory."""
+    stream = io.BytesIO()
+    image.save(stream, file_format, **options)
+    return stream.getvalue()
+
+
+def open_rgb(data: bytes) -> Image.Image:
+    """Decodes a file with Pillow, all of it, as RGB."""
+    with Image.open(io.BytesIO(data)) as image:
+        return image.convert("RGB")
+
+
+def pillow_codec(
+    name: str, file_format: str, qualities: tuple[float, ...], **options: object
+) -> ImageCodec:
+    """A codec of Pillow's whose `save` takes a whole number as `quality`.
+
+    Raises:
+        CodecUnavailableError: this Pillow was built without the format.
+    """
+    if features.check(_FEATURES[file_format]) is not True:
+        raise CodecUnavailableError(f"Pillow {pillow_version} has no {file_format} here")
+
+    def encode(image: Image.Image, quality: float) -> bytes:
+        return save(image, file_format, quality=round(quality), **options)
+
+    return ImageCodec(name, qualities, encode, open_rgb)
+
+
+def aecodec(model: str | None = None) -> ImageCodec:
+    """Our codec, with one model kept loaded.
+
+    Raises:
+        CodecUnavailableError: the package or its weights cannot be loaded.
+    """
+    try:
+        from aecodec import Codec
+
+        codec = Codec(model)
+        codec.compress(Image.new("RGB", (16, 16)))  # the model loads at first use
+    except Exception as exc:  # whatever keeps it from loading, the others can still be measured
+        raise CodecUnavailableError(describe(exc)) from exc
+    return ImageCodec("aecodec", _AECODEC_LADDER, codec.compress, codec.decompress)
+
+
+def jpeg420(_model: str | None = None) -> ImageCodec:
+    """JPEG with chroma at half the resolution and optimal Huffman tables: the reference."""
+    return pillow_codec("jpeg420", "JPEG", _JPEG_LADDER, subsampling="4:2:0", optimize=True)
+
+
+def jpeg444(_model: str | None = None) -> ImageCodec:
+    """JPEG with chroma at full resolution and optimal Huffman tables."""
+    return pillow_codec("jpeg444", "JPEG", _JPEG_LADDER, subsampling="4:4:4", optimize=True)
+
+
+def webp(_model: str | None = None) -> ImageCodec:
+    """Lossy WebP at its slowest method."""
+    return pillow_codec("webp", "WEBP", _JPEG_LADDER, method=6)
+
+
+def avif(_model: str | None = None) -> ImageCodec:
+    """AVIF at libavif's default speed, with chroma at full resolution."""
+    return pillow_codec("avif", "AVIF", _AVIF_LADDER, subsampling="4:4:4", speed=6)
+
+
+FACTORIES: Mapping[str, Callable[[str | None], ImageCodec]] = {
+    "aecodec": aecodec,
+    "jpeg420": jpeg420,
+    "jpeg444": jpeg444,
+    "webp": webp,
+    "avif": avif,
+}
+
+
+def collect_pictures(paths: Iterable[Path]) -> list[Path]:
+    """The files among `paths` and the pictures right inside the folders among them.
+
+    Each path comes once, folders in the order of their file names.
+
+    Raises:
+        FileNotFoundError: a path does not exist, or all of them together hold no picture.
+    """
+    found: dict[Path, None] = {}
+    for path in paths:
+        if path.is_dir():
+            found.update(dict.fromkeys(sorted(p for p in path.iterdir() if _is_picture(p))))
+        elif path.exists():
+            found[path] = None
+        else:
+            raise FileNotFoundError(f"no such file or folder: {path}")
+    if not found:
+        raise FileNotFoundError("no pictures found; name picture files or folders that hold some")
+    return list(found)
+
+
+def _is_picture(path: Path) -> bool:
+    return path.suffix.lower() in SUFFIXES and path.is_file()
+
+
+def load_picture(path: Path) -> Image.Image:
+    """Loads an 8-bit picture as RGB, without metadata, so that all codecs store the same.
+
+    Gray becomes RGB with equal channels; alpha and colour profiles are dropped.
+
+    Raises:
+        OSError: the file cannot be read.
+        ValueError: the picture has more than 8 bits a channel.
+    """
+    with Image.open(path) as image:
+        if image.mode not in _EIGHT_BIT_MODES:
+            raise ValueError(f"mode {image.mode} is not 8-bit")
+        return Image.fromarray(np.asarray(image.convert("RGB")))
+
+
+def describe(exc: BaseException) -> str:
+    """An exception as one line."""
+    text = " ".join(str(exc).split())
+    return f"{type(exc).__name__}: {text}" if text else type(exc).__name__
+
+
+def machine_facts() -> dict[str, str | int]:
+    """What a reader must know of the machine to judge the numbers."""
+    return {
+        "aecodec": aecodec_version,
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "pillow": pillow_version,
+        "libjpeg": _feature("libjpeg_turbo", "jpg"),
+        "libwebp": _feature("webp"),
+        "libavif": _feature("avif"),
+        "machine": platform.machine(),
+        "system": platform.system(),
+        "cpus": os.cpu_count() or 1,
+        "threads": torch.get_num_threads(),
+    }
+
+
+def _feature(*names: str) -> str:
+    return next((str(v) for v in map(features.version, names) if v), "absent")
