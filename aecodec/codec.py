@@ -1,7 +1,6 @@
 """Pictures to `.aec` bytes and back: the only place where all rooms meet."""
 
 import math
-import os
 import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -28,11 +27,13 @@ from aecodec.container import (
 from aecodec.errors import InputError, UnsupportedError, WeightsError
 from aecodec.images import Pixels, to_pil, to_pixels_array
 from aecodec.integer import NORM_FRACTION, NORM_OFFSET, QUALITIES
-from aecodec.latents import GROUP, MEAN_FRACTION, Grid, YHat, decode_latents, encode_latents
+from aecodec.latents import GROUP, Grid, YHat, decode_latents, encode_latents
+from aecodec.priors import MEAN_FRACTION
 from aecodec.weights import CodecModel, load_weights
 from aecodec.windows import STRIDE, Box, cut_pixels, latent_grid, tile_boxes, with_halo
 
 if TYPE_CHECKING:
+    import os
     from collections.abc import Iterator
 
 DEFAULT_QUALITY = 75.0

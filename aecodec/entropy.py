@@ -130,7 +130,7 @@ class SymbolEncoder:
         ordered = symbols[order]
         escaped = np.zeros(len(symbols), bool)
         start = 0
-        for number in np.flatnonzero(counts):
+        for number in np.flatnonzero(counts).tolist():
             part = slice(start, start + counts[number])
             table = tables[number]
             positions = table.positions(ordered[part])
@@ -175,7 +175,7 @@ class SymbolDecoder:
         symbols = np.empty(len(numbers), np.int32)
         escaped = np.zeros(len(numbers), bool)
         start = 0
-        for number in np.flatnonzero(counts):
+        for number in np.flatnonzero(counts).tolist():
             part = slice(start, start + counts[number])
             table = tables[number]
             positions = self._coder.decode(table.model, int(counts[number]))

@@ -30,7 +30,9 @@ _ADVICE = {
 }
 
 
-def to_pixels_array(picture: "str | os.PathLike[str] | Image.Image | npt.NDArray[Any] | Tensor") -> Pixels:  # fmt: skip
+def to_pixels_array(
+    picture: "str | os.PathLike[str] | Image.Image | npt.NDArray[Any] | Tensor",
+) -> Pixels:
     """Any accepted picture as an array.
 
     Args:

@@ -230,12 +230,14 @@ class IntegerPrior(nn.Module):
         h = self.first(functional.pixel_shuffle(self.entry(z_hat), 2))
         h = self.second(functional.pixel_shuffle(self.up(h), 2))
         rate = self.rate_features[quality_index].to(h)
-        return (h + rate).clamp_(-ACTIVATION_MAX, ACTIVATION_MAX - 1)
+        features: Tensor = (h + rate).clamp_(-ACTIVATION_MAX, ACTIVATION_MAX - 1)
+        return features
 
     def levels(self, offsets: Ints, base: Ints) -> npt.NDArray[np.uint8]:
         """Scale levels from the networks' offsets `(..., c)` and base scales `(c,)`."""
-        fine = base + offsets
-        return np.clip((fine + HALF_LEVEL) >> 4, 0, SCALE_LEVELS - 1).astype(np.uint8)
+        levels = (base + offsets + HALF_LEVEL) >> 4
+        clipped: npt.NDArray[np.int64] = levels.clip(0, SCALE_LEVELS - 1)
+        return clipped.astype(np.uint8)
 
     def means(self, normed: Ints, base: Ints) -> Ints:
         """Means in 1/16 step from the networks' normed means `(..., c)`."""
@@ -245,7 +247,8 @@ class IntegerPrior(nn.Module):
     def known(self, y_hat: Ints, base: Ints) -> Ints:
         """What the networks read of `y_hat` `(..., c)`, given in 1/16 step."""
         scaled = y_hat * self.reciprocals[base - NORM_OFFSET] + (1 << (RECIPROCAL_SHIFT - 1))
-        return np.clip(scaled >> RECIPROCAL_SHIFT, -ACTIVATION_MAX, ACTIVATION_MAX - 1)
+        known: Ints = (scaled >> RECIPROCAL_SHIFT).clip(-ACTIVATION_MAX, ACTIVATION_MAX - 1)
+        return known
 
 
 def accumulator_bounds(weight: Tensor, bias: Tensor) -> Tensor:

@@ -14,6 +14,7 @@ the order row, column, channel, in units of 1/16 quantization step.
 
 import zlib
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -33,6 +34,7 @@ Y_HAT_MAX = 2**15 - 1
 
 Floats = npt.NDArray[np.float32]
 YHat = npt.NDArray[np.int16]
+Scalar = TypeVar("Scalar", bound=np.generic)
 
 
 @dataclass(frozen=True)
@@ -185,10 +187,10 @@ def decode_latents(
 
 def latents_checksum(y_hat: YHat) -> int:
     """CRC-32 of `(h, w, M)` latents in 1/16 step."""
-    return zlib.crc32(np.ascontiguousarray(y_hat, "<i2"))
+    return zlib.crc32(np.ascontiguousarray(y_hat, "<i2").tobytes())
 
 
-def take_quarter(array: npt.NDArray[np.generic], number: int) -> npt.NDArray[np.generic]:
+def take_quarter(array: npt.NDArray[Scalar], number: int) -> npt.NDArray[Scalar]:
     """The latents `(h, w, C)` that a pass codes, as `(4, h/2, w/2, C/4)`."""
     cells = _cells(array)
     return np.stack(
@@ -205,7 +207,7 @@ def put_quarter(
         cells[:, p >> 1, :, p & 1, quarter] = values[quarter]
 
 
-def _cells(array: npt.NDArray[np.generic]) -> npt.NDArray[np.generic]:
+def _cells(array: npt.NDArray[Scalar]) -> npt.NDArray[Scalar]:
     height, width, channels = array.shape
     return array.reshape(height // 2, 2, width // 2, 2, PASSES, channels // PASSES)
 
@@ -220,4 +222,5 @@ def _carrier(array: Ints, dtype: torch.dtype) -> Tensor:
 
 
 def _round(values: Floats) -> Floats:
-    return np.floor(values + np.float32(0.5))
+    rounded: Floats = np.floor(values + np.float32(0.5))
+    return rounded

@@ -105,7 +105,8 @@ class Block(nn.Module):
             fused: Tensor = self.contract(h).add_(x)
             return fused
         x = x + self.mix_out(self.depthwise(hswish(self.mix_in(x)))).to(x.dtype)
-        return x + self.contract(hswish(self.expand(x))).to(x.dtype)
+        y: Tensor = x + self.contract(hswish(self.expand(x))).to(x.dtype)
+        return y
 
 
 class FixedPointConv2d(nn.Conv2d):

@@ -114,8 +114,8 @@ class HyperSynthesis(nn.Module):
     def features(self, z_hat: Tensor) -> Tensor:
         """`(N, Z, h/4, w/4)` integers to `(N, H, h, w)`."""
         h = self.first(functional.pixel_shuffle(self.entry(z_hat), 2))
-        h = self.second(functional.pixel_shuffle(self.up(h), 2))
-        return h  # noqa: RET504  # named for the type checker: Module calls are Any
+        features: Tensor = self.second(functional.pixel_shuffle(self.up(h), 2))
+        return features
 
 
 class ContextPass(nn.Module):

@@ -52,7 +52,8 @@ class AnalysisTransform(nn.Module):
         h = self.down(h)  # (N, M, H/16, W/16)
         with autocast(x, enabled=mixed):
             h = self.last(h)
-        return h * self.outer_gain(q)
+        y: Tensor = h * self.outer_gain(q)
+        return y
 
 
 class SynthesisTransform(nn.Module):

@@ -23,7 +23,9 @@ def jpeg_of_size(image: Image.Image, size: int) -> bytes:
     return max(fitting or [min(files, key=len)], key=len)
 
 
-def sheet(panels: list[tuple[str, Image.Image]], box: tuple[int, int, int, int], zoom: int) -> Image.Image:  # fmt: skip
+def sheet(
+    panels: list[tuple[str, Image.Image]], box: tuple[int, int, int, int], zoom: int
+) -> Image.Image:
     """Crops of `box` (left, top, width, height) side by side, enlarged, captions below."""
     left, top, width, height = box
     side = (width * zoom, height * zoom)
@@ -49,7 +51,7 @@ def sheet(panels: list[tuple[str, Image.Image]], box: tuple[int, int, int, int],
 @click.option("--zoom", type=int, default=2, show_default=True)
 @click.option("--model", metavar="PATH", help="Weights to use instead of the released ones.")
 @click.option("-o", "--output", required=True)
-def main(picture: str, quality: float, box: str, zoom: int, model: str | None, output: str) -> None:  # noqa: PLR0913  # fmt: skip  # a command's options
+def main(picture: str, quality: float, box: str, zoom: int, model: str | None, output: str) -> None:  # fmt: skip  # a command's options
     """Write a crop sheet of PICTURE."""
     left, top, width, height = (int(part) for part in box.split(","))
     with Image.open(picture) as opened:

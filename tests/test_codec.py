@@ -145,7 +145,9 @@ def test_every_prefix_is_an_error(tiny_codec: Codec) -> None:
     max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(words=st.binary(max_size=400), checksum=st.integers(0, 2**32 - 1))
-def test_any_payload_decodes_or_raises_aec_error(tiny_codec: Codec, words: bytes, checksum: int) -> None:
+def test_any_payload_decodes_or_raises_aec_error(
+    tiny_codec: Codec, words: bytes, checksum: int
+) -> None:
     """Payloads whose container is intact reach the entropy decoder, and fail cleanly there."""
     stream = parse(tiny_codec.compress(make_picture(20, 20), 60))
     words = words[: len(words) // 4 * 4]

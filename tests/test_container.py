@@ -340,7 +340,7 @@ def test_a_single_tile_costs_64_bytes(words: bytes) -> None:
 
 
 def test_constants_are_those_of_the_file() -> None:
-    assert (SIGNATURE, VERSION, HEADER_BYTES) == (SIGN, SIGN[4], len(SIGN + HEAD))
+    assert (SIGN, SIGN[4], len(SIGN + HEAD)) == (SIGNATURE, VERSION, HEADER_BYTES)
 
 
 def test_chunk_table_lists_also_what_parse_refuses() -> None:

@@ -92,16 +92,18 @@ class ReferenceDecoder:
                     total += tap[:, :, None] * part
                 else:
                     total += np.einsum("oc,chw->ohw", tap, part)
-        y = (total + bias[:, None, None]) >> shift[:, None, None]
+        y: Ints = (total + bias[:, None, None]) >> shift[:, None, None]
         if head:
             return y
-        return np.clip(y, 0 if relu else -512, 511)
+        clipped: Ints = y.clip(0 if relu else -512, 511)
+        return clipped
 
     def block(self, name: str, x: Ints) -> Ints:
         """A context block."""
         y = self.conv(f"{name}.mix_in", x, relu=True)
         y = self.conv(f"{name}.depthwise", y, relu=True)
-        return np.clip(x + self.conv(f"{name}.mix_out", y), -512, 511)
+        total: Ints = (x + self.conv(f"{name}.mix_out", y)).clip(-512, 511)
+        return total
 
     def decode(self, grid: Grid, quality_index: int) -> Ints:
         """`y_hat` `(h, w, M)` over the coded grid."""
@@ -183,7 +185,8 @@ def extreme_latents(seed: int, shape: tuple[int, int, int]) -> npt.NDArray[np.fl
     """Latents with outliers far beyond every table, so that escapes and clips take part."""
     rng = np.random.default_rng(seed)
     y = rng.normal(0, 3, shape) * rng.choice([1, 30, 4000], shape, p=[0.9, 0.08, 0.02])
-    return y.astype(np.float32)
+    extreme: npt.NDArray[np.float32] = y.astype(np.float32)
+    return extreme
 
 
 def test_extreme_latents_survive_both_decoders(tiny_coder: CodecModel) -> None:

@@ -26,7 +26,7 @@ HOLD_OUT = 50
 """Every 50th picture, sorted by name, is held out for validation."""
 SMALLEST = 64
 SUFFIXES = frozenset(
-    ".png .jpg .jpeg .webp .avif .tif .tiff .bmp .ppm .jp2 .gif".split(),
+    [".png", ".jpg", ".jpeg", ".webp", ".avif", ".tif", ".tiff", ".bmp", ".ppm", ".jp2", ".gif"],
 )
 
 Tiles = npt.NDArray[np.uint8]
@@ -113,7 +113,8 @@ def to_tensor(patches: Iterable[Tiles] | Tiles) -> Tensor:
 def _crop(tiles: Tiles, crop: int, rng: np.random.Generator) -> Tiles:
     tile = tiles[rng.integers(len(tiles))]
     top, left = rng.integers(0, TILE - crop + 1, 2)
-    return tile[top : top + crop, left : left + crop]
+    patch: Tiles = tile[top : top + crop, left : left + crop]
+    return patch
 
 
 def _augment(patch: Tiles, rng: np.random.Generator) -> Tiles:

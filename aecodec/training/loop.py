@@ -307,7 +307,8 @@ def _load_initial(model: HyperpriorModel, initial: dict[str, Tensor]) -> None:
 def _point_loss(row: tuple[float, float, float]) -> float:
     quality, bpp, psnr = row
     weight = float(lmbda(torch.tensor(quality / 100)))
-    return LOSS_SCALE * (bpp + weight * 255.0**2 * 10 ** (-psnr / 10)) / weight**0.5
+    mse = math.pow(10.0, -psnr / 10)
+    return LOSS_SCALE * (bpp + weight * 255.0**2 * mse) / math.sqrt(weight)
 
 
 def _summary_writer(run: Path) -> "SummaryWriter | None":

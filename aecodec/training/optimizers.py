@@ -1,6 +1,7 @@
 """Which parameter learns by which rule: Muon, AdamW, AdamW at a lower rate."""
 
 from collections.abc import Iterable
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -63,7 +64,8 @@ class Muon(torch.optim.Optimizer):
         for _ in range(self.ITERATIONS):
             gram = x @ x.mT
             x = torch.baddbmm(x, torch.baddbmm(gram, gram, gram, beta=b, alpha=c), x, beta=a)
-        return x.float()
+        direction: Tensor = x.float()
+        return direction
 
 
 def make_optimizers(model: HyperpriorModel, config: TrainConfig) -> list[torch.optim.Optimizer]:
@@ -79,7 +81,10 @@ def make_optimizers(model: HyperpriorModel, config: TrainConfig) -> list[torch.o
         else:
             rest.append(p)
     lr = config.learning_rate
-    groups = [{"params": rest}, {"params": linear, "lr": lr * config.linear_ratio}]
+    groups: list[dict[str, Any]] = [
+        {"params": rest},
+        {"params": linear, "lr": lr * config.linear_ratio},
+    ]
     optimizers: list[torch.optim.Optimizer] = [
         torch.optim.AdamW(groups, lr=lr, betas=(0.9, 0.98), weight_decay=0.0),
         Muon(muon, lr=lr * config.muon_ratio),
