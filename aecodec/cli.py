@@ -174,7 +174,7 @@ def verify(files: tuple[str, ...], model: str | None) -> int:
 @click.option("--init", metavar="PATH", help="Start a new run from these weights.")
 def train(
     folders: tuple[str, ...], run: str, device: str | None, threads: int | None,
-    init: str | None, compiled: bool | None, **options: float | bool | None,
+    init: str | None, compiled: bool | None, **options: Any,  # noqa: ANN401  # fields of TrainConfig
 ) -> int:  # fmt: skip
     """Train a model on folders of pictures, or go on with the run in RUN."""
     from aecodec.training.config import TrainConfig

@@ -178,17 +178,17 @@ def compress(
     quality: float = DEFAULT_QUALITY,
 ) -> bytes:
     """Compresses a picture with the newest released model; see `Codec.compress`."""
-    return _DEFAULT.compress(image, quality)
+    return DEFAULT_CODEC.compress(image, quality)
 
 
 def decompress(data: "bytes | bytearray | memoryview") -> Image.Image:
     """Decompresses to a PIL image; see `Codec.decompress`."""
-    return _DEFAULT.decompress(data)
+    return DEFAULT_CODEC.decompress(data)
 
 
 def decompress_array(data: "bytes | bytearray | memoryview") -> Pixels:
     """Decompresses to an array `(H, W, 3)` or `(H, W)`; see `Codec.decompress_array`."""
-    return _DEFAULT.decompress_array(data)
+    return DEFAULT_CODEC.decompress_array(data)
 
 
 def quality_index(quality: float) -> int:
@@ -281,4 +281,4 @@ def synthesize(model: CodecModel, y_hat: YHat, header: Header) -> Pixels:
     return pixels
 
 
-_DEFAULT = Codec()
+DEFAULT_CODEC = Codec()

@@ -253,7 +253,8 @@ class IntegerPrior(nn.Module):
 
 def accumulator_bounds(weight: Tensor, bias: Tensor) -> Tensor:
     """`(O,)`, the largest magnitude that any partial sum can reach."""
-    return weight.long().abs().sum((1, 2, 3)) * ACTIVATION_MAX + bias.long().abs()
+    bounds: Tensor = weight.long().abs().sum((1, 2, 3)) * ACTIVATION_MAX + bias.long().abs()
+    return bounds
 
 
 def export_conv(conv: FixedPointConv2d) -> TensorDict:

@@ -29,6 +29,7 @@ from aecodec.priors import MEAN_FRACTION, PASS_POSITION, PASSES
 
 GROUP = 4
 """Latents per hyper-latent along one side."""
+MEAN_STEP = np.float32(1 / MEAN_FRACTION)
 Y_HAT_MIN = -(2**15)
 Y_HAT_MAX = 2**15 - 1
 
@@ -127,14 +128,14 @@ def encode_latents(
     """
     grid = Grid(*y.shape[:2])
     height, width = grid.padded
-    padded = np.pad(y, ((0, height - grid.height), (0, width - grid.width), (0, 0)))
+    padded: Floats = np.pad(y, ((0, height - grid.height), (0, width - grid.width), (0, 0)))
     z_hat = np.clip(_round(z), -ACTIVATION_MAX, ACTIVATION_MAX - 1).astype(np.int64)
     encoder = SymbolEncoder()
     encoder.add(z_hat.reshape(-1).astype(np.int32), _hyper_numbers(prior, grid), prior.hyper_tables)
     passes = _Passes(prior, z_hat, grid, quality_index, dtype)
     for number in range(PASSES):
         levels, means = passes.parameters(number)
-        residual = take_quarter(padded, number) - means.astype(np.float32) / MEAN_FRACTION
+        residual: Floats = take_quarter(padded, number) - means.astype(np.float32) * MEAN_STEP
         symbols = np.clip(_round(residual), SYMBOL_MIN, SYMBOL_MAX).astype(np.int32)
         coded = grid.coded(number)
         if coded is None:

@@ -29,13 +29,13 @@ class _LowerBound(torch.autograd.Function):
     """max(x, bound) whose gradient still lets x rise from below the bound."""
 
     @staticmethod
-    def forward(ctx: torch.autograd.function.FunctionCtx, x: Tensor, bound: float) -> Tensor:  # type: ignore[override]  # torch types it (*args)
+    def forward(ctx: torch.autograd.function.FunctionCtx, x: Tensor, bound: float) -> Tensor:
         ctx.save_for_backward(x)
         ctx.bound = bound  # type: ignore[attr-defined]  # torch's way to carry a constant
         return x.clamp_min(bound)
 
     @staticmethod
-    def backward(ctx: torch.autograd.function.FunctionCtx, grad: Tensor) -> tuple[Tensor, None]:  # type: ignore[override]  # torch types it (*args)
+    def backward(ctx: torch.autograd.function.FunctionCtx, grad: Tensor) -> tuple[Tensor, None]:
         (x,) = ctx.saved_tensors  # type: ignore[attr-defined]  # set by save_for_backward
         passes = (x >= ctx.bound) | (grad < 0)  # type: ignore[attr-defined]  # set in forward
         return grad * passes, None

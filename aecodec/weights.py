@@ -91,7 +91,7 @@ def load_weights(path: Path) -> CodecModel:
     except (RuntimeError, KeyError, ValueError) as exc:
         raise WeightsError(f"{path}: {exc}") from exc
     for module in (model.analysis, model.synthesis, model.hyper_analysis, prior):
-        module.eval().requires_grad_(False).to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stubs lack it
+        module.eval().requires_grad_(False).to(memory_format=torch.channels_last)
         for block in module.modules():
             if isinstance(block, Block):
                 block.fuse_activation()

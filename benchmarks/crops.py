@@ -51,7 +51,7 @@ def sheet(
 @click.option("--zoom", type=int, default=2, show_default=True)
 @click.option("--model", metavar="PATH", help="Weights to use instead of the released ones.")
 @click.option("-o", "--output", required=True)
-def main(picture: str, quality: float, box: str, zoom: int, model: str | None, output: str) -> None:  # fmt: skip  # a command's options
+def main(picture: str, quality: float, box: str, zoom: int, model: str | None, output: str) -> None:
     """Write a crop sheet of PICTURE."""
     left, top, width, height = (int(part) for part in box.split(","))
     with Image.open(picture) as opened:

@@ -195,7 +195,7 @@ def format_times(times: dict[str, Times]) -> str:
 
 def _cells(seconds: Sequence[float], ours: Sequence[float] | None) -> str:
     median = statistics.median(seconds)
-    ratio = f"{median / statistics.median(ours):.2f}" if ours else "-"
+    ratio = f"{median / statistics.median(ours):.3f}" if ours else "-"
     return f"{1000 * median:11.1f} {ratio:>7}"
 
 

@@ -210,7 +210,7 @@ def test_carriers_layouts_and_threads_give_the_same_words(tiny_coder: CodecModel
                 for layout in (torch.contiguous_format, torch.channels_last):
                     torch.set_num_threads(threads)
                     copy = IntegerPrior(state).to(dtype)
-                    copy.to(memory_format=layout)  # type: ignore[call-overload]  # torch's stubs lack it
+                    copy.to(memory_format=layout)
                     results.append(encode_latents(copy, y, z, 100, dtype=dtype))
     finally:
         torch.set_num_threads(before)

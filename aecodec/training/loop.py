@@ -317,4 +317,4 @@ def _summary_writer(run: Path) -> "SummaryWriter | None":
     except ImportError:
         logger.info("no TensorBoard logs: pip install 'aecodec[train]'")
         return None
-    return SummaryWriter(str(run / "tensorboard"))  # type: ignore[no-untyped-call]  # torch
+    return SummaryWriter(str(run / "tensorboard"))

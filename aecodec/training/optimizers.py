@@ -87,8 +87,9 @@ def make_optimizers(model: HyperpriorModel, config: TrainConfig) -> list[torch.o
     ]
     optimizers: list[torch.optim.Optimizer] = [
         torch.optim.AdamW(groups, lr=lr, betas=(0.9, 0.98), weight_decay=0.0),
-        Muon(muon, lr=lr * config.muon_ratio),
     ]
+    if muon:
+        optimizers.append(Muon(muon, lr=lr * config.muon_ratio))
     for optimizer in optimizers:
         for group in optimizer.param_groups:
             group["full_lr"] = group["lr"]

@@ -1,0 +1,25 @@
+"""What `import aecodec` offers, and what it must not cost."""
+
+import subprocess
+import sys
+
+import pytest
+
+import aecodec
+
+
+def test_every_public_name_resolves() -> None:
+    assert aecodec.__all__ == sorted(aecodec.__all__)
+    for name in aecodec.__all__:
+        assert getattr(aecodec, name).__doc__, name
+    assert set(aecodec.__all__) <= set(dir(aecodec))
+
+
+def test_other_names_do_not() -> None:
+    with pytest.raises(AttributeError, match="nothing"):
+        _ = aecodec.nothing
+
+
+def test_importing_the_package_loads_no_torch() -> None:
+    code = "import sys, aecodec; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -1,0 +1,176 @@
+"""The trainer: data, resuming, logs, settings."""
+
+import csv
+import logging
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from conftest import TINY, make_picture
+from PIL import Image
+
+from aecodec.cli import main
+from aecodec.errors import TrainingError
+from aecodec.model import HyperpriorModel
+from aecodec.training import data, loop
+from aecodec.training.checkpoint import load_average
+from aecodec.training.config import TrainConfig
+from aecodec.weights import load_weights
+
+FAST = TrainConfig(
+    steps=30, batch=2, crop=64, warmup=2, compile=False, mixed=False, ema=0.5, validate_every=10
+)
+
+
+@pytest.fixture
+def pictures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder of small pictures; models are tiny, reports frequent."""
+    monkeypatch.setattr(loop, "HyperpriorModel", lambda _config=None: HyperpriorModel(TINY))
+    monkeypatch.setattr(loop, "REPORT_STEPS", 5)
+    monkeypatch.setattr(loop, "LINEAR_START_PATCHES", 8)
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    for number in range(4):
+        Image.fromarray(make_picture(200, 220, seed=number)).save(folder / f"{number}.png")
+    return folder
+
+
+def test_loss_falls_and_everything_is_logged(pictures: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    loop.Trainer([pictures], run, FAST).train()
+    with (run / "train.csv").open() as file:
+        losses = [float(row["loss"]) for row in csv.DictReader(file)]
+    assert len(losses) == 6
+    assert losses[-1] < losses[0]
+    with (run / "validation.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert {row["step"] for row in rows} == {"10", "20", "30"}
+    assert list((run / "tensorboard").iterdir())
+
+
+def test_a_resumed_run_equals_an_uninterrupted_one(pictures: Path, tmp_path: Path) -> None:
+    whole = loop.Trainer([pictures], tmp_path / "whole", FAST)
+    for _ in range(6):
+        whole.step()
+    first = loop.Trainer([pictures], tmp_path / "parts", FAST)
+    for _ in range(3):
+        first.step()
+    first.save()
+    second = loop.Trainer([pictures], tmp_path / "parts", FAST)
+    assert second.progress.step == 3
+    for _ in range(3):
+        second.step()
+    assert second.progress.patches == 12
+    for name, value in whole.model.state_dict().items():
+        assert torch.equal(value, second.model.state_dict()[name]), name
+    for name, value in whole.average.items():
+        assert torch.equal(value, second.average[name]), name
+
+
+def test_rounded_fine_tuning_then_export(pictures: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    trainer = loop.Trainer([pictures], run, replace(FAST, quantized_start=0.0))
+    before = trainer.model.prior.hyper_synthesis.head.weight.clone()
+    for _ in range(3):
+        assert trainer.step() is not None
+    assert trainer.model.prior.hyper_synthesis.entry.quantized
+    assert not torch.equal(before, trainer.model.prior.hyper_synthesis.head.weight)
+    trainer.save()
+    assert set(load_average(run / loop.CHECKPOINT)) == set(trainer.model.state_dict())
+
+
+def test_export_command(
+    pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    run, output = tmp_path / "run", tmp_path / "w.safetensors"
+    loop.Trainer([pictures], run, FAST).save()
+    monkeypatch.setattr("aecodec.model.HyperpriorModel", lambda: HyperpriorModel(TINY))
+    with pytest.raises(SystemExit) as exit_:
+        main(["export", str(run), "-o", str(output)])
+    assert exit_.value.code == 0
+    assert load_weights(output).model_id.hex() in capsys.readouterr().out
+
+
+def test_steps_without_finite_gradient_are_skipped(pictures: Path, tmp_path: Path) -> None:
+    trainer = loop.Trainer([pictures], tmp_path / "run", FAST)
+    with torch.no_grad():
+        trainer.model.synthesis.exit.weight[0, 0] = float("inf")
+    before = trainer.model.analysis.entry.weight.clone()
+    assert trainer.step() is None
+    assert trainer.progress.skipped == 1
+    assert torch.equal(trainer.model.analysis.entry.weight, before)
+
+
+def test_batches_depend_on_seed_and_step_alone(pictures: Path, tmp_path: Path) -> None:
+    found = data.find_pictures([pictures])
+    tiles = data.load_tiles(found, tmp_path / "t.npy", per_picture=1, seed=0)
+    first = data.batch_at(tiles, step=5, batch=3, crop=64, seed=1)
+    assert torch.equal(first, data.batch_at(tiles, step=5, batch=3, crop=64, seed=1))
+    assert not torch.equal(first, data.batch_at(tiles, step=6, batch=3, crop=64, seed=1))
+    q = data.qualities_at(step=5, batch=4, seed=1)
+    assert sorted((q * 4).floor().tolist()) == [0, 1, 2, 3]
+
+
+def test_every_fiftieth_picture_is_held_out() -> None:
+    pictures = [Path(f"{n:03}.png") for n in range(120)]
+    training, held_out = data.split(pictures)
+    assert held_out == [pictures[0], pictures[50], pictures[100]]
+    assert sorted(training + held_out) == pictures
+
+
+def test_unreadable_pictures_are_left_out_with_a_warning(
+    pictures: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (pictures / "bad.png").write_text("no picture")
+    Image.fromarray(np.zeros((10, 10, 3), np.uint8)).save(pictures / "small.png")
+    with caplog.at_level(logging.WARNING):
+        tiles = data.load_tiles(
+            data.find_pictures([pictures]), tmp_path / "t.npy", per_picture=1, seed=0
+        )
+    assert len(tiles) == 4
+    assert {"bad.png", "small.png"} == {Path(r.args[0]).name for r in caplog.records}  # type: ignore[index, arg-type]  # logging's args are loosely typed
+    with pytest.raises(TrainingError, match="none of 1 pictures"):
+        data.load_tiles([pictures / "bad.png"], tmp_path / "u.npy", per_picture=1, seed=0)
+
+
+def test_nothing_to_train_on(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(TrainingError, match="no pictures"):
+        data.find_pictures([tmp_path])
+    with pytest.raises(SystemExit) as exit_:
+        main(["train", str(tmp_path / "none"), "-o", str(tmp_path / "run")])
+    assert exit_.value.code == 1
+    assert capfd.readouterr().err.count("\n") == 1
+    assert not (tmp_path / "run").exists()
+
+
+def test_damaged_checkpoints_are_named(pictures: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    loop.Trainer([pictures], run, FAST).save()
+    (run / loop.CHECKPOINT).write_bytes(b"damaged")
+    with pytest.raises(TrainingError, match="cannot resume"):
+        loop.Trainer([pictures], run, FAST)
+
+
+@pytest.mark.parametrize("wrong", [{"steps": 0}, {"crop": 100}, {"learning_rate": 0.0}])
+def test_settings_are_checked(wrong: dict[str, float]) -> None:
+    with pytest.raises(TrainingError):
+        replace(FAST, **wrong)  # type: ignore[arg-type]  # mixed types
+
+
+def test_settings_survive_a_file(tmp_path: Path) -> None:
+    FAST.save(tmp_path / "c.json")
+    assert TrainConfig.load(tmp_path / "c.json") == FAST
+    (tmp_path / "c.json").write_text("{")
+    with pytest.raises(TrainingError, match=r"c\.json"):
+        TrainConfig.load(tmp_path / "c.json")
+
+
+def test_schedule() -> None:
+    config = TrainConfig(steps=1000, warmup=100)
+    assert config.rate_factor(0) == pytest.approx(0.01)
+    assert config.rate_factor(499) == 1.0
+    assert config.rate_factor(750) == pytest.approx(0.5)
+    assert config.rate_factor(999) == pytest.approx(0.002)
