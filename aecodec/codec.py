@@ -66,7 +66,8 @@ class Codec:
         self._path = None if model is None else Path(model)
         self._limits = limits or Limits()
         self._lock = threading.Lock()
-        self._loaded: dict[bytes, CodecModel] = {}
+        self._own: CodecModel | None = None
+        self._others: dict[bytes, CodecModel] = {}
 
     @property
     def model(self) -> CodecModel:
@@ -76,12 +77,12 @@ class Codec:
             WeightsError: its weights are missing or damaged.
         """
         with self._lock:
-            for loaded in self._loaded.values():
-                if self._path is not None or loaded.model_id == registry.MODELS[-1].model_id:
-                    return loaded
-            if self._path is not None:
-                return self._keep(load_weights(self._path))
-            return self._keep(_load_released(registry.MODELS[-1]))
+            if self._own is None:
+                if self._path is not None:
+                    self._own = load_weights(self._path)
+                else:
+                    self._own = _load_released(registry.MODELS[-1])
+            return self._own
 
     def compress(
         self,
@@ -154,23 +155,20 @@ class Codec:
         return to_pil(self.decompress_array(data))
 
     def _model_for(self, model_id: bytes) -> CodecModel:
-        if self._path is not None and self.model.model_id == model_id:
-            return self.model
+        released = registry.find_model(model_id)
+        if self._path is not None or released == registry.MODELS[-1]:
+            own = self.model
+            if own.model_id == model_id:
+                return own
+        if released is None:
+            raise UnsupportedError(
+                f"the file needs model {model_id.hex()}, which this version does not know; "
+                "upgrade aecodec, or pass the weights that made the file"
+            )
         with self._lock:
-            loaded = self._loaded.get(model_id)
-            if loaded is not None:
-                return loaded
-            released = registry.find_model(model_id)
-            if released is None:
-                raise UnsupportedError(
-                    f"the file needs model {model_id.hex()}, which this version does not know; "
-                    "upgrade aecodec, or pass the weights that made the file"
-                )
-            return self._keep(_load_released(released))
-
-    def _keep(self, model: CodecModel) -> CodecModel:
-        self._loaded[model.model_id] = model
-        return model
+            if model_id not in self._others:
+                self._others[model_id] = _load_released(released)
+            return self._others[model_id]
 
 
 def compress(

@@ -82,11 +82,14 @@ def load_weights(path: Path) -> CodecModel:
         WeightsError: the file is missing, damaged, or would not decode exactly.
     """
     config, tensors = read_weights(path)
-    model = HyperpriorModel(config)
+    model_id = model_digest(tensors)  # first: fusing below works in place
+    with torch.device("meta"):  # neither spends time on, nor random numbers for, initial values
+        model = HyperpriorModel(config)
     try:
         for part in TRANSFORMS:
             module: nn.Module = getattr(model, part)
-            module.load_state_dict({k: v.float() for k, v in _below(tensors, part).items()})
+            state = {k: v.float() for k, v in _below(tensors, part).items()}
+            module.load_state_dict(state, assign=True)
         prior = IntegerPrior(_below(tensors, "prior"))
     except (RuntimeError, KeyError, ValueError) as exc:
         raise WeightsError(f"{path}: {exc}") from exc
@@ -96,7 +99,7 @@ def load_weights(path: Path) -> CodecModel:
             if isinstance(block, Block):
                 block.fuse_activation()
     return CodecModel(
-        model_digest(tensors), config, model.analysis, model.synthesis, model.hyper_analysis, prior
+        model_id, config, model.analysis, model.synthesis, model.hyper_analysis, prior
     )
 
 

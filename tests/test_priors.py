@@ -60,7 +60,7 @@ def test_pass_masks_partition_the_latents() -> None:
     total = torch.stack(masks).sum(0)
     assert torch.equal(total, torch.ones(1, 8, 4, 6))
     for mask in masks:
-        assert set(mask.unique().tolist()) == {0.0, 1.0}
+        assert bool(((mask == 0) | (mask == 1)).all())
         # Each pass takes one position of each 2x2 group of each channel.
         assert torch.equal(torch.nn.functional.avg_pool2d(mask, 2), torch.full((1, 8, 2, 3), 0.25))
 

@@ -1,0 +1,161 @@
+"""Outputs exist complete or not at all."""
+
+import errno
+import os
+import stat
+from collections.abc import Iterator
+from io import BytesIO, TextIOWrapper
+from pathlib import Path
+
+import pytest
+
+from aecodec.errors import InputError
+from aecodec.files import STANDARD, check_output, read_bytes, write_bytes
+
+
+@pytest.fixture
+def umask() -> Iterator[None]:
+    """A umask that differs from the usual one."""
+    before = os.umask(0o027)
+    yield
+    os.umask(before)
+
+
+def mode(path: Path) -> int:
+    return stat.S_IMODE(path.stat().st_mode)
+
+
+def test_files_come_back(tmp_path: Path) -> None:
+    path = tmp_path / "file.bin"
+    write_bytes(str(path), b"\x00\xffdata")
+    assert read_bytes(str(path)) == b"\x00\xffdata"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.usefixtures("umask")
+def test_permissions_follow_the_umask(tmp_path: Path) -> None:
+    path = tmp_path / "file.bin"
+    write_bytes(str(path), b"data")
+    assert mode(path) == 0o640
+    assert os.umask(0o027) == 0o027
+
+
+@pytest.mark.parametrize("error", [OSError(errno.ENOSPC, "full"), KeyboardInterrupt()])
+@pytest.mark.parametrize("call", ["fsync", "replace"])
+@pytest.mark.parametrize("existing", [False, True])
+def test_a_failure_leaves_everything_as_it_was(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    error: BaseException,
+    call: str,
+    existing: bool,
+) -> None:
+    path = tmp_path / "file.bin"
+    if existing:
+        path.write_bytes(b"old")
+
+    def fail(*_: object) -> None:
+        raise error
+
+    owner = os if call == "fsync" else Path
+    monkeypatch.setattr(owner, call, fail)
+    with pytest.raises(type(error)) as caught:
+        write_bytes(str(path), b"new")
+    if isinstance(caught.value, OSError):
+        assert caught.value.filename == str(path)
+    assert [p.name for p in tmp_path.iterdir()] == (["file.bin"] if existing else [])
+    assert not existing or path.read_bytes() == b"old"
+
+
+def test_the_target_is_replaced_only_when_all_is_on_disk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "file.bin"
+    path.write_bytes(b"old")
+    seen = []
+    real = os.fsync
+
+    def look(descriptor: int) -> None:
+        real(descriptor)
+        (partial,) = (p for p in tmp_path.iterdir() if p != path)
+        seen.append((path.read_bytes(), partial.read_bytes(), mode(partial) & 0o077))
+
+    monkeypatch.setattr(os, "fsync", look)
+    write_bytes(str(path), b"new")
+    assert seen == [(b"old", b"new", 0)]
+    assert path.read_bytes() == b"new"
+
+
+def test_readers_of_the_old_file_keep_it(tmp_path: Path) -> None:
+    path = tmp_path / "file.bin"
+    path.write_bytes(b"old")
+    with path.open("rb") as reader:
+        write_bytes(str(path), b"new")
+        assert reader.read() == b"old"
+
+
+def test_long_names_and_dashes_are_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("x" * 255, "-x", " ", "ä.png"):
+        write_bytes(name, b"data")
+        assert (tmp_path / name).read_bytes() == b"data"
+
+
+def test_links_are_followed(tmp_path: Path) -> None:
+    target, link = tmp_path / "target", tmp_path / "link"
+    target.write_bytes(b"old")
+    link.symlink_to(target)
+    write_bytes(str(link), b"new")
+    assert link.is_symlink()
+    assert target.read_bytes() == b"new"
+
+
+def test_devices_are_written_to_and_never_replaced() -> None:
+    check_output(os.devnull, force=False)
+    write_bytes(os.devnull, b"data")
+    assert stat.S_ISCHR(Path(os.devnull).stat().st_mode)
+
+
+def test_a_full_device_is_an_os_error() -> None:
+    if not Path("/dev/full").exists():
+        pytest.skip("needs /dev/full")
+    with pytest.raises(OSError, match="No space left") as caught:
+        write_bytes("/dev/full", b"data")
+    assert caught.value.filename == "/dev/full"
+
+
+def test_missing_folders_are_os_errors(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError):
+        write_bytes(str(tmp_path / "none" / "file"), b"data")
+    with pytest.raises(FileNotFoundError):
+        read_bytes(str(tmp_path / "none"))
+    with pytest.raises(IsADirectoryError):
+        read_bytes(str(tmp_path))
+
+
+def test_a_dash_is_standard_input_and_output(monkeypatch: pytest.MonkeyPatch) -> None:
+    out = BytesIO()
+    monkeypatch.setattr("sys.stdin", TextIOWrapper(BytesIO(b"\r\n\xff")))
+    monkeypatch.setattr("sys.stdout", TextIOWrapper(out))
+    check_output(STANDARD, force=False)
+    write_bytes(STANDARD, read_bytes(STANDARD))
+    assert out.getvalue() == b"\r\n\xff"
+
+
+def test_outputs_are_checked_before_work(tmp_path: Path) -> None:
+    existing = tmp_path / "existing.png"
+    existing.write_bytes(b"old")
+    check_output(str(tmp_path / "new.png"), force=False)
+    check_output(str(existing), force=True)
+    for name, message in (
+        (str(existing), "existing.png exists; -f overwrites"),
+        (str(tmp_path), "is a folder"),
+        (str(tmp_path / "none" / "new.png"), "none does not exist"),
+        (f"{tmp_path}/none/", "none/ does not exist"),
+    ):
+        with pytest.raises(InputError, match=message):
+            check_output(name, force=False)
+    for name in (str(tmp_path), str(tmp_path / "none" / "new.png"), f"{tmp_path}/none/"):
+        with pytest.raises(InputError):
+            check_output(name, force=True)
+    assert list(tmp_path.iterdir()) == [existing]

@@ -1,0 +1,176 @@
+"""Pictures in every form that callers have."""
+
+import struct
+import zlib
+from io import BytesIO
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+import torch
+from conftest import make_picture
+from PIL import Image
+
+from aecodec.errors import InputError, LimitError
+from aecodec.images import decode_picture, to_pil, to_pixels_array
+
+Pixels = npt.NDArray[np.uint8]
+
+
+def encoded(image: Image.Image, kind: str, **options: object) -> bytes:
+    file = BytesIO()
+    image.save(file, kind, **options)
+    return file.getvalue()
+
+
+def png_header(width: int, height: int) -> bytes:
+    """The start of a PNG that says it is RGB, with the right CRC and no pixels."""
+    head = b"IHDR" + struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    chunk = struct.pack(">I", 13) + head + struct.pack(">I", zlib.crc32(head))
+    return b"\x89PNG\r\n\x1a\n" + chunk + struct.pack(">I4s", 100, b"IDAT")
+
+
+@pytest.mark.parametrize("shape", [(7, 9, 3), (7, 9), (1, 1, 3)])
+def test_all_forms_give_the_same_pixels(shape: tuple[int, ...], tmp_path: Path) -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, shape, np.uint8)
+    image = Image.fromarray(pixels)
+    path = tmp_path / "picture.png"
+    image.save(path)
+    tensor = torch.from_numpy(pixels)
+    tensor = tensor[None] if pixels.ndim == 2 else tensor.permute(2, 0, 1)
+    forms = (path, str(path), image, pixels, tensor, tensor.float() / 255, tensor.double() / 255)
+    for form in forms:
+        result = to_pixels_array(form)
+        assert result.dtype == np.uint8
+        assert result.flags.c_contiguous
+        np.testing.assert_array_equal(result, pixels)
+    np.testing.assert_array_equal(decode_picture(path.read_bytes()), pixels)
+    np.testing.assert_array_equal(np.asarray(to_pil(pixels)), pixels)
+
+
+def test_views_are_taken_as_they_look() -> None:
+    pixels = make_picture(8, 10)
+    view = pixels[::-1, ::2]
+    result = to_pixels_array(view)
+    assert result.flags.c_contiguous
+    np.testing.assert_array_equal(result, view)
+
+
+def test_half_precision_tensors_are_accepted() -> None:
+    values = torch.tensor([0.0, 0.5, 1.0]).reshape(1, 1, 3)
+    for dtype in (torch.float16, torch.bfloat16):
+        assert to_pixels_array(values.to(dtype)).tolist() == [[0, 128, 255]]
+
+
+def test_tensors_that_need_gradients_are_accepted() -> None:
+    assert to_pixels_array(torch.ones(3, 2, 2, requires_grad=True)).min() == 255
+
+
+def test_floating_tensors_are_rounded_half_up() -> None:
+    levels = torch.tensor([0.49, 0.5, 1.5, 254.49, 254.5], dtype=torch.float64)
+    assert to_pixels_array((levels / 255).reshape(1, 1, 5)).tolist() == [[0, 1, 2, 254, 255]]
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_orientation_of_files_is_applied(orientation: int) -> None:
+    pixels = make_picture(4, 6)
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    result = decode_picture(encoded(Image.fromarray(pixels), "PNG", exif=exif))
+    corners = {tuple(pixels[row, column].tolist()) for row in (0, -1) for column in (0, -1)}
+    assert result.shape == ((4, 6, 3) if orientation < 5 else (6, 4, 3))
+    assert {tuple(result[r, c].tolist()) for r in (0, -1) for c in (0, -1)} == corners
+    assert np.array_equal(result, pixels) == (orientation == 1)
+
+
+@pytest.mark.parametrize(
+    ("mode", "advice"),
+    [
+        ("1", "convert('L')"),
+        ("P", "convert('RGB')"),
+        ("LA", "alpha"),
+        ("PA", "alpha"),
+        ("RGBA", "flatten its alpha, e.g. image.convert('RGB')"),
+        ("CMYK", "convert('RGB')"),
+        ("I;16", "8-bit"),
+        ("F", "8-bit"),
+    ],
+)
+def test_other_modes_are_refused_with_advice(mode: str, advice: str) -> None:
+    with pytest.raises(InputError) as caught:
+        to_pixels_array(Image.new(mode, (4, 4)))
+    assert f"mode {mode} " in str(caught.value)
+    assert advice in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("picture", "message"),
+    [
+        (Image.new("RGB", (0, 4)), "no pixels"),
+        (np.zeros((4, 0, 3), np.uint8), "no pixels"),
+        (np.zeros((4, 4, 1), np.uint8), r"\(H, W, 3\)"),
+        (np.zeros((4, 4), np.float32), "float32"),
+        (np.zeros((4, 4), bool), "bool"),
+        (torch.zeros(3, 0, 4), "no pixels"),
+        (torch.zeros(4, 4, 3), "tensors must be"),
+        (torch.zeros(3, 4, 4, dtype=torch.int32), "int32"),
+        (torch.full((3, 2, 2), -0.01), r"lie in \[0, 1\]"),
+        (torch.full((3, 2, 2), float("inf")), "finite"),
+        (b"bytes", "bytes"),
+        (None, "NoneType"),
+    ],
+)
+def test_other_forms_are_refused(picture: object, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        to_pixels_array(picture)  # type: ignore[arg-type]  # wrong on purpose
+
+
+def test_files_that_cannot_be_opened_are_os_errors(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError):
+        to_pixels_array(tmp_path / "none.png")
+    with pytest.raises(IsADirectoryError):
+        to_pixels_array(tmp_path)
+
+
+@pytest.mark.parametrize("data", [b"", b"hello, this is text\n", b"\x89PNG\r\n\x1a\n"])
+def test_files_of_another_kind_are_refused(data: bytes) -> None:
+    with pytest.raises(InputError):
+        decode_picture(data)
+
+
+def test_decompression_bombs_are_refused_before_they_are_decoded() -> None:
+    with pytest.raises(LimitError, match="decompression bomb"):
+        decode_picture(png_header(2**16, 2**16))
+
+
+def test_errors_inside_pillow_are_input_errors(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its AVIF decoder says RuntimeError of damaged files; others have said more."""
+    data = encoded(Image.new("RGB", (4, 4)), "PNG")
+    for error in (RuntimeError, SyntaxError, IndexError, struct.error, EOFError):
+
+        def fail(*_: object, error: type[Exception] = error) -> None:
+            raise error("cause")
+
+        monkeypatch.setattr(Image.Image, "load", fail)
+        monkeypatch.setattr("PIL.ImageFile.ImageFile.load", fail)
+        with pytest.raises(InputError, match="damaged picture: cause"):
+            decode_picture(data)
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning:PIL", "ignore::RuntimeWarning:PIL")
+@pytest.mark.parametrize("kind", ["PNG", "JPEG", "TIFF", "BMP", "GIF", "WEBP", "PPM"])
+def test_damaged_files_give_pixels_or_a_named_error(kind: str) -> None:
+    """Nothing but InputError, LimitError and OSError escapes from Pillow."""
+    rng = np.random.default_rng(5)
+    pixels = make_picture(12, 10)
+    data = encoded(Image.fromarray(pixels[:, :, 0] if kind == "GIF" else pixels), kind)
+    for _ in range(60):
+        damaged = bytearray(data[: rng.integers(1, len(data) + 1)])
+        for place in rng.integers(0, min(len(damaged), 200), 3):
+            damaged[place] = rng.integers(256)
+        try:
+            result = decode_picture(bytes(damaged))
+        except (InputError, LimitError, OSError):
+            continue
+        assert result.ndim in (2, 3)
