@@ -314,7 +314,8 @@ def _picture_format(target: str) -> str:
     suffix = Path(target).suffix.lower()
     kind = Image.registered_extensions().get(suffix)
     if kind is None or kind not in Image.SAVE:
-        raise InputError(f"cannot write {target}: unknown picture format {suffix or '(none)'!r}")
+        reason = f"unknown picture format {suffix!r}" if suffix else "its name has no extension"
+        raise InputError(f"cannot write {target}: {reason}")
     return kind
 
 

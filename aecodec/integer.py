@@ -27,7 +27,6 @@ export and from a file alike. Multiplying by 2**-s and `floor` are exact as well
 - known = clip((y_hat * reciprocals[n] + 2**19) >> 20, -512, 511), 0 where nothing is decoded.
 """
 
-import math
 from dataclasses import dataclass, fields
 
 import numpy as np
@@ -36,26 +35,15 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from aecodec.entropy import SymbolTable, frequency_counts
+from aecodec.entropy import SymbolTable
 from aecodec.errors import WeightsError
 from aecodec.layers import (
     ACTIVATION_BITS,
-    ACTIVATION_STEP,
-    WEIGHT_EXPONENTS,
-    WEIGHT_MAX,
-    FixedPointConv2d,
-    interpolate_knots,
 )
 from aecodec.priors import (
-    LEVELS_PER_UNIT,
-    MEAN_FRACTION,
     PASSES,
     SCALE_FRACTION,
     SCALE_LEVELS,
-    SCALE_LOG_STEP,
-    SCALE_MIN,
-    ContextPrior,
-    FactorizedPrior,
 )
 
 ACTIVATION_MAX = 2 ** (ACTIVATION_BITS - 1)
@@ -68,8 +56,6 @@ NORM_SIZE = 2560
 NORM_SHIFT = 12
 NORM_FRACTION = 64
 RECIPROCAL_SHIFT = 20
-SCALE_ESCAPE = 2**4
-HYPER_ESCAPE = 2**6
 HYPER_RADIUS = 40
 HALF_LEVEL = SCALE_FRACTION // 2
 
@@ -148,8 +134,8 @@ class IntegerPass(nn.Module):
     def __init__(self, tensors: TensorDict) -> None:
         super().__init__()
         self.entry = _conv(tensors, "entry")
-        self.first = IntegerBlock(_below(tensors, "first"))
-        self.second = IntegerBlock(_below(tensors, "second"))
+        self.first = IntegerBlock(below(tensors, "first"))
+        self.second = IntegerBlock(below(tensors, "second"))
         self.head = _conv(tensors, "head", head=True)
 
     def forward(self, known: Tensor, features: Tensor) -> Tensor:
@@ -185,42 +171,39 @@ class IntegerPrior(nn.Module):
     """The prior as the coder uses it: integers in, integers out, the same on every machine."""
 
     def __init__(self, tensors: TensorDict) -> None:
-        """Builds networks and tables from tensors that `export_prior` made.
+        """Builds networks and tables.
+
+        Args:
+            tensors: what `export_prior` made, of the types and shapes of `prior_signature`.
 
         Raises:
-            WeightsError: something is missing or would not be exact.
+            WeightsError: something would not be exact.
         """
         super().__init__()
-        try:
-            tables = PriorTables(
-                **{f.name: tensors[f"tables.{f.name}"] for f in fields(PriorTables)}
-            )
-        except KeyError as exc:
-            raise WeightsError(f"the weights lack {exc}") from exc
+        tables = PriorTables(**{f.name: tensors[f"tables.{f.name}"] for f in fields(PriorTables)})
         self.latent_channels = tables.base.shape[1]
         self.base: Ints = tables.base.long().numpy()
         self.norms: Ints = tables.norms.long().numpy()
         self.reciprocals: Ints = tables.reciprocals.long().numpy()
-        if tables.base.shape[0] != QUALITIES or len(self.norms) != NORM_SIZE:
-            raise WeightsError("the tables of the prior have the wrong size")
         if not 0 <= self.base.min() - NORM_OFFSET <= self.base.max() - NORM_OFFSET < NORM_SIZE:
             raise WeightsError("a base scale lies outside the table of norms")
-        parts = np.split(
-            tables.scale_counts.long().numpy(), np.cumsum(tables.scale_sizes.numpy())[:-1]
-        )
+        sizes = tables.scale_sizes.tolist()
+        if min(sizes) < 2 or sum(sizes) != len(tables.scale_counts):
+            raise WeightsError("the tables of the scales do not fit together")
+        parts = np.split(tables.scale_counts.long().numpy(), np.cumsum(sizes)[:-1])
         self.scale_tables = [SymbolTable(-((len(part) - 2) // 2), part) for part in parts]
         self.hyper_tables = [
             SymbolTable(-HYPER_RADIUS, row) for row in tables.hyper_counts.long().numpy()
         ]
         self.register_buffer("rate_features", tables.rate_features.float()[:, :, None, None])
-        hyper = _below(tensors, "hyper_synthesis")
+        hyper = below(tensors, "hyper_synthesis")
         self.entry = _conv(hyper, "entry")
-        self.first = IntegerBlock(_below(hyper, "first"))
+        self.first = IntegerBlock(below(hyper, "first"))
         self.up = _conv(hyper, "up")
-        self.second = IntegerBlock(_below(hyper, "second"))
+        self.second = IntegerBlock(below(hyper, "second"))
         self.head = _conv(hyper, "head", head=True)
         self.passes = nn.ModuleList(
-            IntegerPass(_below(tensors, f"passes.{k}")) for k in range(PASSES - 1)
+            IntegerPass(below(tensors, f"passes.{k}")) for k in range(PASSES - 1)
         )
 
     rate_features: Tensor
@@ -257,133 +240,8 @@ def accumulator_bounds(weight: Tensor, bias: Tensor) -> Tensor:
     return bounds
 
 
-def export_conv(conv: FixedPointConv2d) -> TensorDict:
-    """Rounds a trained convolution to its integer form.
-
-    A channel whose bound does not hold at 8 bits gets coarser weights until it does.
-
-    Raises:
-        WeightsError: weights are not finite or too large for the fixed point.
-    """
-    weight = conv.weight.detach().double().cpu()
-    bias = torch.zeros(len(weight)) if conv.bias is None else conv.bias.detach().cpu()
-    if not (torch.isfinite(weight).all() and torch.isfinite(bias).all()):
-        raise WeightsError("weights are not finite")
-    exponents = conv.weight_exponents().double().cpu()
-    for _ in range(WEIGHT_EXPONENTS[1] - WEIGHT_EXPONENTS[0]):
-        tensors = _round_conv(conv, weight, bias.double(), exponents)
-        too_large = accumulator_bounds(tensors["weight"], tensors["bias"]) >= ACCUMULATOR_LIMIT
-        if not too_large.any():
-            return tensors
-        exponents[too_large] += 1
-    raise WeightsError("weights are too large for the fixed-point path")
-
-
-def export_prior(prior: ContextPrior, hyper_prior: FactorizedPrior) -> TensorDict:
-    """Makes everything that the exact path needs from the trained priors.
-
-    Returns:
-        Tensors by name, as `IntegerPrior` takes them: integer networks and tables.
-
-    Raises:
-        WeightsError: the trained values cannot be made exact.
-    """
-    tensors: TensorDict = {}
-    for name, module in prior.named_modules():
-        if isinstance(module, FixedPointConv2d):
-            tensors |= {f"{name}.{key}": value for key, value in export_conv(module).items()}
-    tables = _export_tables(prior, hyper_prior)
-    return tensors | {f"tables.{f.name}": getattr(tables, f.name) for f in fields(PriorTables)}
-
-
-@torch.no_grad()
-def import_prior(prior: ContextPrior, tensors: TensorDict) -> None:
-    """Copies integer networks back into a trainable prior: the inverse of `export_prior`.
-
-    What rounding lost stays lost; knots of tables are not touched.
-
-    Raises:
-        WeightsError: a layer is missing.
-    """
-    for name, module in prior.named_modules():
-        if not isinstance(module, FixedPointConv2d):
-            continue
-        layer = _below(tensors, name)
-        if {"weight", "bias", "shift"} - set(layer):
-            raise WeightsError(f"the weights lack {name}")
-        shift = layer["shift"].double()
-        scale = torch.exp2(-shift) * module.output_steps().double()  # of the accumulator
-        half = torch.where(shift > 0, torch.exp2(shift - 1), 0.0)
-        weight = layer["weight"].double() * (scale / module.input_step)[:, None, None, None]
-        module.weight.copy_(weight)
-        if module.bias is not None:
-            module.bias.copy_((layer["bias"] - half) * scale)
-
-
-def _round_conv(
-    conv: FixedPointConv2d, weight: Tensor, bias: Tensor, exponents: Tensor
-) -> TensorDict:
-    steps = torch.exp2(exponents)
-    # A shift below zero would mean weights so large that one step of the input moves the output
-    # by more than one step: coarser weights would be exact, finer outputs would be noise.
-    shift = torch.log2(conv.output_steps().double()) - exponents - math.log2(conv.input_step)
-    if int(shift.min()) < 0:
-        raise WeightsError("weights are too large for the fixed-point path")
-    half = torch.where(shift > 0, torch.exp2(shift - 1), 0.0)
-    rounded = torch.floor(weight / steps[:, None, None, None] + 0.5)
-    rounded_bias = torch.floor(bias / (steps * conv.input_step) + 0.5) + half
-    return {
-        "weight": rounded.clamp(-WEIGHT_MAX, WEIGHT_MAX).to(torch.int8),
-        "bias": rounded_bias.clamp(-(2**30), 2**30).to(torch.int32),
-        "shift": shift.to(torch.int8),
-    }
-
-
-@torch.no_grad()
-def _export_tables(prior: ContextPrior, hyper_prior: FactorizedPrior) -> PriorTables:
-    q = torch.linspace(0, 1, QUALITIES, dtype=torch.float64)
-    base = interpolate_knots(prior.base.double().cpu(), q)[:, :, 0, 0] * LEVELS_PER_UNIT
-    fine = torch.floor(base * SCALE_FRACTION + 0.5)
-    fine = fine.clamp(NORM_OFFSET, NORM_OFFSET + NORM_SIZE - 1)
-    features = interpolate_knots(prior.rate_features.double().cpu(), q)[:, :, 0, 0]
-    rate_features = torch.floor(features / ACTIVATION_STEP + 0.5)
-    grid = torch.arange(NORM_OFFSET, NORM_OFFSET + NORM_SIZE, dtype=torch.float64)
-    norms = ContextPrior.norm(grid / SCALE_FRACTION)
-    # known = y_hat / MEAN_FRACTION / norm / ACTIVATION_STEP
-    reciprocals = 2.0**RECIPROCAL_SHIFT / (MEAN_FRACTION * ACTIVATION_STEP) / norms
-    counts = [_scale_counts(level) for level in range(SCALE_LEVELS)]
-    return PriorTables(
-        base=fine.to(torch.int16),
-        rate_features=rate_features.clamp(-(2**14), 2**14).to(torch.int16),
-        norms=torch.floor(norms * NORM_FRACTION + 0.5).to(torch.int32),
-        reciprocals=torch.floor(reciprocals + 0.5).to(torch.int32),
-        scale_counts=torch.from_numpy(np.concatenate(counts)).to(torch.int32),
-        scale_sizes=torch.tensor([len(c) for c in counts], dtype=torch.int32),
-        hyper_counts=_hyper_counts(hyper_prior),
-    )
-
-
-def _scale_counts(level: int) -> Ints:
-    scale = SCALE_MIN * math.exp(SCALE_LOG_STEP * level)
-    radius = math.ceil(6 * scale) + 2
-    edges = (np.arange(-radius, radius + 2) - 0.5) / (scale * math.sqrt(2))
-    cumulative = 0.5 * torch.erfc(-torch.from_numpy(edges)).numpy()
-    probabilities = np.diff(cumulative)
-    symmetric = 0.5 * (probabilities + probabilities[::-1])
-    return frequency_counts(symmetric, SCALE_ESCAPE)
-
-
-def _hyper_counts(hyper_prior: FactorizedPrior) -> Tensor:
-    prior = FactorizedPrior(len(hyper_prior.logits)).double()
-    prior.load_state_dict(hyper_prior.state_dict())
-    edges = torch.arange(-HYPER_RADIUS, HYPER_RADIUS + 2, dtype=torch.float64) - 0.5
-    cumulative = prior.cdf(edges.expand(1, len(hyper_prior.logits), 1, -1))[0, :, 0]
-    probabilities = cumulative.diff(dim=1).clamp_min(0).numpy()
-    rows = np.stack([frequency_counts(row, HYPER_ESCAPE) for row in probabilities])
-    return torch.from_numpy(rows).to(torch.int32)
-
-
-def _below(tensors: TensorDict, prefix: str) -> TensorDict:
+def below(tensors: TensorDict, prefix: str) -> TensorDict:
+    """The tensors of one part, by their names within it."""
     start = prefix + "."
     return {k.removeprefix(start): v for k, v in tensors.items() if k.startswith(start)}
 
@@ -392,7 +250,7 @@ def _conv(
     tensors: TensorDict, name: str, *, relu: bool = False, head: bool = False,
     depthwise: bool = False,
 ) -> IntegerConv2d:  # fmt: skip
-    return IntegerConv2d(_below(tensors, name), relu=relu, head=head, depthwise=depthwise)
+    return IntegerConv2d(below(tensors, name), relu=relu, head=head, depthwise=depthwise)
 
 
 _LAYOUT = torch.channels_last

@@ -13,9 +13,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from aecodec.errors import WeightsError
 from aecodec.layers import KNOTS, FixedPointConv2d
 from aecodec.priors import (
     LEVELS_PER_UNIT,
+    PASSES,
     SCALE_LOG_STEP,
     SCALE_MIN,
     ContextPrior,
@@ -33,6 +35,8 @@ from aecodec.transforms import (
 
 LAMBDA_MIN = 0.001
 LAMBDA_RATIO = 200.0
+SIZE_MAX = 4096
+"""Largest width or number of blocks of a model."""
 
 
 def lmbda(q: Tensor) -> Tensor:
@@ -69,6 +73,18 @@ class ModelConfig:
     context_channels: int = 128
     analysis_blocks: int = 3
     synthesis_blocks: int = 5
+
+    def __post_init__(self) -> None:
+        """Checks what a file can get wrong.
+
+        Raises:
+            WeightsError: a size is no whole number, out of range, or does not divide.
+        """
+        for name, value in vars(self).items():
+            if type(value) is not int or not 1 <= value <= SIZE_MAX:
+                raise WeightsError(f"{name} must be a whole number in 1 to {SIZE_MAX}")
+        if self.latent_channels % PASSES:
+            raise WeightsError(f"latent_channels must be a multiple of {PASSES}")
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,8 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from aecodec.errors import WeightsError
-from aecodec.integer import IntegerPrior, TensorDict, export_prior, import_prior
+from aecodec.integer import IntegerPrior, TensorDict, below
+from aecodec.integer_export import Signature, export_prior, import_prior, prior_signature
 from aecodec.layers import Block
 from aecodec.model import HyperpriorModel, ModelConfig
 from aecodec.transforms import AnalysisTransform, HyperAnalysis, SynthesisTransform
@@ -48,10 +49,7 @@ def export_weights(model: HyperpriorModel, path: Path) -> bytes:
         OSError: the file cannot be written.
     """
     tensors = {f"prior.{k}": v for k, v in export_prior(model.prior, model.hyper_prior).items()}
-    for part in TRANSFORMS:
-        tensors |= {f"{part}.{k}": v for k, v in _compact(getattr(model, part)).items()}
-    parents = {k: v for k, v in model.state_dict().items() if k.startswith(PARENTS)}
-    tensors |= {f"parent.{k}": v for k, v in parents.items()}
+    tensors |= _float_tensors(model)
     tensors = {k: v.detach().cpu().contiguous() for k, v in tensors.items()}
     metadata = {"format": FORMAT, "config": json.dumps(asdict(model.config))}
     temporary = path.with_name(path.name + ".partial")
@@ -83,15 +81,14 @@ def load_weights(path: Path) -> CodecModel:
     """
     config, tensors = read_weights(path)
     model_id = model_digest(tensors)  # first: fusing below works in place
-    with torch.device("meta"):  # neither spends time on, nor random numbers for, initial values
-        model = HyperpriorModel(config)
+    model = _empty_model(config)
+    for part in TRANSFORMS:
+        module: nn.Module = getattr(model, part)
+        state = {k: v.float() for k, v in below(tensors, part).items()}
+        module.load_state_dict(state, assign=True)
     try:
-        for part in TRANSFORMS:
-            module: nn.Module = getattr(model, part)
-            state = {k: v.float() for k, v in _below(tensors, part).items()}
-            module.load_state_dict(state, assign=True)
-        prior = IntegerPrior(_below(tensors, "prior"))
-    except (RuntimeError, KeyError, ValueError) as exc:
+        prior = IntegerPrior(below(tensors, "prior"))
+    except WeightsError as exc:
         raise WeightsError(f"{path}: {exc}") from exc
     for module in (model.analysis, model.synthesis, model.hyper_analysis, prior):
         module.eval().requires_grad_(False).to(memory_format=torch.channels_last)
@@ -111,15 +108,15 @@ def trainable_state(path: Path) -> dict[str, Tensor]:
     """
     config, tensors = read_weights(path)
     model = HyperpriorModel(config)
-    import_prior(model.prior, _below(tensors, "prior"))
+    import_prior(model.prior, below(tensors, "prior"))
     state = model.state_dict()
     for part in TRANSFORMS:
-        state |= {f"{part}.{k}": v.float() for k, v in _below(tensors, part).items()}
-    return state | _below(tensors, "parent")
+        state |= {f"{part}.{k}": v.float() for k, v in below(tensors, part).items()}
+    return state | below(tensors, "parent")
 
 
 def read_weights(path: Path) -> tuple[ModelConfig, TensorDict]:
-    """Sizes and tensors of a weights file, unchecked but for its kind.
+    """Sizes and tensors of a weights file: exactly those that its sizes ask for, all finite.
 
     Raises:
         WeightsError: the file is missing, damaged or of another kind.
@@ -130,9 +127,42 @@ def read_weights(path: Path) -> tuple[ModelConfig, TensorDict]:
             if metadata.get("format") != FORMAT:
                 raise WeightsError(f"{path}: not a weights file of aecodec")
             config = ModelConfig(**json.loads(metadata["config"]))
-            return config, {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118  # no dict
+            tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118  # no dict
     except (SafetensorError, OSError, KeyError, TypeError, ValueError) as exc:
         raise WeightsError(f"{path}: cannot read weights: {exc}") from exc
+    signature = _signature(config)
+    found: Signature = {k: (v.dtype, tuple(v.shape)) for k, v in tensors.items()}
+    wrong = sorted(k for k in signature.keys() | found.keys() if signature.get(k) != found.get(k))
+    if wrong:
+        raise WeightsError(f"{path}: {wrong[0]} is missing, superfluous or of another shape")
+    for name, tensor in tensors.items():
+        if not torch.isfinite(tensor).all():
+            raise WeightsError(f"{path}: {name} is not finite")
+    return config, tensors
+
+
+def _empty_model(config: ModelConfig) -> HyperpriorModel:
+    """A model without storage: initial values would cost time and random numbers."""
+    with torch.device("meta"):
+        return HyperpriorModel(config)
+
+
+def _signature(config: ModelConfig) -> Signature:
+    model = _empty_model(config)
+    prior = prior_signature(model.prior, model.hyper_prior)
+    signature = {f"prior.{k}": v for k, v in prior.items()}
+    for name, tensor in _float_tensors(model).items():
+        signature[name] = (tensor.dtype, tuple(tensor.shape))
+    return signature
+
+
+def _float_tensors(model: HyperpriorModel) -> TensorDict:
+    """The transforms, and the knots that only training needs."""
+    tensors: TensorDict = {}
+    for part in TRANSFORMS:
+        tensors |= {f"{part}.{k}": v for k, v in _compact(getattr(model, part)).items()}
+    parents = {k: v for k, v in model.state_dict().items() if k.startswith(PARENTS)}
+    return tensors | {f"parent.{k}": v for k, v in parents.items()}
 
 
 def _compact(module: nn.Module) -> TensorDict:
@@ -147,8 +177,3 @@ def _compact(module: nn.Module) -> TensorDict:
             inside = [k for k in state if k.startswith(name + ".") and k.endswith("weight")]
             state |= {k: state[k].half() for k in inside}
     return state
-
-
-def _below(tensors: TensorDict, prefix: str) -> TensorDict:
-    start = prefix + "."
-    return {k.removeprefix(start): v for k, v in tensors.items() if k.startswith(start)}

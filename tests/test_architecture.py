@@ -14,6 +14,7 @@ ROWS = (
     {"transforms", "priors"},
     {"model"},
     {"integer"},
+    {"integer_export"},
     {"latents", "weights"},
     {"codec"},
     {"training"},

@@ -223,7 +223,7 @@ def prior_tensors(model: CodecModel) -> TensorDict:
     """Tensors from which the same prior can be built again."""
     from conftest import make_tiny_model
 
-    from aecodec.integer import export_prior
+    from aecodec.integer_export import export_prior
 
     tiny = make_tiny_model()
     assert model.prior.latent_channels == tiny.config.latent_channels

@@ -4,7 +4,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from aecodec.integer import ACCUMULATOR_LIMIT, IntegerConv2d, accumulator_bounds, export_conv
+from aecodec.integer import ACCUMULATOR_LIMIT, IntegerConv2d, accumulator_bounds
+from aecodec.integer_export import export_conv
 from aecodec.layers import (
     ACTIVATION_STEP,
     KNOTS,

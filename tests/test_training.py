@@ -2,21 +2,27 @@
 
 import csv
 import logging
+import math
+import os
+import signal
+import sys
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from conftest import TINY, make_picture
+from conftest import TINY, make_picture, make_tiny_model
 from PIL import Image
+from safetensors import SafetensorError
 
 from aecodec.cli import main
 from aecodec.errors import TrainingError
 from aecodec.model import HyperpriorModel
-from aecodec.training import data, loop
+from aecodec.training import data, loop, optimizers
 from aecodec.training.checkpoint import load_average
 from aecodec.training.config import TrainConfig
+from aecodec.training.optimizers import Muon
 from aecodec.weights import load_weights
 
 FAST = TrainConfig(
@@ -50,7 +56,11 @@ def test_loss_falls_and_everything_is_logged(pictures: Path, tmp_path: Path) -> 
     assert list((run / "tensorboard").iterdir())
 
 
-def test_a_resumed_run_equals_an_uninterrupted_one(pictures: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("muon_smallest", [4, 64])
+def test_a_resumed_run_equals_an_uninterrupted_one(
+    pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, muon_smallest: int
+) -> None:
+    monkeypatch.setattr(optimizers, "MUON_SMALLEST", muon_smallest)
     whole = loop.Trainer([pictures], tmp_path / "whole", FAST)
     for _ in range(6):
         whole.step()
@@ -154,7 +164,132 @@ def test_damaged_checkpoints_are_named(pictures: Path, tmp_path: Path) -> None:
         loop.Trainer([pictures], run, FAST)
 
 
-@pytest.mark.parametrize("wrong", [{"steps": 0}, {"crop": 100}, {"learning_rate": 0.0}])
+def test_checkpoints_of_another_model_are_refused(
+    pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = tmp_path / "run"
+    trainer = loop.Trainer([pictures], run, FAST)
+    trainer.save()
+    other = replace(TINY, channels=16)
+    monkeypatch.setattr(loop, "HyperpriorModel", lambda _config=None: HyperpriorModel(other))
+    with pytest.raises(TrainingError, match="cannot resume"):
+        loop.Trainer([pictures], run, FAST)
+    with pytest.raises(TrainingError, match="another model"):
+        loop.Trainer([pictures], tmp_path / "new", FAST, initial=trainer.average)
+
+
+def test_a_full_disk_keeps_the_last_checkpoint(
+    pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = tmp_path / "run"
+    trainer = loop.Trainer([pictures], run, FAST)
+    trainer.save()
+    before = (run / loop.CHECKPOINT).read_bytes()
+
+    def fail(_tensors: object, path: Path, **_: object) -> None:
+        path.write_bytes(b"half")
+        raise SafetensorError("No space left on device")
+
+    monkeypatch.setattr("aecodec.training.checkpoint.save_file", fail)
+    with pytest.raises(TrainingError, match="No space left"):
+        trainer.save()
+    assert (run / loop.CHECKPOINT).read_bytes() == before
+    assert not list(run.glob("*.partial"))
+
+
+def test_a_run_starts_from_given_weights(pictures: Path, tmp_path: Path) -> None:
+    initial = make_tiny_model().state_dict()
+    trainer = loop.Trainer([pictures], tmp_path / "run", FAST, initial=initial)
+    for name, value in trainer.model.state_dict().items():
+        assert torch.equal(value, initial[name]), name
+
+
+def test_batches_larger_than_the_linear_start(
+    pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(loop, "LINEAR_START_PATCHES", 1)
+    trainer = loop.Trainer([pictures], tmp_path / "run", FAST)
+    assert bool(trainer.model.prior.base.any())
+
+
+def test_a_run_without_pictures_leaves_no_folder(tmp_path: Path) -> None:
+    with pytest.raises(TrainingError, match="no pictures"):
+        loop.Trainer([tmp_path], tmp_path / "run", FAST)
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs signals")
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_the_run_after_its_step(
+    pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: signal.Signals
+) -> None:
+    trainer = loop.Trainer([pictures], tmp_path / "run", replace(FAST, validate_every=100))
+    real = trainer.step
+
+    def step() -> loop.StepResult | None:
+        if trainer.progress.step == 2:
+            os.kill(os.getpid(), number)
+        return real()
+
+    monkeypatch.setattr(trainer, "step", step)
+    handler = signal.getsignal(number)
+    trainer.train()
+    assert signal.getsignal(number) == handler
+    assert loop.Trainer([pictures], tmp_path / "run", FAST).progress.step == 3
+
+
+def test_the_last_validation_is_not_repeated(pictures: Path, tmp_path: Path) -> None:
+    for steps, expected in ((2, ["2"]), (3, ["2", "3"])):
+        run = tmp_path / f"run{steps}"
+        loop.Trainer([pictures], run, replace(FAST, steps=steps, validate_every=2)).train()
+        with (run / "validation.csv").open() as file:
+            rows = list(csv.DictReader(file))
+        assert [row["step"] for row in rows[:: len(loop.VALIDATION_QUALITIES)]] == expected
+        assert all(math.isfinite(float(row["psnr"])) for row in rows)
+
+
+@pytest.mark.parametrize("shape", [(128, 64), (64, 128)])
+def test_orthogonalized_steps_are_nearly_orthogonal(shape: tuple[int, int]) -> None:
+    """Each step of Muon moves along a matrix whose singular values are near one."""
+    torch.manual_seed(0)
+    p = torch.nn.Parameter(torch.zeros(*shape, 1, 1))
+    optimizer = Muon([p], lr=1.0)
+    p.grad = torch.randn_like(p)
+    optimizer.step()
+    singular = torch.linalg.svdvals(p.detach().flatten(1)) / (0.2 * max(shape) ** 0.5)
+    assert 0.5 < singular.min() <= singular.max() < 1.3
+    assert (p.detach() * p.grad).sum().item() < 0
+
+
+def test_every_parameter_has_one_optimizer(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(optimizers, "MUON_SMALLEST", 4)
+    model = make_tiny_model()
+    made = optimizers.make_optimizers(model, FAST)
+    owned = [id(p) for o in made for group in o.param_groups for p in group["params"]]
+    assert sorted(owned) == sorted(id(p) for p in model.parameters())
+    assert [type(o).__name__ for o in made] == ["AdamW", "Muon"]
+    optimizers.set_rate(made, 0.5)
+    rates = [group["lr"] for o in made for group in o.param_groups]
+    assert rates == pytest.approx(
+        [0.5 * FAST.learning_rate * f for f in (1, FAST.linear_ratio, FAST.muon_ratio)]
+    )
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"steps": 0},
+        {"batch": 0},
+        {"crop": 0},
+        {"crop": 100},
+        {"crop": data.TILE + 64},
+        {"learning_rate": 0.0},
+        {"learning_rate": math.nan},
+        {"decay_start": 1.0},
+        {"ema": 1.0},
+        {"validate_every": 0},
+    ],
+)
 def test_settings_are_checked(wrong: dict[str, float]) -> None:
     with pytest.raises(TrainingError):
         replace(FAST, **wrong)  # type: ignore[arg-type]  # mixed types
@@ -163,9 +298,10 @@ def test_settings_are_checked(wrong: dict[str, float]) -> None:
 def test_settings_survive_a_file(tmp_path: Path) -> None:
     FAST.save(tmp_path / "c.json")
     assert TrainConfig.load(tmp_path / "c.json") == FAST
-    (tmp_path / "c.json").write_text("{")
-    with pytest.raises(TrainingError, match=r"c\.json"):
-        TrainConfig.load(tmp_path / "c.json")
+    for text in ("{", "[]", '{"layers": 3}', '{"steps": "many"}'):
+        (tmp_path / "c.json").write_text(text)
+        with pytest.raises(TrainingError, match=r"c\.json"):
+            TrainConfig.load(tmp_path / "c.json")
 
 
 def test_schedule() -> None:

@@ -1,0 +1,204 @@
+"""Turns the trained priors into their exact integer form, and back for further training."""
+
+import math
+from dataclasses import fields
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from aecodec.entropy import frequency_counts
+from aecodec.errors import WeightsError
+from aecodec.integer import (
+    ACCUMULATOR_LIMIT,
+    HYPER_RADIUS,
+    NORM_FRACTION,
+    NORM_OFFSET,
+    NORM_SIZE,
+    QUALITIES,
+    RECIPROCAL_SHIFT,
+    Ints,
+    PriorTables,
+    TensorDict,
+    accumulator_bounds,
+    below,
+)
+from aecodec.layers import (
+    ACTIVATION_STEP,
+    WEIGHT_EXPONENTS,
+    WEIGHT_MAX,
+    FixedPointConv2d,
+    interpolate_knots,
+)
+from aecodec.priors import (
+    LEVELS_PER_UNIT,
+    MEAN_FRACTION,
+    SCALE_FRACTION,
+    SCALE_LEVELS,
+    SCALE_LOG_STEP,
+    SCALE_MIN,
+    ContextPrior,
+    FactorizedPrior,
+)
+
+SCALE_ESCAPE = 2**4
+HYPER_ESCAPE = 2**6
+Signature = dict[str, tuple[torch.dtype, tuple[int, ...]]]
+"""Type and shape of each tensor, by name."""
+
+
+def export_conv(conv: FixedPointConv2d) -> TensorDict:
+    """Rounds a trained convolution to its integer form.
+
+    A channel whose bound does not hold at 8 bits gets coarser weights until it does.
+
+    Raises:
+        WeightsError: weights are not finite or too large for the fixed point.
+    """
+    weight = conv.weight.detach().double().cpu()
+    bias = torch.zeros(len(weight)) if conv.bias is None else conv.bias.detach().cpu()
+    if not (torch.isfinite(weight).all() and torch.isfinite(bias).all()):
+        raise WeightsError("weights are not finite")
+    exponents = conv.weight_exponents().double().cpu()
+    for _ in range(WEIGHT_EXPONENTS[1] - WEIGHT_EXPONENTS[0]):
+        tensors = _round_conv(conv, weight, bias.double(), exponents)
+        too_large = accumulator_bounds(tensors["weight"], tensors["bias"]) >= ACCUMULATOR_LIMIT
+        if not too_large.any():
+            return tensors
+        exponents[too_large] += 1
+    raise WeightsError("weights are too large for the fixed-point path")
+
+
+def export_prior(prior: ContextPrior, hyper_prior: FactorizedPrior) -> TensorDict:
+    """Makes everything that the exact path needs from the trained priors.
+
+    Returns:
+        Tensors by name, as `IntegerPrior` takes them: integer networks and tables.
+
+    Raises:
+        WeightsError: the trained values cannot be made exact.
+    """
+    tensors: TensorDict = {}
+    for name, module in prior.named_modules():
+        if isinstance(module, FixedPointConv2d):
+            tensors |= {f"{name}.{key}": value for key, value in export_conv(module).items()}
+    tables = _export_tables(prior, hyper_prior)
+    return tensors | {f"tables.{f.name}": getattr(tables, f.name) for f in fields(PriorTables)}
+
+
+def prior_signature(prior: ContextPrior, hyper_prior: FactorizedPrior) -> Signature:
+    """Types and shapes of all tensors that `export_prior` makes of priors of these sizes."""
+    signature: Signature = {}
+    for name, module in prior.named_modules():
+        if isinstance(module, FixedPointConv2d):
+            outputs = (module.out_channels,)
+            signature[f"{name}.weight"] = (torch.int8, tuple(module.weight.shape))
+            signature[f"{name}.bias"] = (torch.int32, outputs)
+            signature[f"{name}.shift"] = (torch.int8, outputs)
+    sizes = [2 * _scale_radius(level) + 2 for level in range(SCALE_LEVELS)]
+    return signature | {
+        "tables.base": (torch.int16, (QUALITIES, prior.base.shape[1])),
+        "tables.rate_features": (torch.int16, (QUALITIES, prior.rate_features.shape[1])),
+        "tables.norms": (torch.int32, (NORM_SIZE,)),
+        "tables.reciprocals": (torch.int32, (NORM_SIZE,)),
+        "tables.scale_counts": (torch.int32, (sum(sizes),)),
+        "tables.scale_sizes": (torch.int32, (SCALE_LEVELS,)),
+        "tables.hyper_counts": (torch.int32, (len(hyper_prior.logits), 2 * HYPER_RADIUS + 2)),
+    }
+
+
+@torch.no_grad()
+def import_prior(prior: ContextPrior, tensors: TensorDict) -> None:
+    """Copies integer networks back into a trainable prior: the inverse of `export_prior`.
+
+    What rounding lost stays lost; knots of tables are not touched.
+
+    Args:
+        prior: receives the weights.
+        tensors: what `export_prior` made, of the types and shapes of `prior_signature`.
+    """
+    for name, module in prior.named_modules():
+        if not isinstance(module, FixedPointConv2d):
+            continue
+        layer = below(tensors, name)
+        shift = layer["shift"].double()
+        scale = torch.exp2(-shift) * module.output_steps().double()  # of the accumulator
+        half = torch.where(shift > 0, torch.exp2(shift - 1), 0.0)
+        weight = layer["weight"].double() * (scale / module.input_step)[:, None, None, None]
+        module.weight.copy_(weight)
+        if module.bias is not None:
+            module.bias.copy_((layer["bias"] - half) * scale)
+
+
+def _round_conv(
+    conv: FixedPointConv2d, weight: Tensor, bias: Tensor, exponents: Tensor
+) -> TensorDict:
+    steps = torch.exp2(exponents)
+    # A shift below zero would mean weights so large that one step of the input moves the output
+    # by more than one step: coarser weights would be exact, finer outputs would be noise.
+    shift = torch.log2(conv.output_steps().double()) - exponents - math.log2(conv.input_step)
+    if int(shift.min()) < 0:
+        raise WeightsError("weights are too large for the fixed-point path")
+    half = torch.where(shift > 0, torch.exp2(shift - 1), 0.0)
+    rounded = torch.floor(weight / steps[:, None, None, None] + 0.5)
+    rounded_bias = torch.floor(bias / (steps * conv.input_step) + 0.5) + half
+    return {
+        "weight": rounded.clamp(-WEIGHT_MAX, WEIGHT_MAX).to(torch.int8),
+        "bias": rounded_bias.clamp(-(2**30), 2**30).to(torch.int32),
+        "shift": shift.to(torch.int8),
+    }
+
+
+@torch.no_grad()
+def _export_tables(prior: ContextPrior, hyper_prior: FactorizedPrior) -> PriorTables:
+    q = torch.linspace(0, 1, QUALITIES, dtype=torch.float64)
+    base = interpolate_knots(prior.base.double().cpu(), q)[:, :, 0, 0] * LEVELS_PER_UNIT
+    fine = torch.floor(base * SCALE_FRACTION + 0.5)
+    fine = fine.clamp(NORM_OFFSET, NORM_OFFSET + NORM_SIZE - 1)
+    features = interpolate_knots(prior.rate_features.double().cpu(), q)[:, :, 0, 0]
+    rate_features = torch.floor(features / ACTIVATION_STEP + 0.5)
+    grid = torch.arange(NORM_OFFSET, NORM_OFFSET + NORM_SIZE, dtype=torch.float64)
+    norms = ContextPrior.norm(grid / SCALE_FRACTION)
+    # known = y_hat / MEAN_FRACTION / norm / ACTIVATION_STEP
+    reciprocals = 2.0**RECIPROCAL_SHIFT / (MEAN_FRACTION * ACTIVATION_STEP) / norms
+    counts = [_scale_counts(level) for level in range(SCALE_LEVELS)]
+    return PriorTables(
+        base=fine.to(torch.int16),
+        rate_features=rate_features.clamp(-(2**14), 2**14).to(torch.int16),
+        norms=torch.floor(norms * NORM_FRACTION + 0.5).to(torch.int32),
+        reciprocals=torch.floor(reciprocals + 0.5).to(torch.int32),
+        scale_counts=torch.from_numpy(np.concatenate(counts)).to(torch.int32),
+        scale_sizes=torch.tensor([len(c) for c in counts], dtype=torch.int32),
+        hyper_counts=_hyper_counts(hyper_prior),
+    )
+
+
+def _scale(level: int) -> float:
+    """Standard deviation of a level, in quantization steps."""
+    return SCALE_MIN * math.exp(SCALE_LOG_STEP * level)
+
+
+def _scale_radius(level: int) -> int:
+    """Largest symbol of a level's table; what lies beyond takes the escape."""
+    return math.ceil(6 * _scale(level)) + 2
+
+
+def _scale_counts(level: int) -> Ints:
+    scale, radius = _scale(level), _scale_radius(level)
+    edges = (np.arange(-radius, radius + 2) - 0.5) / (scale * math.sqrt(2))
+    cumulative = 0.5 * torch.erfc(-torch.from_numpy(edges)).numpy()
+    probabilities = np.diff(cumulative)
+    symmetric = 0.5 * (probabilities + probabilities[::-1])
+    return frequency_counts(symmetric, SCALE_ESCAPE)
+
+
+def _hyper_counts(hyper_prior: FactorizedPrior) -> Tensor:
+    prior = FactorizedPrior(len(hyper_prior.logits)).double()
+    prior.load_state_dict(hyper_prior.state_dict())
+    edges = torch.arange(-HYPER_RADIUS, HYPER_RADIUS + 2, dtype=torch.float64) - 0.5
+    cumulative = prior.cdf(edges.expand(1, len(hyper_prior.logits), 1, -1))[0, :, 0]
+    probabilities = cumulative.diff(dim=1).clamp_min(0).numpy()
+    if not np.isfinite(probabilities).all():
+        raise WeightsError("the prior of the hyper-latents is not finite")
+    rows = np.stack([frequency_counts(row, HYPER_ESCAPE) for row in probabilities])
+    return torch.from_numpy(rows).to(torch.int32)
