@@ -107,6 +107,23 @@ def test_a_new_prior_knows_its_base_scale_alone(quantized: bool) -> None:
     torch.testing.assert_close(bits, gaussian_bits(rounded, scales), atol=1e-3, rtol=0)
 
 
+def test_means_are_given_in_norms() -> None:
+    """Latents that equal their means cost the bits of a zero and come back exactly."""
+    prior = ContextPrior(8, 4, 2)
+    level, normed = 40.0, 0.25
+    head = prior.hyper_synthesis.head
+    assert head.bias is not None
+    with torch.no_grad():
+        prior.base.fill_(level / LEVELS_PER_UNIT)
+        head.bias[8:] = normed
+    y = normed * prior.norm(torch.tensor(level)).expand(1, 8, 4, 4)
+    z_hat, q = torch.zeros(1, 2, 1, 1), torch.tensor([0.5])
+    y_hat, bits = prior(y, z_hat, q, noisy=False, mixed=False, quantized=False)
+    torch.testing.assert_close(y_hat, y)
+    expected = gaussian_bits(torch.zeros_like(y), prior.scales(torch.tensor(level)).expand_as(y))
+    torch.testing.assert_close(bits, expected)
+
+
 def test_later_passes_read_earlier_ones_only() -> None:
     """A latent's own pass and later ones do not change what is predicted for it."""
     torch.manual_seed(0)

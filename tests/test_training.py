@@ -261,6 +261,19 @@ def test_orthogonalized_steps_are_nearly_orthogonal(shape: tuple[int, int]) -> N
     assert (p.detach() * p.grad).sum().item() < 0
 
 
+def test_muon_has_momentum() -> None:
+    torch.manual_seed(0)
+    p = torch.nn.Parameter(torch.zeros(8, 16, 1, 1))
+    optimizer = Muon([p], lr=1.0)
+    p.grad = torch.randn_like(p)
+    optimizer.step()
+    first = p.detach().clone()
+    p.grad = torch.zeros_like(p)
+    optimizer.step()
+    second = p.detach() - first
+    torch.testing.assert_close(second, first, atol=0.05, rtol=0.05)
+
+
 def test_every_parameter_has_one_optimizer(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(optimizers, "MUON_SMALLEST", 4)
     model = make_tiny_model()
