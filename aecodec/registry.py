@@ -19,7 +19,7 @@ class ReleasedModel:
     model_id: bytes
 
 
-MODELS: tuple[ReleasedModel, ...] = ()
+MODELS: tuple[ReleasedModel, ...] = (ReleasedModel("aec-1", bytes.fromhex("24d8e758")),)
 
 
 def find_model(model_id: bytes) -> ReleasedModel | None:

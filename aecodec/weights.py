@@ -12,10 +12,11 @@ from pathlib import Path
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor, nn
 
 from aecodec.errors import WeightsError
+from aecodec.files import write_bytes
 from aecodec.integer import IntegerPrior, TensorDict, below
 from aecodec.integer_export import Signature, export_prior, import_prior, prior_signature
 from aecodec.layers import Block
@@ -51,14 +52,10 @@ def export_weights(model: HyperpriorModel, path: Path) -> bytes:
     tensors = {f"prior.{k}": v for k, v in export_prior(model.prior, model.hyper_prior).items()}
     tensors |= _float_tensors(model)
     tensors = {k: v.detach().cpu().contiguous() for k, v in tensors.items()}
+    _check_tensors(model.config, tensors, path)
+    IntegerPrior(below(tensors, "prior"))
     metadata = {"format": FORMAT, "config": json.dumps(asdict(model.config))}
-    temporary = path.with_name(path.name + ".partial")
-    try:
-        save_file(tensors, temporary, metadata=metadata)
-        load_weights(temporary)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    write_bytes(str(path), save(tensors, metadata))
     return model_digest(tensors)
 
 
@@ -130,6 +127,11 @@ def read_weights(path: Path) -> tuple[ModelConfig, TensorDict]:
             tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118  # no dict
     except (SafetensorError, OSError, KeyError, TypeError, ValueError) as exc:
         raise WeightsError(f"{path}: cannot read weights: {exc}") from exc
+    _check_tensors(config, tensors, path)
+    return config, tensors
+
+
+def _check_tensors(config: ModelConfig, tensors: TensorDict, path: Path) -> None:
     signature = _signature(config)
     found: Signature = {k: (v.dtype, tuple(v.shape)) for k, v in tensors.items()}
     wrong = sorted(k for k in signature.keys() | found.keys() if signature.get(k) != found.get(k))
@@ -138,7 +140,6 @@ def read_weights(path: Path) -> tuple[ModelConfig, TensorDict]:
     for name, tensor in tensors.items():
         if not torch.isfinite(tensor).all():
             raise WeightsError(f"{path}: {name} is not finite")
-    return config, tensors
 
 
 def _empty_model(config: ModelConfig) -> HyperpriorModel:

@@ -14,7 +14,13 @@ from aecodec.weights import load_weights
 
 SAMPLES = Path(__file__).parent.parent / "samples"
 STORED = sorted(SAMPLES.glob("aec-*/*.aec"))
-PSNR_AT_LEAST = {"astronaut": 37.0, "camera": 37.0, "chelsea": 37.0, "coffee": 37.0, "rocket": 37.0}
+PSNR_AT_LEAST = {
+    "astronaut": 37.26,
+    "camera": 40.15,
+    "chelsea": 39.13,
+    "coffee": 36.09,
+    "rocket": 32.96,
+}
 """dB; what the stored files had when they were made, less 0.1 dB."""
 
 
