@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from aecodec import __version__, registry
-from aecodec.container import chunk_table, parse
+from aecodec.container import chunk_table, parse, parse_header
 from aecodec.errors import AecError, InputError, TrainingError
 from aecodec.files import STANDARD, check_output, read_bytes, write_bytes
 
@@ -88,7 +88,7 @@ def compress(
         data = codec.get().compress(picture, quality)
         write_bytes(target, data)
         seconds = time.perf_counter() - start
-        header = parse(data).header
+        header = parse_header(data)
         bpp = 8 * len(data) / (header.width * header.height)
         click.echo(
             f"{name} -> {target}: {len(original)} -> {len(data)} bytes, {bpp:.3f} bpp, "
@@ -114,7 +114,7 @@ def decompress(inputs: tuple[str, ...], output: str | None, force: bool, model: 
         kind = _picture_format(target)
         start = time.perf_counter()
         data = read_bytes(name)
-        parse(data)
+        parse(data)  # a damaged file fails here, before torch is imported
         image = codec.get().decompress(data)
         encoded = BytesIO()
         try:
@@ -153,7 +153,7 @@ def verify(files: tuple[str, ...], model: str | None) -> int:
 
     def work(name: str, _target: str) -> None:
         data = read_bytes(name)
-        parse(data)
+        parse(data)  # a damaged file fails here, before torch is imported
         codec.get().decompress_array(data)
         click.echo(f"{name}: ok")
 

@@ -14,6 +14,7 @@ from torch import Tensor
 from aecodec import registry
 from aecodec.color import to_model_space, to_pixels
 from aecodec.container import (
+    QUALITY_STEPS,
     TILE_EXPONENT_MAX,
     TILE_EXPONENT_MIN,
     Header,
@@ -39,8 +40,6 @@ if TYPE_CHECKING:
 DEFAULT_QUALITY = 75.0
 TILE_EXPONENT = 10
 """Entropy tiles are 1024x1024 pixels."""
-QUALITY_STEPS = (QUALITIES - 1) / 100
-"""Points of the quality grid per unit of quality."""
 
 
 class Codec:

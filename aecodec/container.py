@@ -116,7 +116,9 @@ HEADER_BYTES = 36
 LENGTH_MAX = SIDE_MAX = 2**31 - 1
 """Largest payload of a chunk in bytes; largest width and height in pixels."""
 TILE_EXPONENT_MIN, TILE_EXPONENT_MAX = 6, 14
-QUALITY_INDEX_MAX = 400
+QUALITY_STEPS = 4
+"""Points of the quality grid per unit of quality."""
+QUALITY_INDEX_MAX = 100 * QUALITY_STEPS
 
 _HEAD, _TILE, _DONE = b"HEAD", b"TILE", b"DONE"
 _CHUNK_START = struct.Struct("<I4s")
@@ -172,7 +174,7 @@ class Header:
     @property
     def quality(self) -> float:
         """0 to 100, in quarters."""
-        return self.quality_index / 4
+        return self.quality_index / QUALITY_STEPS
 
     @property
     def tile_side(self) -> int:

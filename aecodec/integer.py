@@ -35,6 +35,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from aecodec.container import QUALITY_INDEX_MAX
 from aecodec.entropy import SymbolTable
 from aecodec.errors import WeightsError
 from aecodec.layers import (
@@ -49,7 +50,7 @@ from aecodec.priors import (
 ACTIVATION_MAX = 2 ** (ACTIVATION_BITS - 1)
 ACCUMULATOR_LIMIT = 2**24
 SHIFT_MAX = 24
-QUALITIES = 401
+QUALITIES = QUALITY_INDEX_MAX + 1
 """Points of the quality grid: quality = index / 4."""
 NORM_OFFSET = -1024
 NORM_SIZE = 2560

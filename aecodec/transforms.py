@@ -12,10 +12,6 @@ from aecodec.layers import Block, RateGain
 
 PATCH = 8
 """Pixels along one side of the patch that becomes channels."""
-STRIDE = 16
-"""Pixels per latent along one side."""
-HYPER_STRIDE = 64
-"""Pixels per hyper-latent along one side."""
 PATCH_CHANNELS = 3 * PATCH * PATCH
 
 

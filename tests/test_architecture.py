@@ -9,7 +9,7 @@ import pytest
 
 ROWS = (
     {"errors"},
-    {"container", "entropy", "quantization", "metrics", "files", "images", "registry"},
+    {"container", "entropy", "quantization", "files", "images", "registry"},
     {"layers", "color", "windows"},
     {"transforms", "priors"},
     {"model"},
