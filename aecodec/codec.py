@@ -12,6 +12,7 @@ from PIL import Image
 from torch import Tensor
 
 from aecodec import registry
+from aecodec.allocator import keep_freed_memory
 from aecodec.color import to_model_space, to_pixels
 from aecodec.container import (
     QUALITY_STEPS,
@@ -77,6 +78,7 @@ class Codec:
         """
         with self._lock:
             if self._own is None:
+                keep_freed_memory()
                 if self._path is not None:
                     self._own = load_weights(self._path)
                 else:

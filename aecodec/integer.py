@@ -42,6 +42,7 @@ from aecodec.layers import (
     ACTIVATION_BITS,
 )
 from aecodec.priors import (
+    PASS_POSITION,
     PASSES,
     SCALE_FRACTION,
     SCALE_LEVELS,
@@ -129,19 +130,76 @@ class IntegerBlock(nn.Module):
         return y.add_(x).clamp_(-ACTIVATION_MAX, ACTIVATION_MAX - 1)
 
 
+class IntegerEntry(IntegerConv2d):
+    """A 1x1 convolution of two inputs, as if concatenated: sums of integers may be split."""
+
+    def forward(self, known: Tensor, features: Tensor) -> Tensor:  # type: ignore[override]  # two inputs
+        """`(1, M, h, w)` and `(1, H, h, w)` to `(1, H, h, w)`."""
+        split = known.shape[1]
+        y = functional.conv2d(known, self.weight[:, :split], self.bias)
+        y = y.add_(functional.conv2d(features, self.weight[:, split:]))
+        return y.mul_(self.factor).floor_().clamp_(-ACTIVATION_MAX, ACTIVATION_MAX - 1)
+
+
+class QuarterHead(nn.Module):
+    """The head of one of passes 2 to 4, computed only where the pass codes.
+
+    Each quarter of the channels is coded at one of the four positions of each 2x2 group, so
+    three quarters of a full convolution's outputs would never be read.
+    """
+
+    def __init__(self, tensors: TensorDict, positions: tuple[int, ...]) -> None:
+        """Takes the layer apart.
+
+        Args:
+            tensors: as `IntegerConv2d` takes them, which also checks them.
+            positions: for each quarter of the channels its position, 2 * row + column.
+
+        Raises:
+            WeightsError: see `IntegerConv2d`.
+        """
+        super().__init__()
+        whole = IntegerConv2d(tensors, relu=False, head=True, depthwise=False)
+        self.positions = positions
+        quarters = len(positions)
+        weight, bias, factor = (
+            part.reshape(2, quarters, -1, columns).transpose(0, 1).flatten(1, 2)
+            for part, columns in (
+                (whole.weight[:, :, 0, 0], whole.weight.shape[1]),
+                (whole.bias, 1),
+                (whole.factor, 1),
+            )
+        )
+        self.register_buffer("weight", weight.transpose(1, 2).contiguous())
+        self.register_buffer("bias", bias.transpose(1, 2).contiguous())
+        self.register_buffer("factor", factor.transpose(1, 2).contiguous())
+
+    weight: Tensor
+    bias: Tensor
+    factor: Tensor
+
+    def forward(self, x: Tensor) -> Tensor:
+        """`(1, H, h, w)` to corrections `(4, h/2, w/2, M/2)`: scales, then means."""
+        _, channels, height, width = x.shape
+        cells = x[0].permute(1, 2, 0).reshape(height // 2, 2, width // 2, 2, channels)
+        taken = torch.stack([cells[:, p >> 1, :, p & 1] for p in self.positions])
+        y = torch.baddbmm(self.bias, taken.reshape(len(taken), -1, channels), self.weight)
+        return y.mul_(self.factor).floor_().reshape(*taken.shape[:3], -1)
+
+
 class IntegerPass(nn.Module):
     """The network of one of passes 2 to 4."""
 
-    def __init__(self, tensors: TensorDict) -> None:
+    def __init__(self, tensors: TensorDict, positions: tuple[int, ...]) -> None:
         super().__init__()
-        self.entry = _conv(tensors, "entry")
+        self.entry = IntegerEntry(below(tensors, "entry"), relu=False, head=False, depthwise=False)
         self.first = IntegerBlock(below(tensors, "first"))
         self.second = IntegerBlock(below(tensors, "second"))
-        self.head = _conv(tensors, "head", head=True)
+        self.head = QuarterHead(below(tensors, "head"), positions)
 
     def forward(self, known: Tensor, features: Tensor) -> Tensor:
-        """`(1, M, h, w)` and `(1, H, h, w)` to corrections `(1, 2M, h, w)`."""
-        y: Tensor = self.head(self.second(self.first(self.entry(torch.cat((known, features), 1)))))
+        """`(1, M, h, w)` and `(1, H, h, w)` to corrections `(4, h/2, w/2, M/2)`."""
+        y: Tensor = self.head(self.second(self.first(self.entry(known, features))))
         return y
 
 
@@ -204,7 +262,8 @@ class IntegerPrior(nn.Module):
         self.second = IntegerBlock(below(hyper, "second"))
         self.head = _conv(hyper, "head", head=True)
         self.passes = nn.ModuleList(
-            IntegerPass(below(tensors, f"passes.{k}")) for k in range(PASSES - 1)
+            IntegerPass(below(tensors, f"passes.{k}"), PASS_POSITION[k + 1])
+            for k in range(PASSES - 1)
         )
 
     rate_features: Tensor

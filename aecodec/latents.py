@@ -79,7 +79,7 @@ class _Passes:
     ) -> None:
         self.prior, self.grid, self.dtype = prior, grid, dtype
         self.features = prior.features(_carrier(z_hat, dtype), quality_index)
-        self.first = prior.head(self.features)
+        self.first = prior.head(self.features)[0].permute(1, 2, 0).numpy()  # (h, w, 2M)
         self.base = prior.base[quality_index].reshape(PASSES, 1, 1, -1)
         shape = (*grid.padded, prior.latent_channels)
         self.y_hat = np.zeros(shape, np.int16)
@@ -87,17 +87,21 @@ class _Passes:
 
     def parameters(self, number: int) -> tuple[npt.NDArray[np.uint8], Ints]:
         """Scale levels and means (1/16 step) of one pass, both `(4, h/2, w/2, M/4)`."""
-        prediction = self.first
-        if number:
-            known = torch.from_numpy(self._known).permute(2, 0, 1)[None]
-            prediction = prediction + self.prior.passes[number - 1](known, self.features)
-        array = prediction.permute(0, 2, 3, 1)[0].numpy()
         channels = self.prior.latent_channels
         offsets, normed = (
-            take_quarter(part, number).astype(np.int64)
-            for part in (array[..., :channels], array[..., channels:])
+            take_quarter(part, number)
+            for part in (self.first[..., :channels], self.first[..., channels:])
         )
-        return self.prior.levels(offsets, self.base), self.prior.means(normed, self.base)
+        if number:
+            known = torch.from_numpy(self._known).permute(2, 0, 1)[None]
+            corrections = self.prior.passes[number - 1](known, self.features).numpy()
+            quarter = channels // PASSES
+            offsets += corrections[..., :quarter]
+            normed += corrections[..., quarter:]
+        return (
+            self.prior.levels(offsets.astype(np.int64), self.base),
+            self.prior.means(normed.astype(np.int64), self.base),
+        )
 
     def update(self, number: int, symbols: npt.NDArray[np.int32], means: Ints) -> None:
         """Takes note of one pass's symbols, `(4, h/2, w/2, M/4)`."""

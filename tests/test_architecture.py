@@ -9,7 +9,7 @@ import pytest
 
 ROWS = (
     {"errors"},
-    {"container", "entropy", "quantization", "files", "images", "registry"},
+    {"allocator", "container", "entropy", "quantization", "files", "images", "registry"},
     {"layers", "color", "windows"},
     {"transforms", "priors"},
     {"model"},
@@ -20,7 +20,7 @@ ROWS = (
     {"training"},
     {"cli"},
 )
-NO_TORCH = {"errors", "container", "entropy", "files", "images", "registry", "cli"}
+NO_TORCH = {"allocator", "errors", "container", "entropy", "files", "images", "registry", "cli"}
 LEVEL = {room: level for level, row in enumerate(ROWS) for room in row}
 PACKAGE_LEVEL = LEVEL["codec"]
 """Names of the package itself, as in `from aecodec import compress`, stand for the codec."""
