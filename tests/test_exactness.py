@@ -28,11 +28,9 @@ PASS_POSITION = ((0, 1, 2, 3), (3, 2, 1, 0), (2, 3, 0, 1), (1, 0, 3, 2))
 class ReferenceDecoder:
     """Decodes one tile as the texts of entropy.py, integer.py and latents.py say, in int64."""
 
-    def __init__(self, prior: IntegerPrior, words: bytes) -> None:
-        self.state_dict = {
-            k: v.double().numpy() for k, v in prior.state_dict().items() if k != "rate_features"
-        }
-        self.rate_features = prior.rate_features[:, :, 0, 0].numpy().astype(np.int64)
+    def __init__(self, prior: IntegerPrior, tensors: TensorDict, words: bytes) -> None:
+        self.tensors = {k: v.numpy().astype(np.int64) for k, v in tensors.items()}
+        self.rate_features = self.tensors["tables.rate_features"]
         self.prior = prior
         self.words = list(struct.unpack(f"<{len(words) // 4}I", words))
         self.state = 0
@@ -77,9 +75,7 @@ class ReferenceDecoder:
 
     def conv(self, name: str, x: Ints, *, relu: bool = False, head: bool = False) -> Ints:
         """`(C, h, w)` to `(O, h, w)`; depthwise when the kernel reads one channel of many."""
-        weight = self.state_dict[f"{name}.weight"].astype(np.int64)
-        bias = self.state_dict[f"{name}.bias"].astype(np.int64)
-        shift = -np.log2(self.state_dict[f"{name}.factor"][:, 0, 0]).astype(np.int64)
+        weight, bias, shift = (self.tensors[f"{name}.{k}"] for k in ("weight", "bias", "shift"))
         size = weight.shape[-1]
         pad, (_, h, w) = size // 2, x.shape
         padded = np.pad(x, ((0, 0), (pad, pad), (pad, pad)))
@@ -113,10 +109,10 @@ class ReferenceDecoder:
         rows, columns = -(-grid.height // 4), -(-grid.width // 4)
         z = self.group(np.tile(np.arange(len(hyper)), rows * columns), hyper)
         h = z.reshape(rows, columns, -1).transpose(2, 0, 1)
-        h = self.block("first", shuffle(self.conv("entry", h)))
-        h = self.block("second", shuffle(self.conv("up", h)))
+        h = self.block("hyper_synthesis.first", shuffle(self.conv("hyper_synthesis.entry", h)))
+        h = self.block("hyper_synthesis.second", shuffle(self.conv("hyper_synthesis.up", h)))
         features = np.clip(h + self.rate_features[quality_index][:, None, None], -512, 511)
-        first = self.conv("head", features, head=True)
+        first = self.conv("hyper_synthesis.head", features, head=True)
         base = prior.base[quality_index]
         channels = len(base)
         y_hat = np.zeros((channels, 4 * rows, 4 * columns), np.int64)
@@ -176,7 +172,9 @@ def test_a_second_decoder_agrees_symbol_for_symbol(
     grid = Grid(-(-height // 16), -(-width // 16))
     index = stream.header.quality_index
     prior = tiny_codec.model.prior
-    reference = ReferenceDecoder(prior, stream.tiles[0].words).decode(grid, index)
+    reference = ReferenceDecoder(
+        prior, prior_tensors(tiny_codec.model), stream.tiles[0].words
+    ).decode(grid, index)
     decoded = decode_latents(prior, stream.tiles[0], grid, index)
     np.testing.assert_array_equal(reference, decoded)
 
@@ -194,7 +192,8 @@ def test_extreme_latents_survive_both_decoders(tiny_coder: CodecModel) -> None:
     z = extreme_latents(4, (2, 2, 4))
     tile, y_hat = encode_latents(tiny_coder.prior, y, z, 333)
     np.testing.assert_array_equal(decode_latents(tiny_coder.prior, tile, Grid(6, 5), 333), y_hat)
-    reference = ReferenceDecoder(tiny_coder.prior, tile.words).decode(Grid(6, 5), 333)
+    decoder = ReferenceDecoder(tiny_coder.prior, prior_tensors(tiny_coder), tile.words)
+    reference = decoder.decode(Grid(6, 5), 333)
     np.testing.assert_array_equal(reference, y_hat)
     assert np.abs(y_hat).max() >= 2**15 - 1
 
