@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 SUFFIX = ".aec"
 INTERRUPTED = 130
+PROGRESS_SECONDS = 1.0
+PROGRESS_UNITS = 1000
 
 _model_option = click.option(
     "--model",
@@ -71,10 +73,19 @@ def cli() -> None:
     "-q", "--quality", type=click.FloatRange(0, 100), default=75.0, show_default=True,
     help="0 (smallest) to 100 (best); about JPEG's scale.",
 )  # fmt: skip
+@click.option(
+    "-e", "--effort", type=click.IntRange(0, 9), default=1, show_default=True,
+    help="0 (fastest) to 9 (fewest bytes); decoding takes the same time.",
+)  # fmt: skip
 @_force_option
 @_model_option
 def compress(
-    inputs: tuple[str, ...], output: str | None, quality: float, force: bool, model: str | None
+    inputs: tuple[str, ...],
+    output: str | None,
+    quality: float,
+    effort: int,
+    force: bool,
+    model: str | None,
 ) -> int:
     """Compress pictures to .aec files beside them."""
     outputs = _output_names(inputs, output, SUFFIX)
@@ -85,7 +96,8 @@ def compress(
         start = time.perf_counter()
         original = read_bytes(name)
         picture = _picture(original)
-        data = codec.get().compress(picture, quality)
+        with _Progress(name) as progress:
+            data = codec.get().compress(picture, quality, effort=effort, progress=progress)
         write_bytes(target, data)
         seconds = time.perf_counter() - start
         header = parse_header(data)
@@ -228,6 +240,34 @@ def export(run: str, output: str, force: bool) -> int:
     model_id = export_weights(model, Path(output))
     click.echo(f"{output}: model {model_id.hex()}, {Path(output).stat().st_size} bytes")
     return 0
+
+
+class _Progress:
+    """A bar on standard error, if that is a terminal and the work takes longer than a second."""
+
+    def __init__(self, name: str) -> None:
+        self._start = time.monotonic()
+        self._name = name
+        self._bar: Any = None
+        self._shown = 0
+
+    def __enter__(self) -> "_Progress":
+        return self
+
+    def __exit__(self, *_exception: object) -> None:
+        if self._bar is not None:
+            self._bar.render_finish()
+
+    def __call__(self, done: float) -> None:
+        if self._bar is None:
+            if time.monotonic() - self._start < PROGRESS_SECONDS or not sys.stderr.isatty():
+                return
+            self._bar = click.progressbar(
+                length=PROGRESS_UNITS, label=self._name, file=sys.stderr, show_eta=True
+            )
+        units = int(done * PROGRESS_UNITS)
+        self._bar.update(units - self._shown)
+        self._shown = units
 
 
 class _Lazy:

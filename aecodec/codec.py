@@ -28,17 +28,25 @@ from aecodec.container import (
 )
 from aecodec.errors import InputError, UnsupportedError, WeightsError
 from aecodec.images import Pixels, to_pil, to_pixels_array
-from aecodec.integer import NORM_FRACTION, NORM_OFFSET, QUALITIES
-from aecodec.latents import GROUP, Grid, YHat, decode_latents, encode_latents
+from aecodec.latents import Grid, YHat, decode_latents
 from aecodec.priors import MEAN_FRACTION
+from aecodec.search import (
+    EFFORT_MAX,
+    EFFORTS,
+    Effort,
+    TileView,
+    encode_tile,
+    relative_quality,
+)
 from aecodec.weights import CodecModel, load_weights
 from aecodec.windows import STRIDE, Box, cut_pixels, latent_grid, tile_boxes, with_halo
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 DEFAULT_QUALITY = 75.0
+DEFAULT_EFFORT = 1
 TILE_EXPONENT = 10
 """Entropy tiles are 1024x1024 pixels."""
 
@@ -90,7 +98,9 @@ class Codec:
         image: "str | os.PathLike[str] | Image.Image | npt.NDArray[Any] | Tensor",
         quality: float = DEFAULT_QUALITY,
         *,
+        effort: int = DEFAULT_EFFORT,
         tile_exponent: int = TILE_EXPONENT,
+        progress: "Callable[[float], None] | None" = None,
     ) -> bytes:
         """Compresses a picture.
 
@@ -98,17 +108,21 @@ class Codec:
             image: a path, a PIL image (L or RGB), a NumPy array `(H, W, 3)` or `(H, W)` uint8,
                 or a torch tensor `(3, H, W)`, uint8 or floating in [0, 1].
             quality: 0 to 100, rounded to quarters; lambda = 0.001 * 200**(quality / 100).
+            effort: 0 to 9, see `search.EFFORTS`: 0 rounds plainly, 1 by rate and distortion, more
+                searches for cheaper latents. Decoding does not depend on it.
             tile_exponent: side of the entropy tiles, 2**6 to 2**14 pixels.
+            progress: called with the part of the work that is done, rising to 1.
 
         Returns:
             A complete `.aec` file.
 
         Raises:
-            InputError: `image` or `quality` is not acceptable; the message says why.
+            InputError: an argument is not acceptable; the message says why.
             LimitError: the picture has more pixels than `Limits.pixels`.
             OSError: `image` is a path that cannot be read.
         """
         index = quality_index(quality)
+        _check_effort(effort)
         if not TILE_EXPONENT_MIN <= tile_exponent <= TILE_EXPONENT_MAX:
             raise InputError(f"tile exponent must lie in 6 to 14, not {tile_exponent}")
         pixels = to_pixels_array(image)
@@ -123,10 +137,11 @@ class Codec:
             model_id=model.model_id,
         )
         self._limits.check_pixels(width, height)
+        boxes = list(tile_boxes(height, width, header.tile_side))
+        step = _Steps(len(boxes) * (EFFORTS[effort].rounds + 1), progress)
         with torch.inference_mode():
             tiles = tuple(
-                _encode_tile(model, pixels, box, index)
-                for box in tile_boxes(height, width, header.tile_side)
+                _encode_tile(model, pixels, box, index, EFFORTS[effort], step) for box in boxes
             )
         return serialize(Stream(header, tiles))
 
@@ -175,9 +190,11 @@ class Codec:
 def compress(
     image: "str | os.PathLike[str] | Image.Image | npt.NDArray[Any] | Tensor",
     quality: float = DEFAULT_QUALITY,
+    *,
+    effort: int = DEFAULT_EFFORT,
 ) -> bytes:
     """Compresses a picture with the newest released model; see `Codec.compress`."""
-    return DEFAULT_CODEC.compress(image, quality)
+    return DEFAULT_CODEC.compress(image, quality, effort=effort)
 
 
 def decompress(data: "bytes | bytearray | memoryview") -> Image.Image:
@@ -214,36 +231,44 @@ def _load_released(released: registry.ReleasedModel) -> CodecModel:
     return model
 
 
-def _relative_quality(index: int) -> Tensor:
-    return torch.tensor([index / (QUALITIES - 1)])
+def _check_effort(effort: int) -> None:
+    if isinstance(effort, bool) or not isinstance(effort, (int, np.integer)):
+        raise InputError(f"effort must be a whole number, not {type(effort).__name__}")
+    if not 0 <= effort <= EFFORT_MAX:
+        raise InputError(f"effort must lie in 0 to {EFFORT_MAX}, not {effort}")
 
 
-def _encode_tile(model: CodecModel, pixels: Pixels, box: Box, index: int) -> Tile:
-    y = analyze(model, pixels, box, index)
-    z = hyper_analyze(model, y, index)
-    tile, _ = encode_latents(model.prior, y, z, index)
-    return tile
+class _Steps:
+    """Counts steps of known number and tells what part of them is done."""
+
+    def __init__(self, total: int, report: "Callable[[float], None] | None") -> None:
+        self._total, self._done, self._report = total, 0, report
+
+    def __call__(self) -> None:
+        self._done += 1
+        if self._report is not None:
+            self._report(self._done / self._total)
 
 
-def analyze(model: CodecModel, pixels: Pixels, box: Box, index: int) -> npt.NDArray[np.float32]:
-    """Latents of one tile, `(h, w, M)`."""
+def _encode_tile(
+    model: CodecModel,
+    pixels: Pixels,
+    box: Box,
+    index: int,
+    effort: Effort,
+    step: "Callable[[], None]",
+) -> Tile:
+    view = view_tile(model, pixels, box, index)
+    return encode_tile(model, view, index, effort, progress=step)
+
+
+def view_tile(model: CodecModel, pixels: Pixels, box: Box, index: int) -> TileView:
+    """Analyzes one tile with its surroundings."""
     window = with_halo(box, latent_grid(*pixels.shape[:2]))
+    part = pixels[window.slices(STRIDE)]
     x = to_model_space(cut_pixels(pixels, window))
-    y = model.analysis(x, _relative_quality(index))  # (1, M, h, w)
-    rows, columns = box.relative_to(window).slices()
-    return np.ascontiguousarray(y[0, :, rows, columns].permute(1, 2, 0).numpy())
-
-
-def hyper_analyze(
-    model: CodecModel, y: npt.NDArray[np.float32], index: int
-) -> npt.NDArray[np.float32]:
-    """Hyper-latents of one tile's latents, `(ceil(h/4), ceil(w/4), Z)`."""
-    prior = model.prior
-    norms = prior.norms[prior.base[index] - NORM_OFFSET].astype(np.float32) / NORM_FRACTION
-    height, width = (-(-side // GROUP) * GROUP for side in y.shape[:2])
-    padded = np.pad(y / norms, ((0, height - y.shape[0]), (0, width - y.shape[1]), (0, 0)))
-    z = model.hyper_analysis(torch.from_numpy(padded).permute(2, 0, 1)[None])
-    return np.ascontiguousarray(z[0].permute(1, 2, 0).numpy())
+    y = model.analysis(x, relative_quality(index))  # (1, M, h, w)
+    return TileView(x, y, *box.relative_to(window).slices(), size=(part.shape[0], part.shape[1]))
 
 
 def _boxes(header: Header) -> "Iterator[Box]":
@@ -268,7 +293,7 @@ def synthesize(model: CodecModel, y_hat: YHat, header: Header) -> Pixels:
     shape = (header.height, header.width) if gray else (header.height, header.width, 3)
     pixels = np.empty(shape, np.uint8)
     grid = latent_grid(header.height, header.width)
-    q = _relative_quality(header.quality_index)
+    q = relative_quality(header.quality_index)
     for box in _boxes(header):
         window = with_halo(box, grid)
         y = torch.from_numpy(y_hat[window.slices()]).permute(2, 0, 1)[None]  # (1, M, h, w)

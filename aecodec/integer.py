@@ -28,6 +28,7 @@ export and from a file alike. Multiplying by 2**-s and `floor` are exact as well
 """
 
 from dataclasses import dataclass, fields
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -36,6 +37,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from aecodec.container import QUALITY_INDEX_MAX
+from aecodec.dead_zone import symbol_costs
 from aecodec.entropy import SymbolTable
 from aecodec.errors import WeightsError
 from aecodec.layers import (
@@ -267,6 +269,11 @@ class IntegerPrior(nn.Module):
         )
 
     rate_features: Tensor
+
+    @cached_property
+    def symbol_costs(self) -> npt.NDArray[np.float32]:
+        """Bits of small symbols under each scale level's table, see `dead_zone.symbol_costs`."""
+        return symbol_costs(self.scale_tables)
 
     def features(self, z_hat: Tensor, quality_index: int) -> Tensor:
         """`(1, Z, h/4, w/4)` symbols in [-512, 511] to `(1, H, h, w)`."""

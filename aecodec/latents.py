@@ -22,6 +22,7 @@ import torch
 from torch import Tensor
 
 from aecodec.container import Tile
+from aecodec.dead_zone import DeadZone
 from aecodec.entropy import SYMBOL_MAX, SYMBOL_MIN, SymbolDecoder, SymbolEncoder
 from aecodec.errors import ChecksumError, PayloadError
 from aecodec.integer import ACTIVATION_MAX, IntegerPrior, Ints
@@ -116,7 +117,7 @@ class _Passes:
 
 def encode_latents(
     prior: IntegerPrior, y: Floats, z: Floats, quality_index: int,
-    *, dtype: torch.dtype = torch.float32,
+    *, dead_zone: DeadZone | None = None, dtype: torch.dtype = torch.float32,
 ) -> tuple[Tile, YHat]:  # fmt: skip
     """Quantizes and codes the latents of one tile.
 
@@ -125,6 +126,7 @@ def encode_latents(
         y: `(h, w, M)`, real latents in quantization steps.
         z: `(ceil(h/4), ceil(w/4), Z)`, real hyper-latents.
         quality_index: row of the quality grid.
+        dead_zone: rounds by cost; None rounds to the nearest.
         dtype: carrier, float32 or float64; the result is the same.
 
     Returns:
@@ -140,7 +142,8 @@ def encode_latents(
     for number in range(PASSES):
         levels, means = passes.parameters(number)
         residual: Floats = take_quarter(padded, number) - means.astype(np.float32) * MEAN_STEP
-        symbols = np.clip(_round(residual), SYMBOL_MIN, SYMBOL_MAX).astype(np.int32)
+        rounded = _round(residual) if dead_zone is None else dead_zone(residual, levels)
+        symbols = np.clip(rounded, SYMBOL_MIN, SYMBOL_MAX).astype(np.int32)
         coded = grid.coded(number)
         if coded is None:
             encoder.add(symbols.reshape(-1), levels.reshape(-1), prior.scale_tables)

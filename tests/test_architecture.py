@@ -10,17 +10,28 @@ import pytest
 ROWS = (
     {"errors"},
     {"allocator", "container", "entropy", "quantization", "files", "images", "registry"},
-    {"layers", "color", "windows"},
+    {"dead_zone", "layers", "color", "windows"},
     {"transforms", "priors"},
     {"model"},
     {"integer"},
     {"integer_export"},
     {"latents", "weights"},
+    {"search"},
     {"codec"},
     {"training"},
     {"cli"},
 )
-NO_TORCH = {"allocator", "errors", "container", "entropy", "files", "images", "registry", "cli"}
+NO_TORCH = {
+    "allocator",
+    "errors",
+    "container",
+    "dead_zone",
+    "entropy",
+    "files",
+    "images",
+    "registry",
+    "cli",
+}
 LEVEL = {room: level for level, row in enumerate(ROWS) for room in row}
 PACKAGE_LEVEL = LEVEL["codec"]
 """Names of the package itself, as in `from aecodec import compress`, stand for the codec."""

@@ -659,7 +659,7 @@ def test_an_interruption_leaves_no_partial_output(
 
 
 def test_an_interruption_while_coding(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
-    def interrupt(*_: object) -> None:
+    def interrupt(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr(Codec, "compress", interrupt)

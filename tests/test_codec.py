@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 import aecodec
-from aecodec.codec import Codec, analyze, quality_index, synthesize
+from aecodec.codec import Codec, quality_index, synthesize, view_tile
 from aecodec.container import Header, Limits, PixelFormat, Stream, Tile, parse, serialize
 from aecodec.errors import (
     AecError,
@@ -100,9 +100,9 @@ def test_windows_give_what_the_whole_picture_gives(tiny_coder: CodecModel) -> No
     pixels = make_picture(300, 280)
     (whole,) = tile_boxes(300, 280, 1024)
     with torch.inference_mode():
-        y = analyze(tiny_coder, pixels, whole, 300)
+        y = view_tile(tiny_coder, pixels, whole, 300).latents()
         for box in tile_boxes(300, 280, 64):
-            part = analyze(tiny_coder, pixels, box, 300)
+            part = view_tile(tiny_coder, pixels, box, 300).latents()
             np.testing.assert_allclose(part, y[box.slices()], atol=1e-3)
         y_hat = np.floor(16 * y + 0.5).astype(np.int16)
         x_whole, x_tiled = (
