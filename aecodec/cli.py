@@ -224,12 +224,17 @@ def train(
 @click.option("-o", "--output", required=True, metavar="PATH", help="The weights file to write.")
 @_force_option
 def export(run: str, output: str, force: bool) -> int:
-    """Make the released form of a run: integer networks, tables, model id."""
+    """Make the released form of a run: integer networks, tables, model id.
+
+    The tables are fitted to what the model makes of the run's tiles, if they are still there.
+    """
     check_output(output, force=force)
 
     from aecodec.model import HyperpriorModel
+    from aecodec.training.calibration import observe_symbols
     from aecodec.training.checkpoint import load_average
-    from aecodec.training.loop import CHECKPOINT
+    from aecodec.training.data import open_tiles
+    from aecodec.training.loop import CHECKPOINT, TILES
     from aecodec.weights import export_weights
 
     model = HyperpriorModel()
@@ -237,8 +242,12 @@ def export(run: str, output: str, force: bool) -> int:
         model.load_state_dict(load_average(Path(run) / CHECKPOINT))
     except RuntimeError as exc:
         raise TrainingError(f"{run}: holds another model: {exc}") from exc
-    model_id = export_weights(model, Path(output))
-    click.echo(f"{output}: model {model_id.hex()}, {Path(output).stat().st_size} bytes")
+    tiles = Path(run) / TILES
+    observed = observe_symbols(model, open_tiles(tiles)) if tiles.exists() else None
+    model_id = export_weights(model, Path(output), observed)
+    kind = "fitted" if observed is not None else "Gaussian"
+    size = Path(output).stat().st_size
+    click.echo(f"{output}: model {model_id.hex()}, {kind} tables, {size} bytes")
     return 0
 
 

@@ -42,6 +42,10 @@ from aecodec.priors import (
 )
 
 SCALE_ESCAPE = 2**4
+OBSERVED_RADIUS = 2**11
+"""Largest symbol that is counted for fitting a table."""
+GAUSSIAN_SYMBOLS = 30.0
+"""How many observed symbols the Gaussian counts for in a fitted table."""
 HYPER_ESCAPE = 2**6
 Signature = dict[str, tuple[torch.dtype, tuple[int, ...]]]
 """Type and shape of each tensor, by name."""
@@ -69,8 +73,16 @@ def export_conv(conv: FixedPointConv2d) -> TensorDict:
     raise WeightsError("weights are too large for the fixed-point path")
 
 
-def export_prior(prior: ContextPrior, hyper_prior: FactorizedPrior) -> TensorDict:
+def export_prior(
+    prior: ContextPrior, hyper_prior: FactorizedPrior, observed: Ints | None = None
+) -> TensorDict:
     """Makes everything that the exact path needs from the trained priors.
+
+    Args:
+        prior: of the latents.
+        hyper_prior: of the hyper-latents.
+        observed: `(SCALE_LEVELS, 2 * OBSERVED_RADIUS + 1)`, how often each symbol occurred under
+            each level, to fit the tables; None leaves them Gaussian.
 
     Returns:
         Tensors by name, as `IntegerPrior` takes them: integer networks and tables.
@@ -82,7 +94,7 @@ def export_prior(prior: ContextPrior, hyper_prior: FactorizedPrior) -> TensorDic
     for name, module in prior.named_modules():
         if isinstance(module, FixedPointConv2d):
             tensors |= {f"{name}.{key}": value for key, value in export_conv(module).items()}
-    tables = _export_tables(prior, hyper_prior)
+    tables = _export_tables(prior, hyper_prior, observed)
     return tensors | {f"tables.{f.name}": getattr(tables, f.name) for f in fields(PriorTables)}
 
 
@@ -150,7 +162,9 @@ def _round_conv(
 
 
 @torch.no_grad()
-def _export_tables(prior: ContextPrior, hyper_prior: FactorizedPrior) -> PriorTables:
+def _export_tables(
+    prior: ContextPrior, hyper_prior: FactorizedPrior, observed: Ints | None
+) -> PriorTables:
     q = torch.linspace(0, 1, QUALITIES, dtype=torch.float64)
     base = interpolate_knots(prior.base.double().cpu(), q)[:, :, 0, 0] * LEVELS_PER_UNIT
     fine = torch.floor(base * SCALE_FRACTION + 0.5)
@@ -161,7 +175,10 @@ def _export_tables(prior: ContextPrior, hyper_prior: FactorizedPrior) -> PriorTa
     norms = ContextPrior.norm(grid / SCALE_FRACTION)
     # known = y_hat / MEAN_FRACTION / norm / ACTIVATION_STEP
     reciprocals = 2.0**RECIPROCAL_SHIFT / (MEAN_FRACTION * ACTIVATION_STEP) / norms
-    counts = [_scale_counts(level) for level in range(SCALE_LEVELS)]
+    counts = [
+        _scale_counts(level, None if observed is None else observed[level])
+        for level in range(SCALE_LEVELS)
+    ]
     return PriorTables(
         base=fine.to(torch.int16),
         rate_features=rate_features.clamp(-(2**14), 2**14).to(torch.int16),
@@ -183,11 +200,14 @@ def _scale_radius(level: int) -> int:
     return math.ceil(6 * _scale(level)) + 2
 
 
-def _scale_counts(level: int) -> Ints:
+def _scale_counts(level: int, observed: Ints | None) -> Ints:
     scale, radius = _scale(level), _scale_radius(level)
     edges = (np.arange(-radius, radius + 2) - 0.5) / (scale * math.sqrt(2))
     cumulative = 0.5 * torch.erfc(-torch.from_numpy(edges)).numpy()
     probabilities = np.diff(cumulative)
+    if observed is not None:
+        seen = observed[OBSERVED_RADIUS - radius : OBSERVED_RADIUS + radius + 1]
+        probabilities = seen + GAUSSIAN_SYMBOLS * probabilities
     symmetric = 0.5 * (probabilities + probabilities[::-1])
     return frequency_counts(symmetric, SCALE_ESCAPE)
 

@@ -13,6 +13,7 @@ the order row, column, channel, in units of 1/16 quantization step.
 """
 
 import zlib
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -36,6 +37,7 @@ Y_HAT_MAX = 2**15 - 1
 
 Floats = npt.NDArray[np.float32]
 YHat = npt.NDArray[np.int16]
+Observer = Callable[[npt.NDArray[np.int32], npt.NDArray[np.uint8]], None]
 Scalar = TypeVar("Scalar", bound=np.generic)
 
 
@@ -117,7 +119,8 @@ class _Passes:
 
 def encode_latents(
     prior: IntegerPrior, y: Floats, z: Floats, quality_index: int,
-    *, dead_zone: DeadZone | None = None, dtype: torch.dtype = torch.float32,
+    *, dead_zone: DeadZone | None = None, observe: Observer | None = None,
+    dtype: torch.dtype = torch.float32,
 ) -> tuple[Tile, YHat]:  # fmt: skip
     """Quantizes and codes the latents of one tile.
 
@@ -127,6 +130,7 @@ def encode_latents(
         z: `(ceil(h/4), ceil(w/4), Z)`, real hyper-latents.
         quality_index: row of the quality grid.
         dead_zone: rounds by cost; None rounds to the nearest.
+        observe: called with the coded symbols and levels of each pass.
         dtype: carrier, float32 or float64; the result is the same.
 
     Returns:
@@ -146,11 +150,14 @@ def encode_latents(
         symbols = np.clip(rounded, SYMBOL_MIN, SYMBOL_MAX).astype(np.int32)
         coded = grid.coded(number)
         if coded is None:
-            encoder.add(symbols.reshape(-1), levels.reshape(-1), prior.scale_tables)
+            group = symbols.reshape(-1), levels.reshape(-1)
         else:
             inside = np.broadcast_to(coded, symbols.shape)
             symbols *= inside
-            encoder.add(symbols[inside], levels[inside], prior.scale_tables)
+            group = symbols[inside], levels[inside]
+        encoder.add(*group, prior.scale_tables)
+        if observe is not None:
+            observe(*group)
         passes.update(number, symbols, means)
     y_hat = passes.result()
     return Tile(latents_checksum(y_hat), encoder.words()), y_hat

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from aecodec.errors import WeightsError
 from aecodec.files import write_bytes
-from aecodec.integer import IntegerPrior, TensorDict, below
+from aecodec.integer import IntegerPrior, Ints, TensorDict, below
 from aecodec.integer_export import Signature, export_prior, import_prior, prior_signature
 from aecodec.layers import Block
 from aecodec.model import HyperpriorModel, ModelConfig
@@ -42,14 +42,21 @@ class CodecModel:
     prior: IntegerPrior
 
 
-def export_weights(model: HyperpriorModel, path: Path) -> bytes:
+def export_weights(model: HyperpriorModel, path: Path, observed: Ints | None = None) -> bytes:
     """Writes the released form of a trained model; returns its model id.
+
+    Args:
+        model: a trained model.
+        path: the file to write.
+        observed: counts of symbols that tables are fitted to, see `export_prior`.
 
     Raises:
         WeightsError: the model cannot be made exact.
         OSError: the file cannot be written.
     """
-    tensors = {f"prior.{k}": v for k, v in export_prior(model.prior, model.hyper_prior).items()}
+    tensors = {
+        f"prior.{k}": v for k, v in export_prior(model.prior, model.hyper_prior, observed).items()
+    }
     tensors |= _float_tensors(model)
     tensors = {k: v.detach().cpu().contiguous() for k, v in tensors.items()}
     _check_tensors(model.config, tensors, path)

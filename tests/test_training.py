@@ -17,13 +17,15 @@ from PIL import Image
 from safetensors import SafetensorError
 
 from aecodec.cli import main
+from aecodec.codec import Codec
 from aecodec.errors import TrainingError
 from aecodec.model import HyperpriorModel
 from aecodec.training import data, loop, optimizers
+from aecodec.training.calibration import observe_symbols
 from aecodec.training.checkpoint import load_average
 from aecodec.training.config import TrainConfig
 from aecodec.training.optimizers import Muon
-from aecodec.weights import load_weights
+from aecodec.weights import export_weights, load_weights
 
 FAST = TrainConfig(
     steps=30, batch=2, crop=64, warmup=2, compile=False, mixed=False, ema=0.5, validate_every=10
@@ -101,7 +103,32 @@ def test_export_command(
     with pytest.raises(SystemExit) as exit_:
         main(["export", str(run), "-o", str(output)])
     assert exit_.value.code == 0
-    assert load_weights(output).model_id.hex() in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert load_weights(output).model_id.hex() in said
+    assert "fitted tables" in said
+
+
+def test_fitted_tables_cost_less(tmp_path: Path) -> None:
+    model = make_tiny_model()
+    tiles = np.stack([make_picture(512, 512, seed=seed) for seed in range(3)])
+    observed = observe_symbols(model, tiles, patches=2)
+    np.testing.assert_array_equal(observed, observe_symbols(model, tiles, patches=2))
+    sizes = []
+    for name, counts in (("gaussian", None), ("fitted", observed)):
+        path = tmp_path / name
+        export_weights(model, path, counts)
+        sizes.append(len(Codec(path).compress(tiles[1, :256, :256], 70)))
+    assert sizes[1] < 0.9 * sizes[0]
+
+
+def test_damaged_tiles_are_named(tmp_path: Path) -> None:
+    path = tmp_path / "tiles.npy"
+    path.write_bytes(b"no tiles")
+    with pytest.raises(TrainingError, match=r"tiles\.npy: damaged"):
+        data.open_tiles(path)
+    np.save(path, np.zeros((2, 3)))
+    with pytest.raises(TrainingError, match=r"tiles\.npy: holds no tiles"):
+        data.open_tiles(path)
 
 
 def test_steps_without_finite_gradient_are_skipped(pictures: Path, tmp_path: Path) -> None:

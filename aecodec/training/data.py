@@ -74,7 +74,21 @@ def load_tiles(pictures: Sequence[Path], cache: Path, *, per_picture: int, seed:
     """
     if not cache.exists():
         _write_tiles(pictures, cache, per_picture=per_picture, seed=seed)
-    tiles: Tiles = np.load(cache, mmap_mode="r", allow_pickle=False)
+    return open_tiles(cache)
+
+
+def open_tiles(cache: Path) -> Tiles:
+    """The tiles that `load_tiles` stored, mapped, not read.
+
+    Raises:
+        TrainingError: the file is damaged.
+    """
+    try:
+        tiles: Tiles = np.load(cache, mmap_mode="r", allow_pickle=False)
+    except (ValueError, EOFError) as exc:
+        raise TrainingError(f"{cache}: damaged; remove it and train on: {exc}") from exc
+    if tiles.dtype != np.uint8 or tiles.shape[1:] != (TILE, TILE, 3):
+        raise TrainingError(f"{cache}: holds no tiles; remove it and train on")
     return tiles
 
 

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from torch.utils.tensorboard import SummaryWriter
 
 CHECKPOINT = "checkpoint.safetensors"
+TILES = "tiles.npy"
 SETTINGS = "config.json"
 CHECKPOINT_SECONDS = 600.0
 REPORT_STEPS = 100
@@ -87,7 +88,7 @@ class Trainer:
         config.save(run / SETTINGS)
         seed = config.seed
         self.tiles = data.load_tiles(
-            training, run / "tiles.npy", per_picture=data.TILES_PER_PICTURE, seed=seed
+            training, run / TILES, per_picture=data.TILES_PER_PICTURE, seed=seed
         )
         self.held_out = data.load_tiles(held_out, run / "held_out.npy", per_picture=1, seed=seed)
         torch.manual_seed(seed)
