@@ -10,8 +10,8 @@ import pytest
 ROWS = (
     {"errors"},
     {"allocator", "container", "entropy", "quantization", "files", "images", "registry"},
-    {"layers", "color", "windows"},
-    {"transforms", "priors"},
+    {"layers", "color", "windows", "lossless"},
+    {"transforms", "priors", "selection"},
     {"model"},
     {"integer"},
     {"integer_export"},
@@ -20,7 +20,11 @@ ROWS = (
     {"training"},
     {"cli"},
 )
-NO_TORCH = {"allocator", "errors", "container", "entropy", "files", "images", "registry", "cli"}
+NO_TORCH = {"allocator", "errors", "container", "entropy", "files", "images", "registry", "cli"} | {
+    "windows",
+    "lossless",
+    "selection",
+}
 LEVEL = {room: level for level, row in enumerate(ROWS) for room in row}
 PACKAGE_LEVEL = LEVEL["codec"]
 """Names of the package itself, as in `from aecodec import compress`, stand for the codec."""

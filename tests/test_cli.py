@@ -364,7 +364,7 @@ def wrong_checksum(data: bytes) -> bytes:
 def noise(data: bytes) -> bytes:
     stream = parse(data)
     words = np.random.default_rng(0).bytes(400)
-    return serialize(replace(stream, tiles=(replace(stream.tiles[0], words=words),)))
+    return serialize(replace(stream, tiles=(Tile(stream.tiles[0].checksum, words),)))
 
 
 BAD_STREAMS: dict[str, tuple[Change, str]] = {
