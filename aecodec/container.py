@@ -284,6 +284,11 @@ class Stream:
         if len(self.tiles) != self.header.tile_count:
             raise HeaderError(f"{len(self.tiles)} tiles, the header asks {self.header.tile_count}")
 
+    @property
+    def lossless_count(self) -> int:
+        """Tiles that hold pixels."""
+        return sum(isinstance(tile, LosslessTile) for tile in self.tiles)
+
 
 def parse(data: Buffer, limits: Limits = DEFAULT_LIMITS) -> Stream:
     """Reads a whole file and checks everything but the meaning of the tiles.
