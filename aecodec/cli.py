@@ -165,9 +165,10 @@ def verify(files: tuple[str, ...], model: str | None) -> int:
 
     def work(name: str, _target: str) -> None:
         data = read_bytes(name)
-        parse(data)  # a damaged file fails here, before torch is imported
+        stream = parse(data)  # a damaged file fails here, before torch is imported
         codec.get().decompress_array(data)
-        click.echo(f"{name}: ok")
+        tiles = f"{len(stream.tiles)} tiles, {stream.lossless_count} lossless"
+        click.echo(f"{name}: ok, {tiles}")
 
     return _for_each(files, files, work)
 
@@ -369,7 +370,8 @@ def _picture_format(target: str) -> str:
 
 
 def _facts(name: str, data: bytes) -> dict[str, Any]:
-    header = parse(data).header
+    stream = parse(data)
+    header = stream.header
     released = registry.find_model(header.model_id)
     return {
         "file": name,
@@ -383,6 +385,7 @@ def _facts(name: str, data: bytes) -> dict[str, Any]:
         "model_id": header.model_id.hex(),
         "tile_side": header.tile_side,
         "tiles": header.tile_count,
+        "lossless_tiles": stream.lossless_count,
         "chunks": [
             {"type": kind, "offset": offset, "length": length}
             for kind, offset, length in chunk_table(data)
@@ -396,7 +399,8 @@ def _facts_text(facts: dict[str, Any]) -> str:
         f"{facts['file']}: {facts['width']}x{facts['height']} {facts['pixel_format']}, "
         f"{facts['bytes']} bytes, {facts['bpp']:.3f} bpp",
         f"  quality {facts['quality']:g}, model {model} ({facts['model_id']}), "
-        f"{facts['tiles']} tiles of {facts['tile_side']} pixels",
+        f"{facts['tiles']} tiles of {facts['tile_side']} pixels, "
+        f"{facts['lossless_tiles']} lossless",
     ]
     lines += [f"  chunk {c['type']} at {c['offset']}, {c['length']} bytes" for c in facts["chunks"]]
     return "\n".join(lines)

@@ -29,6 +29,7 @@ from aecodec.container import (
 from aecodec.errors import InputError, UnsupportedError, WeightsError
 from aecodec.images import Pixels, to_pil, to_pixels_array
 from aecodec.latents import Grid, YHat, decode_latents
+from aecodec.model import lmbda
 from aecodec.priors import MEAN_FRACTION
 from aecodec.search import (
     EFFORT_MAX,
@@ -38,8 +39,9 @@ from aecodec.search import (
     encode_tile,
     relative_quality,
 )
+from aecodec.selection import lossless_mask, paste_lossless, store_unusual
 from aecodec.weights import CodecModel, load_weights
-from aecodec.windows import STRIDE, Box, cut_pixels, latent_grid, tile_boxes, with_halo
+from aecodec.windows import STRIDE, Box, Mask, cut_pixels, latent_grid, tile_boxes, with_halo
 
 if TYPE_CHECKING:
     import os
@@ -101,6 +103,7 @@ class Codec:
         effort: int = DEFAULT_EFFORT,
         tile_exponent: int = TILE_EXPONENT,
         progress: "Callable[[float], None] | None" = None,
+        lossless_tiles: bool = True,
     ) -> bytes:
         """Compresses a picture.
 
@@ -110,7 +113,9 @@ class Codec:
             quality: 0 to 100, rounded to quarters; lambda = 0.001 * 200**(quality / 100).
             effort: 0 to 9, see `search.EFFORTS`: 0 rounds plainly, 1 by rate and distortion, more
                 searches for cheaper latents. Decoding does not depend on it.
-            tile_exponent: side of the entropy tiles, 2**6 to 2**14 pixels.
+            tile_exponent: side of the entropy tiles, 2**6 to 2**14 pixels; a picture that is
+                smaller as a single lossless tile becomes one.
+            lossless_tiles: whether tiles are stored losslessly where that costs less.
             progress: called with the part of the work that is done, rising to 1.
 
         Returns:
@@ -143,7 +148,10 @@ class Codec:
             tiles = tuple(
                 _encode_tile(model, pixels, box, index, EFFORTS[effort], step) for box in boxes
             )
-        return serialize(Stream(header, tiles))
+            stream = Stream(header, tiles)
+            if lossless_tiles:
+                stream = _store_unusual(model, pixels, stream, EFFORTS[effort])
+        return serialize(stream)
 
     def decompress_array(self, data: "bytes | bytearray | memoryview") -> Pixels:
         """Decompresses to an array.
@@ -160,11 +168,16 @@ class Codec:
             LimitError: the picture exceeds the limits.
         """
         stream = parse(data, self._limits)
-        header = stream.header
-        model = self._model_for(header.model_id)
-        with torch.inference_mode():
-            y_hat = decode_tiles(model, stream)
-            return synthesize(model, y_hat, header)
+        lossless = lossless_mask(stream)
+        if lossless is None or not lossless.all():
+            model = self._model_for(stream.header.model_id)
+            with torch.inference_mode():
+                pixels = render(model, stream)
+        else:
+            pixels = _canvas(stream.header)
+        if lossless is not None:
+            paste_lossless(stream, pixels)
+        return pixels
 
     def decompress(self, data: "bytes | bytearray | memoryview") -> Image.Image:
         """Decompresses to a PIL image of mode RGB or L; see `decompress_array`."""
@@ -257,18 +270,36 @@ def _encode_tile(
     index: int,
     effort: Effort,
     step: "Callable[[], None]",
+    lossless: Mask | None = None,
 ) -> Tile:
-    view = view_tile(model, pixels, box, index)
+    view = view_tile(model, pixels, box, index, lossless)
     return encode_tile(model, view, index, effort, progress=step)
 
 
-def view_tile(model: CodecModel, pixels: Pixels, box: Box, index: int) -> TileView:
-    """Analyzes one tile with its surroundings."""
-    window = with_halo(box, latent_grid(*pixels.shape[:2]))
+def view_tile(
+    model: CodecModel, pixels: Pixels, box: Box, index: int, lossless: Mask | None = None
+) -> TileView:
+    """Analyzes one tile with its surroundings, without those that are stored losslessly."""
+    window = with_halo(box, latent_grid(*pixels.shape[:2]), lossless)
     part = pixels[window.slices(STRIDE)]
-    x = to_model_space(cut_pixels(pixels, window))
+    x = to_model_space(cut_pixels(pixels, window, lossless))
     y = model.analysis(x, relative_quality(index))  # (1, M, h, w)
     return TileView(x, y, *box.relative_to(window).slices(), size=(part.shape[0], part.shape[1]))
+
+
+def _store_unusual(model: CodecModel, pixels: Pixels, stream: Stream, effort: Effort) -> Stream:
+    index = stream.header.quality_index
+
+    def encode(box: Box, lossless: Mask) -> Tile:
+        return _encode_tile(model, pixels, box, index, effort, lambda: None, lossless)
+
+    return store_unusual(
+        stream,
+        pixels,
+        float(lmbda(relative_quality(index))),
+        render=lambda part: render(model, part),
+        encode=encode,
+    )
 
 
 def _boxes(header: Header) -> "Iterator[Box]":
@@ -276,26 +307,41 @@ def _boxes(header: Header) -> "Iterator[Box]":
 
 
 def decode_tiles(model: CodecModel, stream: Stream) -> YHat:
-    """All latents of a picture, `(h, w, M)` int16 in 1/16 step."""
+    """All latents of a picture, `(h, w, M)` int16 in 1/16 step; 0 in lossless tiles."""
     header = stream.header
     grid = latent_grid(header.height, header.width)
-    y_hat = np.empty((grid.height, grid.width, model.config.latent_channels), np.int16)
+    y_hat = np.zeros((grid.height, grid.width, model.config.latent_channels), np.int16)
     for box, tile in zip(_boxes(header), stream.tiles, strict=True):
-        y_hat[box.slices()] = decode_latents(
-            model.prior, tile, Grid(box.height, box.width), header.quality_index
-        )
+        if isinstance(tile, Tile):
+            y_hat[box.slices()] = decode_latents(
+                model.prior, tile, Grid(box.height, box.width), header.quality_index
+            )
     return y_hat
 
 
-def synthesize(model: CodecModel, y_hat: YHat, header: Header) -> Pixels:
-    """Pixels of a picture from its latents."""
+def render(model: CodecModel, stream: Stream) -> Pixels:
+    """Pixels of a picture's learned tiles; those of lossless ones are left unset."""
+    return synthesize(model, decode_tiles(model, stream), stream.header, lossless_mask(stream))
+
+
+def _canvas(header: Header) -> Pixels:
     gray = header.pixel_format == PixelFormat.GRAY8
     shape = (header.height, header.width) if gray else (header.height, header.width, 3)
-    pixels = np.empty(shape, np.uint8)
+    return np.empty(shape, np.uint8)
+
+
+def synthesize(
+    model: CodecModel, y_hat: YHat, header: Header, lossless: Mask | None = None
+) -> Pixels:
+    """Pixels of a picture from its latents; those of lossless tiles are left unset."""
+    gray = header.pixel_format == PixelFormat.GRAY8
+    pixels = _canvas(header)
     grid = latent_grid(header.height, header.width)
     q = relative_quality(header.quality_index)
     for box in _boxes(header):
-        window = with_halo(box, grid)
+        if lossless is not None and lossless[box.top, box.left]:
+            continue
+        window = with_halo(box, grid, lossless)
         y = torch.from_numpy(y_hat[window.slices()]).permute(2, 0, 1)[None]  # (1, M, h, w)
         x_hat = model.synthesis(y.float().mul_(1 / MEAN_FRACTION), q)
         rows, columns = box.relative_to(window).slices(STRIDE)

@@ -1,8 +1,8 @@
 """Turns a `Stream` into bytes and back, checking every field and CRC-32; opens no file.
 
 This text specifies the .aec format, version 1: bytes and fields. The content of tiles is specified
-in `aecodec/latents.py` (order, checksum) and `aecodec/entropy.py` (words), the exact arithmetic of
-the model that predicts it in `aecodec/integer.py`.
+in `aecodec/latents.py` (order, checksum), `aecodec/entropy.py` (words) and `aecodec/lossless.py`
+(pixels), the exact arithmetic of the model that predicts it in `aecodec/integer.py`.
 
 1. Conventions. Integers are unsigned and little-endian; u8, u16, u32 have 1, 2, 4 bytes. Offsets
 and sizes are in bytes; bytes in tables and section 7 are hexadecimal. CRC-32 is that of zlib and
@@ -11,7 +11,7 @@ PNG: polynomial 04C11DB7, bits reflected, initial value and final XOR FFFFFFFF; 
 
 2. File. The signature, then chunks in this order, with nothing before, between or after them:
 
-    signature, HEAD, any number of optional chunks, n times TILE, DONE
+    signature, HEAD, any number of optional chunks, n times TILE or PIXL, DONE
 
 The signature names the format and, as in PNG, shows damage by transfers in text mode:
 
@@ -43,16 +43,26 @@ nowhere else. The payload of HEAD has 16 bytes:
     10      2     quality index  u16, 0 to 400; the quality is a quarter of it, 0 to 100
     12      4     model id       any 4 bytes; says which weights and tables decode the tiles
 
-TILE stands once for each of the n tiles. There are columns = width / 2^e and rows = height / 2^e,
-both rounded up, and n = columns * rows, which can exceed 32 bits. TILE i, counted from 0, covers
-row floor(i / columns) and column i mod columns: left to right, then top to bottom. Tiles at the
-right and bottom edge cover what is left of the picture. The payload has 4 + 4k bytes, k >= 0:
+One TILE or PIXL stands for each of the n tiles. There are columns = width / 2^e and rows =
+height / 2^e, both rounded up, and n = columns * rows, which can exceed 32 bits. Tile i, counted
+from 0, covers row floor(i / columns) and column i mod columns: left to right, then top to bottom.
+Tiles at the right and bottom edge cover what is left of the picture. A TILE holds latents; its
+payload has 4 + 4k bytes, k >= 0:
 
     offset  size  name      meaning and allowed values
     0       4     checksum  u32, any value; of the latents that the words decode to
     4       4k    words     k times u32, any values; entropy-coded
 
-4. Optional chunks stand between HEAD and the first TILE, so that a reader of metadata can stop
+A PIXL holds the pixels themselves, losslessly coded; its payload has 5 + k bytes, k >= 0:
+
+    offset  size  name      meaning and allowed values
+    0       4     checksum  u32, any value; of the pixels that the data decode to
+    4       1     coder     u8, 0 = WebP, 1 = PNG; others are for later use
+    5       k     data      any bytes, see `aecodec/lossless.py`
+
+To the transforms of a neighbouring TILE it is outside the picture, as `aecodec/windows.py` says.
+
+4. Optional chunks stand between HEAD and the first tile, so that a reader of metadata can stop
 there. Version 1 defines none. Types may repeat. Programs that rewrite a file keep their order.
 
 5. A decoder must reject a file with any of these faults (left: the exception raised here):
@@ -60,13 +70,16 @@ there. Version 1 defines none. Types may repeat. Programs that rewrite a file ke
     TruncatedError    the file ends before DONE is complete
     SignatureError    another signature, apart from the version
     ChecksumError     a wrong crc
-    UnsupportedError  a version above the decoder's own; an unknown pixel format or critical chunk
+    UnsupportedError  a version above the decoder's own; an unknown pixel format, coder of a PIXL or
+                      critical chunk
     HeaderError       version 0; a length above 2147483647; a type that is not four letters; HEAD
-                      not first, or repeated; a payload of HEAD, TILE or DONE of another size than
-                      section 3 says; a width, height, tile exponent or quality index out of range;
-                      an optional chunk after a TILE; fewer or more than n TILEs; bytes after DONE
+                      not first, or repeated; a payload of HEAD, TILE, PIXL or DONE of another size
+                      than section 3 says; a width, height, tile exponent or quality index out of
+                      range; an optional chunk after a tile; fewer or more than n tiles; bytes
+                      after DONE
 
-and, beyond this module, an unknown model id, and a tile that contradicts its checksum. Of several
+and, beyond this module, an unknown model id where a TILE needs it, data of a PIXL that break their
+rules, and a tile that contradicts its checksum. Of several
 faults any may be reported, but no payload is believed before its crc is checked, and no memory is
 reserved in proportion to a field. Decoders may refuse sizes above a limit of theirs (LimitError).
 
@@ -74,9 +87,9 @@ So every strict prefix of a file is truncated; a flipped bit is noticed, but for
 in a length; and fields are written in one way only: what parses serializes to the same bytes.
 
 6. Versions. The version rises when bytes come to mean something else: another signature, chunk
-layout, field of HEAD, order of chunks, or meaning of TILE. A decoder of version v decodes versions
-1 to v and refuses others. New optional chunk types, which older decoders skip, and new critical
-types, pixel formats and model ids, which they refuse by name, do not raise it.
+layout, field of HEAD, order of chunks, or meaning of TILE or PIXL. A decoder of version v decodes
+versions 1 to v and refuses others. New optional chunk types, which older decoders skip, and new
+critical types, pixel formats, coders and model ids, which they refuse by name, do not raise it.
 
 7. A complete file of 68 bytes: 3 x 2 pixels, RGB, quality 25.25, one tile of one word (a picture
 of one tile costs 64 bytes beside its words). No model is called "demo": its tile means nothing.
@@ -120,10 +133,12 @@ QUALITY_STEPS = 4
 """Points of the quality grid per unit of quality."""
 QUALITY_INDEX_MAX = 100 * QUALITY_STEPS
 
-_HEAD, _TILE, _DONE = b"HEAD", b"TILE", b"DONE"
+_HEAD, _TILE, _PIXL, _DONE = b"HEAD", b"TILE", b"PIXL", b"DONE"
 _CHUNK_START = struct.Struct("<I4s")
 _HEAD_FIELDS = struct.Struct("<IIBBH4s")
+_PIXL_FIELDS = struct.Struct("<IB")
 _U32 = struct.Struct("<I")
+_CHUNK_BYTES = _CHUNK_START.size + _U32.size
 
 Buffer = bytes | bytearray | memoryview
 
@@ -133,6 +148,13 @@ class PixelFormat(IntEnum):
 
     GRAY8 = 0
     RGB8 = 1
+
+
+class PixelCoder(IntEnum):
+    """How a PIXL is coded; the values are those in the file."""
+
+    WEBP = 0
+    PNG = 1
 
 
 @dataclass(frozen=True)
@@ -210,6 +232,32 @@ class Tile:
         if len(self.words) % 4:
             raise HeaderError(f"a tile's words have {len(self.words)} bytes, no multiple of 4")
 
+    @property
+    def size(self) -> int:
+        """Bytes of its chunk."""
+        return _CHUNK_BYTES + _U32.size + len(self.words)
+
+
+@dataclass(frozen=True)
+class LosslessTile:
+    """A PIXL: checksum of the pixels, and coded pixels; `HeaderError` if one does not fit."""
+
+    checksum: int
+    coder: PixelCoder
+    data: bytes
+
+    def __post_init__(self) -> None:
+        _check_range("checksum of a tile", self.checksum, 0, 2**32 - 1)
+        _check_range("size of a tile's data", len(self.data), 0, LENGTH_MAX - _PIXL_FIELDS.size)
+
+    @property
+    def size(self) -> int:
+        """Bytes of its chunk."""
+        return _CHUNK_BYTES + _PIXL_FIELDS.size + len(self.data)
+
+
+AnyTile = Tile | LosslessTile
+
 
 @dataclass(frozen=True)
 class Chunk:
@@ -229,12 +277,17 @@ class Stream:
     """A whole file; `HeaderError` if it has not as many tiles as its header asks for."""
 
     header: Header
-    tiles: tuple[Tile, ...]
+    tiles: tuple[AnyTile, ...]
     ancillary: tuple[Chunk, ...] = ()
 
     def __post_init__(self) -> None:
         if len(self.tiles) != self.header.tile_count:
             raise HeaderError(f"{len(self.tiles)} tiles, the header asks {self.header.tile_count}")
+
+    @property
+    def lossless_count(self) -> int:
+        """Tiles that hold pixels."""
+        return sum(isinstance(tile, LosslessTile) for tile in self.tiles)
 
 
 def parse(data: Buffer, limits: Limits = DEFAULT_LIMITS) -> Stream:
@@ -264,11 +317,13 @@ def parse(data: Buffer, limits: Limits = DEFAULT_LIMITS) -> Stream:
         raise LimitError(f"the file has {len(view)} bytes, the limit is {limits.file_bytes}")
     chunks = _chunks(view)
     header = _read_header(next(chunks), limits)
-    tiles: list[Tile] = []
+    tiles: list[AnyTile] = []
     ancillary: list[Chunk] = []
     for chunk in chunks:
         if chunk.type == _TILE:
             tiles.append(_read_tile(chunk))
+        elif chunk.type == _PIXL:
+            tiles.append(_read_lossless(chunk))
         elif chunk.type == _DONE:
             _check_range(f"length of the {chunk.name}", len(chunk.payload), 0, 0)
         elif chunk.type == _HEAD:
@@ -294,7 +349,7 @@ def serialize(stream: Stream) -> bytes:
     """Writes a stream as a file, which `parse` turns into the same stream."""
     parts = [SIGNATURE, _write_chunk(_HEAD, _HEAD_FIELDS.pack(*astuple(stream.header)))]
     parts += [_write_chunk(chunk.type, chunk.payload) for chunk in stream.ancillary]
-    parts += [_write_chunk(_TILE, _U32.pack(tile.checksum) + tile.words) for tile in stream.tiles]
+    parts += [_write_tile(tile) for tile in stream.tiles]
     return b"".join((*parts, _write_chunk(_DONE, b"")))
 
 
@@ -340,13 +395,13 @@ def _chunks(view: memoryview) -> Iterator[_RawChunk]:
         chunk = _read_chunk(view, offset, tile)
         yield chunk
         offset, kind = chunk.end, chunk.type
-        tile += kind == _TILE
+        tile += kind in (_TILE, _PIXL)
     if offset != len(view):
         raise HeaderError(f"{len(view) - offset} trailing bytes after the DONE chunk")
 
 
 def _read_chunk(view: memoryview, offset: int, tile: int) -> _RawChunk:
-    """Reads the chunk at `offset`, which, if it is a TILE, is number `tile`."""
+    """Reads the chunk at `offset`, which, if it is a tile, is number `tile`."""
     start = offset + _CHUNK_START.size
     if start > len(view):
         raise TruncatedError(f"chunk at byte {offset}", needed=8, available=len(view) - offset)
@@ -354,7 +409,7 @@ def _read_chunk(view: memoryview, offset: int, tile: int) -> _RawChunk:
     _check_range(f"length of the chunk at byte {offset}", length, 0, LENGTH_MAX)
     if not _is_type(kind):
         raise HeaderError(f"type {kind!r} of the chunk at byte {offset} is not four letters")
-    name = f"TILE {tile}" if kind == _TILE else f"{str(kind, 'ascii')} chunk"
+    name = f"{str(kind, 'ascii')} {tile if kind in (_TILE, _PIXL) else 'chunk'}"
     needed, available = length + _U32.size, len(view) - start
     if needed > available:
         raise TruncatedError(f"payload and crc of {name}", needed=needed, available=available)
@@ -390,6 +445,24 @@ def _read_tile(chunk: _RawChunk) -> Tile:
         raise HeaderError(f"{chunk.name} has {size} bytes, not a multiple of 4 and at least 4")
     (checksum,) = _U32.unpack_from(chunk.payload)
     return Tile(checksum, bytes(chunk.payload[4:]))
+
+
+def _read_lossless(chunk: _RawChunk) -> LosslessTile:
+    size = len(chunk.payload)
+    if size < _PIXL_FIELDS.size:
+        raise HeaderError(f"{chunk.name} has {size} bytes, at least 5 are needed")
+    checksum, code = _PIXL_FIELDS.unpack_from(chunk.payload)
+    try:
+        coder = PixelCoder(code)
+    except ValueError as exc:
+        raise UnsupportedError(f"coder {code} of {chunk.name} is unknown") from exc
+    return LosslessTile(checksum, coder, bytes(chunk.payload[_PIXL_FIELDS.size :]))
+
+
+def _write_tile(tile: AnyTile) -> bytes:
+    if isinstance(tile, LosslessTile):
+        return _write_chunk(_PIXL, _PIXL_FIELDS.pack(tile.checksum, tile.coder) + tile.data)
+    return _write_chunk(_TILE, _U32.pack(tile.checksum) + tile.words)
 
 
 def _check_range(name: str, value: int, low: int, high: int) -> None:

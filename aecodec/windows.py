@@ -3,6 +3,11 @@
 Tiles are coded independently; the transforms do not know about them. They run over windows that
 exceed a tile by `HALO` on every side that has a neighbour, so that what they give inside the
 tile is what they would give for the whole picture.
+
+A tile that is stored losslessly has no latents. To a learned tile beside, above or below it, it is
+outside the picture: the window ends at their common side, for the analysis and for the synthesis,
+which know from every picture's border what to do there. Where it lies in a corner of the window,
+the analysis sees pixels of value 128 and the synthesis latents of value 0.
 """
 
 from collections.abc import Iterator
@@ -15,6 +20,9 @@ STRIDE = 16
 """Pixels per latent along one side."""
 HALO = 64
 """Pixels; the receptive fields reach 40 (analysis) and 56 (synthesis) pixels beyond a latent."""
+MID_GRAY = 128
+
+Mask = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
@@ -65,18 +73,50 @@ def tile_boxes(height: int, width: int, tile_side: int) -> Iterator[Box]:
             yield Box(top, left, min(top + step, grid.bottom), min(left + step, grid.right))
 
 
-def with_halo(box: Box, grid: Box) -> Box:
-    """`box` and its surroundings, cut off where the picture ends."""
+def with_halo(box: Box, grid: Box, lossless: Mask | None = None) -> Box:
+    """`box` and its surroundings, cut off where the picture ends or a lossless tile begins.
+
+    Args:
+        box: a learned tile.
+        grid: the picture.
+        lossless: `(h, w)` of the grid, whether a latent's tile is stored losslessly; None: none.
+    """
     halo = HALO // STRIDE
-    return Box(
+    window = Box(
         max(box.top - halo, 0), max(box.left - halo, 0),
         min(box.bottom + halo, grid.bottom), min(box.right + halo, grid.right),
     )  # fmt: skip
+    if lossless is None:
+        return window
+
+    def reach(inner: int, outer: int, latent: tuple[int, int]) -> int:
+        return inner if inner == outer or lossless[latent] else outer
+
+    return Box(
+        reach(box.top, window.top, (box.top - 1, box.left)),
+        reach(box.left, window.left, (box.top, box.left - 1)),
+        reach(box.bottom, window.bottom, (box.bottom, box.left)),
+        reach(box.right, window.right, (box.top, box.right)),
+    )
 
 
-def cut_pixels(pixels: npt.NDArray[np.uint8], box: Box) -> npt.NDArray[np.uint8]:
-    """Pixels of a box; beyond the right and lower border the last column and row repeat."""
+def touches(box: Box, grid: Box, lossless: Mask) -> bool:
+    """Whether one of the eight tiles around a tile is stored losslessly."""
+    return bool(lossless[with_halo(box, grid).slices()].any())
+
+
+def cut_pixels(
+    pixels: npt.NDArray[np.uint8], box: Box, lossless: Mask | None = None
+) -> npt.NDArray[np.uint8]:
+    """Pixels of a box, 128 in lossless tiles.
+
+    Beyond the right and lower border of the picture the last column and row repeat.
+    """
     part = pixels[box.slices(STRIDE)]
+    if lossless is not None and lossless[box.slices()].any():
+        hidden = lossless[box.slices()].repeat(STRIDE, 0).repeat(STRIDE, 1)
+        part = part.copy()
+        part[hidden[: part.shape[0], : part.shape[1]]] = MID_GRAY
     missing = (box.height * STRIDE - part.shape[0], box.width * STRIDE - part.shape[1])
     if not any(missing):
         return part

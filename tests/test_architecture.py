@@ -10,8 +10,8 @@ import pytest
 ROWS = (
     {"errors"},
     {"allocator", "container", "entropy", "quantization", "files", "images", "registry"},
-    {"dead_zone", "layers", "color", "windows"},
-    {"transforms", "priors"},
+    {"dead_zone", "layers", "color", "windows", "lossless"},
+    {"transforms", "priors", "selection"},
     {"model"},
     {"integer"},
     {"integer_export"},
@@ -31,6 +31,9 @@ NO_TORCH = {
     "images",
     "registry",
     "cli",
+    "lossless",
+    "selection",
+    "windows",
 }
 LEVEL = {room: level for level, row in enumerate(ROWS) for room in row}
 PACKAGE_LEVEL = LEVEL["codec"]

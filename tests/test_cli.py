@@ -311,7 +311,16 @@ def test_verify_decodes(shell: Shell, compressed: bytes) -> None:
     shell.file("a.aec", compressed)
     shell.file("b.aec", compressed)
     result = shell.model("verify", "a.aec", "b.aec")
-    assert result == Result(0, "a.aec: ok\nb.aec: ok\n", "")
+    lines = [f"{name}.aec: ok, 1 tiles, 0 lossless\n" for name in "ab"]
+    assert result == Result(0, "".join(lines), "")
+
+
+def test_info_and_verify_count_lossless_tiles(shell: Shell) -> None:
+    Image.new("RGB", (130, 70), "red").save(shell.folder / "flat.png")
+    assert shell.model("compress", "flat.png").code == 0
+    assert " 1 tiles of 1024 pixels, 1 lossless\n" in shell.run("info", "flat.aec").out
+    assert json.loads(shell.run("info", "--json", "flat.aec").out)["lossless_tiles"] == 1
+    assert shell.model("verify", "flat.aec").out == "flat.aec: ok, 1 tiles, 1 lossless\n"
 
 
 def test_version_and_help(shell: Shell) -> None:
@@ -364,7 +373,7 @@ def wrong_checksum(data: bytes) -> bytes:
 def noise(data: bytes) -> bytes:
     stream = parse(data)
     words = np.random.default_rng(0).bytes(400)
-    return serialize(replace(stream, tiles=(replace(stream.tiles[0], words=words),)))
+    return serialize(replace(stream, tiles=(Tile(stream.tiles[0].checksum, words),)))
 
 
 BAD_STREAMS: dict[str, tuple[Change, str]] = {

@@ -159,6 +159,7 @@ def test_any_payload_decodes_or_raises_aec_error(
 def test_wrong_checksum_of_latents_is_noticed(tiny_codec: Codec) -> None:
     stream = parse(tiny_codec.compress(make_picture(20, 20), 60))
     tile = stream.tiles[0]
+    assert isinstance(tile, Tile)
     forged = serialize(Stream(stream.header, (Tile(tile.checksum ^ 1, tile.words),)))
     with pytest.raises(ChecksumError, match="decoded latents"):
         tiny_codec.decompress_array(forged)

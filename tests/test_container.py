@@ -18,6 +18,8 @@ from aecodec.container import (
     Chunk,
     Header,
     Limits,
+    LosslessTile,
+    PixelCoder,
     PixelFormat,
     Stream,
     Tile,
@@ -60,6 +62,7 @@ def head(
 SIGN = b"\x89AEC\x01\r\n\x1a"
 HEAD = head()  # 100 x 50 in tiles of 64: two tiles
 TILE = chunk(b"TILE", b"\0\0\0\0word")
+PIXL = chunk(b"PIXL", b"\1\0\0\0\1data")
 DONE = chunk(b"DONE")
 NOTE = chunk(b"note", b"hi")
 WHOLE = SIGN + HEAD + NOTE + TILE + TILE + DONE
@@ -80,8 +83,14 @@ def draw_stream(draw: st.DrawFn) -> Stream:
     )
     words = st.binary(max_size=12).map(lambda raw: raw[: len(raw) // 4 * 4])
     tile = st.builds(Tile, checksum=st.integers(0, 2**32 - 1), words=words)
+    stored = st.builds(
+        LosslessTile,
+        checksum=st.integers(0, 2**32 - 1),
+        coder=st.sampled_from(PixelCoder),
+        data=st.binary(max_size=9),
+    )
     count = header.tile_count
-    tiles = draw(st.lists(tile, min_size=count, max_size=count))
+    tiles = draw(st.lists(tile | stored, min_size=count, max_size=count))
     kind = st.from_regex(rb"[a-z][A-Za-z]{3}", fullmatch=True)
     optional = st.builds(Chunk, type=kind, payload=st.binary(max_size=9))
     return Stream(header, tuple(tiles), tuple(draw(st.lists(optional, max_size=3))))
@@ -91,7 +100,7 @@ streams = draw_stream()
 resealed = st.lists(
     st.builds(
         chunk,
-        st.sampled_from([b"HEAD", b"TILE", b"DONE", b"note", b"XtrA"]),
+        st.sampled_from([b"HEAD", b"TILE", b"PIXL", b"DONE", b"note", b"XtrA"]),
         st.binary(max_size=20) | st.sampled_from([HEAD[8:24], b""]),
     ),
     max_size=5,
@@ -235,6 +244,16 @@ FAULTS = [
     Fault("TILE of 3", SIGN + HEAD + chunk(b"TILE", b"abc"), HeaderError, "TILE 0 has 3 bytes"),
     Fault("TILE of 6", SIGN + HEAD + chunk(b"TILE", b"abcdef"), HeaderError, "TILE 0 has 6 bytes"),
     Fault("TILE 1 damaged", SIGN + HEAD + TILE + TILE[:-1] + b"!", ChecksumError, "TILE 1"),
+    Fault("PIXL of 4", SIGN + HEAD + chunk(b"PIXL", b"abcd"), HeaderError, "PIXL 0 has 4 bytes"),
+    Fault(
+        "coder 2",
+        SIGN + HEAD + TILE + chunk(b"PIXL", b"abcd\2"),
+        UnsupportedError,
+        "coder 2 of PIXL 1 is unknown",
+    ),
+    Fault("PIXL damaged", SIGN + HEAD + PIXL[:-1] + b"!", ChecksumError, "PIXL 0"),
+    Fault("optional after PIXL", SIGN + HEAD + PIXL + NOTE, HeaderError, "note .* follows"),
+    Fault("a PIXL too many", SIGN + HEAD + PIXL * 3 + DONE, HeaderError, "3 tiles"),
     Fault("no tiles", SIGN + HEAD + DONE, HeaderError, "0 tiles, the header asks 2"),
     Fault("a tile missing", SIGN + HEAD + TILE + DONE, HeaderError, "1 tiles, the header asks 2"),
     Fault("a tile too many", SIGN + HEAD + TILE * 3 + DONE, HeaderError, "3 tiles"),
@@ -257,6 +276,13 @@ def test_each_fault_has_its_error(fault: Fault) -> None:
 def test_the_file_without_faults_parses() -> None:
     header = Header(100, 50, PixelFormat.GRAY8, 6, 0, b"demo")
     assert parse(WHOLE) == Stream(header, (Tile(0, b"word"),) * 2, (Chunk(b"note", b"hi"),))
+
+
+def test_learned_and_lossless_tiles_may_alternate() -> None:
+    stream = parse(SIGN + HEAD + TILE + PIXL + DONE)
+    assert stream.tiles == (Tile(0, b"word"), LosslessTile(1, PixelCoder.PNG, b"data"))
+    assert [tile.size for tile in stream.tiles] == [len(TILE), len(PIXL)]
+    assert stream.lossless_count == 1
 
 
 @pytest.mark.parametrize("border", [8, 36, 50, 70, 90])

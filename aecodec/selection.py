@@ -1,0 +1,183 @@
+"""Decides which tiles of a picture keep their pixels, by what both ways really cost.
+
+The learned tiles come first. A sample of its pixels says whether a tile is unlike photographs; if
+so, both lossless coders run, and the smaller result replaces the learned tile where
+
+- it costs less: `8 * bytes + lambda * 255^2 * MSE * pixels`, the sum that the model is trained to
+  lower, with the lambda of the quality and the MSE of [0, 1] pixels, which is 0 when lossless, or
+- the model fails: a JPEG (4:2:0, `optimize=True`) of at most twice the learned bytes is closer.
+
+Learned tiles beside a lossless one are made again, since it is outside the picture to them. At
+last, where many small tiles may exceed one PNG of the whole picture, that is tried too, and the
+picture becomes a single tile if the PNG is smaller. So a file exceeds the picture's PNG by 8 bytes
+at most; the exceptions are pictures of more than 16384 pixels a side, which cannot become a single
+tile, and detail that the sample misses.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from io import BytesIO
+
+import numpy as np
+from PIL import Image
+
+from aecodec.container import (
+    TILE_EXPONENT_MAX,
+    TILE_EXPONENT_MIN,
+    AnyTile,
+    Header,
+    LosslessTile,
+    PixelFormat,
+    Stream,
+    Tile,
+    serialize,
+)
+from aecodec.images import Pixels
+from aecodec.lossless import (
+    decode_pixels,
+    encode_pixels,
+    encode_png,
+    estimate_bytes,
+    is_unusual,
+)
+from aecodec.windows import STRIDE, Box, Mask, latent_grid, tile_boxes, touches
+
+Render = Callable[[Stream], Pixels]
+Encode = Callable[[Box, Mask], Tile]
+
+DEFLATE_RATIO = 1032
+"""No zlib stream is shorter than its content by more than this factor."""
+JPEG_QUALITY_MAX = 100
+WHOLE_RATIO = 3.0
+"""A whole PNG is tried unless lossless coding seems to need this many times the tiles' bytes."""
+
+
+def store_unusual(
+    stream: Stream, pixels: Pixels, lmbda: float, *, render: Render, encode: Encode
+) -> Stream:
+    """Stores tiles losslessly where that costs less.
+
+    Args:
+        stream: the picture in learned tiles.
+        pixels: the picture, `(H, W, 3)` or `(H, W)` uint8.
+        lmbda: weight of distortion, in bits per pixel and squared 8-bit step.
+        render: decodes a stream of learned tiles.
+        encode: makes a learned tile, given which latents belong to lossless ones.
+
+    Returns:
+        The stream with some tiles replaced.
+    """
+    tiles: list[AnyTile] = []
+    expected = 0
+    for box, tile in zip(_boxes(stream.header), stream.tiles, strict=True):
+        part = pixels[box.slices(STRIDE)]
+        estimate = estimate_bytes(part)
+        chosen: AnyTile = tile
+        if isinstance(tile, Tile) and is_unusual(part, estimate, tile.size):
+            chosen = _cheaper(stream.header, tile, part, lmbda, render)
+        tiles.append(chosen)
+        expected += chosen.size if isinstance(chosen, LosslessTile) else estimate
+    mixed = _settle(replace(stream, tiles=tuple(tiles)), encode)
+    return _as_whole(mixed, pixels, expected) or mixed
+
+
+def lossless_mask(stream: Stream) -> Mask | None:
+    """Whether each latent's tile is stored losslessly, `(h, w)`; None if no tile is."""
+    if not any(isinstance(tile, LosslessTile) for tile in stream.tiles):
+        return None
+    grid = latent_grid(stream.header.height, stream.header.width)
+    mask = np.zeros((grid.height, grid.width), np.bool_)
+    for box, tile in zip(_boxes(stream.header), stream.tiles, strict=True):
+        mask[box.slices()] = isinstance(tile, LosslessTile)
+    return mask
+
+
+def paste_lossless(stream: Stream, pixels: Pixels) -> None:
+    """Decodes the lossless tiles into their places in a picture.
+
+    Raises:
+        FormatError: the data of a tile are damaged.
+        UnsupportedError: they need WebP, which Pillow lacks.
+    """
+    gray = stream.header.pixel_format == PixelFormat.GRAY8
+    for box, tile in zip(_boxes(stream.header), stream.tiles, strict=True):
+        if isinstance(tile, LosslessTile):
+            part = pixels[box.slices(STRIDE)]
+            part[:] = decode_pixels(tile, part.shape[0], part.shape[1], gray=gray)
+
+
+def _boxes(header: Header) -> Iterator[Box]:
+    return tile_boxes(header.height, header.width, header.tile_side)
+
+
+def _cheaper(header: Header, tile: Tile, part: Pixels, lmbda: float, render: Render) -> AnyTile:
+    """The learned tile or the lossless one."""
+    stored = encode_pixels(part)
+    if stored.size <= tile.size:
+        return stored
+    alone = Stream(replace(header, width=part.shape[1], height=part.shape[0]), (tile,))
+    error = _mse(part, render(alone))
+    area = part.shape[0] * part.shape[1]
+    if 8 * (stored.size - tile.size) <= lmbda * error * area:
+        return stored
+    return stored if _jpeg_error(part, 2 * len(serialize(alone))) < error else tile
+
+
+def _mse(a: Pixels, b: Pixels) -> float:
+    """Mean square difference in 8-bit steps."""
+    return float(np.mean(np.square(a.astype(np.float32) - b), dtype=np.float64))
+
+
+def _jpeg_error(pixels: Pixels, limit: int) -> float:
+    """MSE of the best JPEG of at most `limit` bytes; infinity if there is none."""
+    best = b""
+    low, high = 0, JPEG_QUALITY_MAX
+    while low < high:
+        quality = (low + high + 1) // 2
+        data = _jpeg(pixels, quality)
+        if data and len(data) <= limit:
+            low, best = quality, data
+        else:
+            high = quality - 1
+    if not best:
+        return float("inf")
+    with Image.open(BytesIO(best)) as image:
+        return _mse(pixels, np.asarray(image))
+
+
+def _jpeg(pixels: Pixels, quality: int) -> bytes:
+    """A JPEG; empty if it exceeds the buffer that Pillow gives it, as noise does."""
+    file = BytesIO()
+    try:
+        Image.fromarray(pixels).save(file, "JPEG", quality=quality, optimize=True)
+    except OSError:
+        return b""
+    return file.getvalue()
+
+
+def _settle(stream: Stream, encode: Encode) -> Stream:
+    """Makes the learned tiles again that have lossless neighbours."""
+    mask = lossless_mask(stream)
+    if mask is None or mask.all():
+        return stream
+    grid = latent_grid(stream.header.height, stream.header.width)
+    tiles = [
+        encode(box, mask) if isinstance(tile, Tile) and touches(box, grid, mask) else tile
+        for box, tile in zip(_boxes(stream.header), stream.tiles, strict=True)
+    ]
+    return replace(stream, tiles=tuple(tiles))
+
+
+def _as_whole(stream: Stream, pixels: Pixels, expected: int) -> Stream | None:
+    """The picture as a single lossless tile, if its PNG is smaller than all the tiles are."""
+    header = stream.header
+    exponent = max((max(header.width, header.height) - 1).bit_length(), TILE_EXPONENT_MIN)
+    size = sum(tile.size for tile in stream.tiles)
+    if header.tile_count == 1 or exponent > TILE_EXPONENT_MAX:
+        return None
+    if size * DEFLATE_RATIO <= pixels.size or expected > WHOLE_RATIO * size:
+        return None
+    if encode_png(pixels).size >= size:
+        return None
+    single = replace(header, tile_exponent=exponent)
+    return replace(stream, header=single, tiles=(encode_pixels(pixels),))

@@ -1,0 +1,209 @@
+"""The coders of lossless tiles: exact, no larger than PNG, and safe on hostile data."""
+
+import tracemalloc
+import zlib
+from contextlib import suppress
+from io import BytesIO
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+from conftest import make_picture
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from aecodec.container import LosslessTile, PixelCoder
+from aecodec.errors import AecError, ChecksumError, LimitError, PayloadError
+from aecodec.lossless import (
+    decode_pixels,
+    encode_pixels,
+    encode_png,
+    estimate_bytes,
+    is_unusual,
+    roughness,
+)
+
+Pixels = npt.NDArray[np.uint8]
+SIZES = [(1, 1), (1, 40), (33, 1), (2, 3), (64, 64), (51, 77)]
+
+
+def blocks(height: int, width: int) -> Pixels:
+    """Few colours in large blocks, as in a drawing."""
+    coarse = np.random.default_rng(3).integers(0, 4, (height // 8 + 1, width // 8 + 1, 3)) * 85
+    return coarse.astype(np.uint8).repeat(8, 0).repeat(8, 1)[:height, :width]
+
+
+def decode(tile: LosslessTile, like: Pixels) -> Pixels:
+    return decode_pixels(tile, like.shape[0], like.shape[1], gray=like.ndim == 2)
+
+
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("gray", [False, True])
+def test_pixels_come_back_exactly(size: tuple[int, int], gray: bool) -> None:
+    for pixels in (make_picture(*size), blocks(*size)):
+        original = np.ascontiguousarray(pixels[:, :, 0]) if gray else pixels
+        for tile in (encode_pixels(original), encode_png(original)):
+            np.testing.assert_array_equal(decode(tile, original), original)
+
+
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("gray", [False, True])
+def test_data_are_smaller_than_the_png(size: tuple[int, int], gray: bool) -> None:
+    pixels = blocks(*size)
+    pixels = np.ascontiguousarray(pixels[:, :, 0]) if gray else pixels
+    file = BytesIO()
+    Image.fromarray(pixels).save(file, "PNG", optimize=True)
+    assert len(encode_png(pixels).data) == file.tell() - 57
+    assert len(encode_pixels(pixels).data) <= file.tell() - 57
+
+
+def test_the_smaller_coder_wins() -> None:
+    assert encode_pixels(make_picture(1, 1)).coder == PixelCoder.PNG
+    assert encode_pixels(blocks(64, 64)).coder == PixelCoder.WEBP
+
+
+def test_sides_beyond_webp_are_stored_as_png() -> None:
+    pixels = np.zeros((16384, 1, 3), np.uint8)
+    tile = encode_pixels(pixels)
+    assert tile.coder == PixelCoder.PNG
+    np.testing.assert_array_equal(decode(tile, pixels), pixels)
+
+
+def webp(pixels: Pixels) -> LosslessTile:
+    tile = encode_pixels(pixels)
+    assert tile.coder == PixelCoder.WEBP
+    return tile
+
+
+def forged(tile: LosslessTile, data: bytes) -> LosslessTile:
+    return LosslessTile(tile.checksum, tile.coder, data)
+
+
+@pytest.mark.parametrize("size", [(63, 64), (64, 63), (16383, 16383)])
+def test_another_size_is_refused_before_decoding(size: tuple[int, int]) -> None:
+    pixels = blocks(64, 64)
+    for tile in (webp(pixels), encode_png(pixels)):
+        with pytest.raises(PayloadError, match=f"{size[1]} x {size[0]}"):
+            decode_pixels(tile, *size, gray=False)
+
+
+def test_a_tile_of_the_other_kind_of_picture_is_refused() -> None:
+    pixels = blocks(64, 64)
+    with pytest.raises(PayloadError, match="do not hold"):
+        decode_pixels(encode_png(pixels), 64, 64, gray=True)
+    with pytest.raises(ChecksumError):
+        decode_pixels(webp(pixels), 64, 64, gray=True)
+
+
+def test_other_kinds_of_webp_are_refused() -> None:
+    pixels = blocks(64, 64)
+    tile = webp(pixels)
+    file = BytesIO()
+    Image.fromarray(pixels).save(file, "WEBP", quality=50)
+    alpha = bytearray(tile.data)
+    alpha[4] |= 0x10
+    later = bytearray(tile.data)
+    later[4] |= 0x20
+    for data in (b"", b"\x2f", file.getvalue(), file.getvalue()[20:], bytes(alpha), bytes(later)):
+        with pytest.raises(PayloadError, match="not VP8L without alpha"):
+            decode(forged(tile, data), pixels)
+
+
+@pytest.mark.parametrize("coder", PixelCoder)
+def test_every_prefix_and_changed_byte_is_an_error(coder: PixelCoder) -> None:
+    pixels = blocks(48, 64)
+    tile = webp(pixels) if coder == PixelCoder.WEBP else encode_png(pixels)
+    for size in range(len(tile.data)):
+        with pytest.raises(AecError):
+            decode(forged(tile, tile.data[:size]), pixels)
+    for position in range(len(tile.data)):
+        damaged = bytearray(tile.data)
+        damaged[position] ^= 0xFF
+        try:
+            decoded = decode(forged(tile, bytes(damaged)), pixels)
+        except AecError:
+            continue
+        np.testing.assert_array_equal(decoded, pixels)  # padding bits of VP8L
+
+
+def test_png_data_end_with_their_stream() -> None:
+    pixels = blocks(16, 24)
+    tile = encode_png(pixels)
+    with pytest.raises(PayloadError, match="do not hold"):
+        decode(forged(tile, tile.data + b"\0"), pixels)
+
+
+def test_a_deflate_bomb_takes_no_memory() -> None:
+    pixels = blocks(16, 24)
+    bomb = zlib.compress(bytes(100_000_000), 9)
+    tracemalloc.start()
+    try:
+        with pytest.raises(PayloadError, match="do not hold 24 x 16 pixels"):
+            decode(forged(encode_png(pixels), bomb), pixels)
+        assert tracemalloc.get_traced_memory()[1] < 1_000_000
+    finally:
+        tracemalloc.stop()
+
+
+def test_a_wrong_filter_is_an_error_of_the_package() -> None:
+    rows = b"".join(bytes([9]) + bytes(72) for _ in range(16))
+    tile = LosslessTile(0, PixelCoder.PNG, zlib.compress(rows))
+    with pytest.raises(AecError):
+        decode_pixels(tile, 16, 24, gray=False)
+
+
+def test_the_checksum_is_that_of_the_pixels() -> None:
+    pixels = blocks(64, 64)
+    for tile in (webp(pixels), encode_png(pixels)):
+        assert tile.checksum == zlib.crc32(pixels.tobytes())
+        other = LosslessTile(tile.checksum ^ 1, tile.coder, tile.data)
+        with pytest.raises(ChecksumError, match="decoded pixels"):
+            decode(other, pixels)
+
+
+def test_pillows_limit_is_an_error_of_the_package(monkeypatch: pytest.MonkeyPatch) -> None:
+    pixels = blocks(64, 64)
+    tile = webp(pixels)
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 64 * 64)
+    np.testing.assert_array_equal(decode(tile, pixels), pixels)  # and no warning
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
+    with suppress(LimitError):  # newer ones of Pillow check this
+        np.testing.assert_array_equal(decode(tile, pixels), pixels)
+
+
+@settings(deadline=None, derandomize=True, max_examples=100)
+@given(st.binary(max_size=60), st.sampled_from(PixelCoder), st.booleans())
+def test_any_data_decode_or_raise_aec_error(data: bytes, coder: PixelCoder, gray: bool) -> None:
+    head = b"\x2f" + (9 | 6 << 14).to_bytes(4, "little") if coder == PixelCoder.WEBP else b"\x78"
+    for candidate in (data, head + data):
+        with pytest.raises(AecError):
+            decode_pixels(LosslessTile(0, coder, candidate), 7, 10, gray=gray)
+
+
+def test_the_estimate_is_near_the_size() -> None:
+    for pixels in (make_picture(300, 400), blocks(300, 400), make_picture(20, 9)):
+        size = encode_pixels(pixels).size
+        assert size / 3 < estimate_bytes(pixels) < 3 * size
+
+
+def test_roughness_is_the_variance_of_noise_and_0_in_ramps() -> None:
+    noise = np.random.default_rng(0).normal(128, 20, (200, 200, 3)).astype(np.uint8)
+    assert roughness(noise) == pytest.approx(400, rel=0.1)
+    ramp = np.add.outer(np.arange(100), np.arange(100)).astype(np.uint8)
+    assert roughness(ramp) == 0
+    assert roughness(ramp[:1]) == 0
+
+
+def test_only_unusual_tiles_are_tried() -> None:
+    photo = np.clip(
+        make_picture(200, 300).astype(int) + make_picture(200, 300, seed=2) % 16, 0, 255
+    )
+    photo = photo.astype(np.uint8)
+    estimate = estimate_bytes(photo)
+    assert not is_unusual(photo, estimate, estimate // 4)
+    assert is_unusual(photo, estimate, estimate // 2 + 1)
+    flat = blocks(200, 300)
+    assert is_unusual(flat, estimate_bytes(flat), 0)
+    noise = np.random.default_rng(0).integers(0, 256, (200, 300, 3), dtype=np.uint8)
+    assert is_unusual(noise, estimate_bytes(noise), 0)
