@@ -21,6 +21,7 @@ from aecodec import __version__, registry
 from aecodec.container import chunk_table, parse, parse_header
 from aecodec.errors import AecError, InputError, TrainingError
 from aecodec.files import STANDARD, check_output, read_bytes, write_bytes
+from aecodec.targets import Found, Target, parse_size
 
 if TYPE_CHECKING:
     from aecodec.codec import Codec
@@ -77,17 +78,22 @@ def cli() -> None:
     "-e", "--effort", type=click.IntRange(0, 9), default=1, show_default=True,
     help="0 (fastest) to 9 (fewest bytes); decoding takes the same time.",
 )  # fmt: skip
+@click.option("--size", metavar="SIZE", help="Instead of a quality: bytes, as in 120KB.")
+@click.option("--bpp", type=float, metavar="BPP", help="Instead of a quality: bits per pixel.")
+@click.option("--psnr", type=float, metavar="DB", help="Instead of a quality: PSNR in dB.")
 @_force_option
 @_model_option
 def compress(
     inputs: tuple[str, ...],
     output: str | None,
-    quality: float,
     effort: int,
     force: bool,
     model: str | None,
+    quality: float,
+    **wishes: Any,  # noqa: ANN401  # size, bpp and psnr, as click parses them
 ) -> int:
     """Compress pictures to .aec files beside them."""
+    _check_wishes(wishes)
     outputs = _output_names(inputs, output, SUFFIX)
     codec = _Lazy(model)
 
@@ -96,8 +102,14 @@ def compress(
         start = time.perf_counter()
         original = read_bytes(name)
         picture = _picture(original)
-        with _Progress(name) as progress:
-            data = codec.get().compress(picture, quality, effort=effort, progress=progress)
+        wish = _target(wishes, picture.shape[0] * picture.shape[1])
+        if wish is None:
+            with _Progress(name) as progress:
+                data = codec.get().compress(picture, quality, effort=effort, progress=progress)
+        else:
+            data, found = codec.get().compress_to(picture, wish, effort=effort)
+            if not found.met:
+                click.echo(f"aecodec: {name}: {_nearest(wish, found)}", err=True)
         write_bytes(target, data)
         seconds = time.perf_counter() - start
         header = parse_header(data)
@@ -250,6 +262,34 @@ def export(run: str, output: str, force: bool) -> int:
     size = Path(output).stat().st_size
     click.echo(f"{output}: model {model_id.hex()}, {kind} tables, {size} bytes")
     return 0
+
+
+def _check_wishes(wishes: dict[str, Any]) -> None:
+    """Refuses more than one of quality, size, bpp and PSNR, and values that make no sense."""
+    given = [f"--{name}" for name, value in wishes.items() if value is not None]
+    source = click.get_current_context().get_parameter_source("quality")
+    if source is not click.core.ParameterSource.DEFAULT:
+        given.append("--quality")
+    if len(given) > 1:
+        raise click.UsageError(f"{' and '.join(given)} exclude each other")
+    _target(wishes, 1)
+
+
+def _target(wishes: dict[str, Any], pixels: int) -> Target | None:
+    """What the options ask of a picture with that many pixels; None if they name a quality."""
+    if wishes["size"] is not None:
+        return Target("size", parse_size(wishes["size"]))
+    if wishes["bpp"] is not None:
+        return Target("size", wishes["bpp"] * pixels / 8)
+    return None if wishes["psnr"] is None else Target("psnr", wishes["psnr"])
+
+
+def _nearest(target: Target, found: Found) -> str:
+    unit = "bytes" if target.kind == "size" else "dB"
+    return (
+        f"warning: {target.value:.6g} {unit} is out of reach; "
+        f"the nearest is {found.measured:.6g} at quality {found.quality:g}"
+    )
 
 
 class _Progress:

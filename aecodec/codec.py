@@ -40,6 +40,7 @@ from aecodec.search import (
     relative_quality,
 )
 from aecodec.selection import lossless_mask, paste_lossless, store_unusual
+from aecodec.targets import Found, Target, pixels_psnr, search_quality
 from aecodec.weights import CodecModel, load_weights
 from aecodec.windows import STRIDE, Box, Mask, cut_pixels, latent_grid, tile_boxes, with_halo
 
@@ -152,6 +153,41 @@ class Codec:
             if lossless_tiles:
                 stream = _store_unusual(model, pixels, stream, EFFORTS[effort])
         return serialize(stream)
+
+    def compress_to(
+        self,
+        image: "str | os.PathLike[str] | Image.Image | npt.NDArray[Any] | Tensor",
+        target: Target,
+        *,
+        effort: int = DEFAULT_EFFORT,
+    ) -> tuple[bytes, Found]:
+        """Compresses a picture to a size or a PSNR, by search for the quality.
+
+        Args:
+            image: see `compress`.
+            target: what to reach.
+            effort: see `compress`.
+
+        Returns:
+            The file, and what was found; `Found.met` is False where no quality reaches the target,
+            and the file is the nearest.
+
+        Raises:
+            InputError: see `compress`.
+            LimitError: see `compress`.
+            OSError: see `compress`.
+        """
+        pixels = to_pixels_array(image)
+        files: dict[float, bytes] = {}
+
+        def measure(quality: float) -> float:
+            files[quality] = data = self.compress(pixels, quality, effort=effort)
+            if target.kind == "size":
+                return float(len(data))
+            return pixels_psnr(pixels, self.decompress_array(data))
+
+        found = search_quality(target, measure)
+        return files[found.quality], found
 
     def decompress_array(self, data: "bytes | bytearray | memoryview") -> Pixels:
         """Decompresses to an array.

@@ -9,7 +9,7 @@ import pytest
 
 ROWS = (
     {"errors"},
-    {"allocator", "container", "entropy", "quantization", "files", "images", "registry"},
+    {"allocator", "targets", "container", "entropy", "quantization", "files", "images", "registry"},
     {"dead_zone", "layers", "color", "windows", "lossless"},
     {"transforms", "priors", "selection"},
     {"model"},
@@ -33,6 +33,7 @@ NO_TORCH = {
     "cli",
     "lossless",
     "selection",
+    "targets",
     "windows",
 }
 LEVEL = {room: level for level, row in enumerate(ROWS) for room in row}

@@ -1,0 +1,129 @@
+"""Targets of size and PSNR: met on smooth relations, with real files, and on the command line."""
+
+import math
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import make_picture
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+
+from aecodec.cli import main
+from aecodec.codec import Codec
+from aecodec.errors import InputError
+from aecodec.targets import (
+    EVALUATIONS,
+    PSNR_MAX,
+    Target,
+    parse_size,
+    pixels_psnr,
+    search_quality,
+)
+
+CHELSEA = Path(__file__).resolve().parents[1] / "samples" / "chelsea.png"
+
+
+@given(st.floats(2, 100), st.floats(2, 4), st.floats(0.7, 1.4), st.floats(0, 0.002))
+def test_sizes_are_met(quality: float, slope: float, bend: float, noise: float) -> None:
+    def size(at: float) -> float:
+        return math.exp(7 + slope * (at / 100) ** bend + noise * math.sin(37 * at))
+
+    found = search_quality(Target("size", size(quality)), size)
+    assert found.met
+    assert found.evaluations <= EVALUATIONS
+    assert found.measured == size(found.quality)
+    assert (found.quality * 4).is_integer()
+
+
+@given(st.floats(0, 100))
+def test_psnrs_are_met(quality: float) -> None:
+    found = search_quality(Target("psnr", 28 + 0.13 * quality), lambda at: 28 + 0.13 * at)
+    assert found.met
+    assert found.evaluations <= EVALUATIONS
+
+
+@pytest.mark.parametrize(("wish", "quality"), [(1.0, 0.0), (1e9, 100.0)])
+def test_what_is_out_of_reach_gives_the_nearest(wish: float, quality: float) -> None:
+    found = search_quality(Target("size", wish), lambda at: 1000 + 100 * at)
+    assert (found.quality, found.met) == (quality, False)
+
+
+@pytest.mark.parametrize(
+    ("text", "size"),
+    [("120KB", 120_000), ("1.5 MiB", 1.5 * 2**20), ("900", 900), ("2mb", 2e6), ("7 b", 7)],
+)
+def test_sizes_as_people_write_them(text: str, size: float) -> None:
+    assert parse_size(text) == size
+
+
+@pytest.mark.parametrize("text", ["", "KB", "12 apples", "-3KB", "1e3", "1,5MB"])
+def test_what_is_no_size(text: str) -> None:
+    with pytest.raises(InputError, match="is no size"):
+        parse_size(text)
+
+
+@pytest.mark.parametrize("value", [0.0, -1.0, math.nan, math.inf])
+def test_impossible_wishes(value: float) -> None:
+    with pytest.raises(InputError, match="cannot be met"):
+        Target("psnr", value)
+
+
+def test_psnr_of_pixels() -> None:
+    black, gray = np.zeros((4, 4, 3), np.uint8), np.full((4, 4, 3), 10, np.uint8)
+    assert pixels_psnr(black, black) == PSNR_MAX
+    assert pixels_psnr(black, gray) == pytest.approx(10 * math.log10(65025 / 100))
+
+
+@pytest.mark.parametrize("kind", ["size", "psnr"])
+def test_real_files(tiny_codec: Codec, kind: str) -> None:
+    pixels = make_picture(200, 220)
+    middle = tiny_codec.compress(pixels, 60)
+    decoded = tiny_codec.decompress_array(middle)
+    value = len(middle) if kind == "size" else pixels_psnr(pixels, decoded)
+    data, found = tiny_codec.compress_to(pixels, Target(kind, value))
+    assert found.met
+    measured = (
+        len(data) if kind == "size" else pixels_psnr(pixels, tiny_codec.decompress_array(data))
+    )
+    assert measured == found.measured
+
+
+def run(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
+    monkeypatch.setattr(sys, "argv", ["aecodec", *arguments])
+    with pytest.raises(SystemExit) as exit_:
+        main(list(arguments))
+    return int(exit_.value.code or 0)
+
+
+def test_the_command_line_meets_a_size(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with Image.open(CHELSEA) as image:
+        image.crop((100, 30, 356, 222)).save(tmp_path / "a.png")
+    output = tmp_path / "a.aec"
+    code = run(monkeypatch, "compress", str(tmp_path / "a.png"), "--bpp", "0.8", "-o", str(output))
+    assert code == 0
+    assert output.stat().st_size == pytest.approx(0.8 * 256 * 192 / 8, rel=0.01)
+    assert "warning" not in capsys.readouterr().err
+
+
+def test_the_command_line_warns_of_the_nearest(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Image.fromarray(make_picture(60, 50)).save(tmp_path / "a.png")
+    assert run(monkeypatch, "compress", str(tmp_path / "a.png"), "--size", "9MB") == 0
+    assert "9e+06 bytes is out of reach" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "options", [("--size", "9KB", "--bpp", "1"), ("-q", "50", "--psnr", "30"), ("--size", "nine")]
+)
+def test_options_that_make_no_sense(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
+    options: tuple[str, ...],
+) -> None:  # fmt: skip
+    assert run(monkeypatch, "compress", str(tmp_path / "a.png"), *options) in (1, 2)
+    assert len(capsys.readouterr().err.strip().splitlines()) == 1
