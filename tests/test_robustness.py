@@ -20,7 +20,7 @@ from aecodec.container import LosslessTile, parse
 Pixels = npt.NDArray[np.uint8]
 Make = Callable[[int, int], Pixels]
 QUALITIES = (0, 30, 75, 100)
-PNG_OVERHEAD = 64
+PNG_OVERHEAD = 8
 """Bytes that a file may exceed the PNG by."""
 SAMPLES = Path(__file__).parent.parent / "samples"
 
@@ -125,7 +125,7 @@ def encoded(pixels: Pixels, kind: str, **options: object) -> bytes:
 
 
 def psnr(a: Pixels, b: Pixels) -> float:
-    mse = np.mean((a.astype(float) - b) ** 2)
+    mse = float(np.mean((a.astype(float) - b) ** 2))
     return float(10 * np.log10(255**2 / max(mse, 1e-9)))
 
 
