@@ -20,7 +20,7 @@ from aecodec.container import LosslessTile, parse
 Pixels = npt.NDArray[np.uint8]
 Make = Callable[[int, int], Pixels]
 QUALITIES = (0, 30, 75, 100)
-PNG_OVERHEAD = 8
+PNG_OVERHEAD = 64
 """Bytes that a file may exceed the PNG by."""
 SAMPLES = Path(__file__).parent.parent / "samples"
 
