@@ -35,6 +35,10 @@ WEBP_SIDE_MAX = 16383
 """Pixels; VP8L has 14 bits for a side."""
 WEBP_METHOD, WEBP_EFFORT = 4, 75
 """libwebp's speed settings; 6 and 100 take 30 times as long for 1 to 3 % of the bits."""
+PNG_GAIN = 1.5
+"""What `optimize=True` gains over level 6 is less, but takes ten times as long on some noise."""
+PNG_QUICK = 2**16
+"""Bytes; smaller PNGs are optimized in any case."""
 STRIP_PIXELS = 2**16 // 3
 """Pixels of one sample; in RGB twice as far as PNG looks back, so it finds what that does."""
 LIKELY_BPP = 2.5
@@ -59,16 +63,19 @@ def encode_pixels(pixels: Pixels) -> LosslessTile:
     Args:
         pixels: `(h, w, 3)` or `(h, w)` uint8.
     """
-    tiles = [_tile(pixels, PixelCoder.PNG, _png_data(pixels))]
-    if HAS_WEBP and max(pixels.shape[:2]) <= WEBP_SIDE_MAX:
-        data = _webp_data(pixels, WEBP_METHOD, WEBP_EFFORT)
-        tiles.append(_tile(pixels, PixelCoder.WEBP, data))
-    return min(tiles, key=lambda tile: len(tile.data))
+    if not HAS_WEBP or max(pixels.shape[:2]) > WEBP_SIDE_MAX:
+        return encode_png(pixels)
+    data = _webp_data(pixels, WEBP_METHOD, WEBP_EFFORT)
+    stored = _tile(pixels, PixelCoder.WEBP, data)
+    quick = len(_png_data(pixels, compress_level=6))
+    if quick > max(PNG_GAIN * len(data), PNG_QUICK):
+        return stored
+    return min(stored, encode_png(pixels), key=lambda tile: len(tile.data))
 
 
 def encode_png(pixels: Pixels) -> LosslessTile:
     """Pixels as Pillow's PNG encoder compresses them with `optimize=True`."""
-    return _tile(pixels, PixelCoder.PNG, _png_data(pixels))
+    return _tile(pixels, PixelCoder.PNG, _png_data(pixels, optimize=True))
 
 
 def decode_pixels(tile: LosslessTile, height: int, width: int, *, gray: bool) -> Pixels:
@@ -176,9 +183,9 @@ def _decode_webp(data: bytes, height: int, width: int, gray: bool) -> Pixels:
     return np.ascontiguousarray(pixels[:, :, 1]) if gray else pixels
 
 
-def _png_data(pixels: Pixels) -> bytes:
+def _png_data(pixels: Pixels, **options: int) -> bytes:
     file = BytesIO()
-    Image.fromarray(pixels).save(file, "PNG", optimize=True)
+    Image.fromarray(pixels).save(file, "PNG", **options)
     data = file.getvalue()
     parts = []
     offset = len(_PNG_SIGNATURE)

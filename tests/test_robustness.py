@@ -125,8 +125,8 @@ def encoded(pixels: Pixels, kind: str, **options: object) -> bytes:
 
 
 def psnr(a: Pixels, b: Pixels) -> float:
-    mse = np.mean((a.astype(float) - b) ** 2)
-    return float(10 * np.log10(255**2 / np.maximum(mse, 1e-9)))
+    mse = float(np.mean((a.astype(float) - b) ** 2))
+    return float(10 * np.log10(255**2 / max(mse, 1e-9)))
 
 
 def jpeg_psnr(pixels: Pixels, size: int) -> float:
