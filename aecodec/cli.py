@@ -22,6 +22,7 @@ from aecodec.container import chunk_table, parse, parse_header
 from aecodec.errors import AecError, InputError, TrainingError
 from aecodec.files import STANDARD, check_output, read_bytes, write_bytes
 from aecodec.targets import Found, Target, parse_size
+from aecodec.windows import Region
 
 if TYPE_CHECKING:
     from aecodec.codec import Codec
@@ -126,10 +127,14 @@ def compress(
 @cli.command()
 @_inputs
 @_output_option
+@click.option("--region", metavar="X,Y,W,H", help="Decode only this part of the picture.")
 @_force_option
 @_model_option
-def decompress(inputs: tuple[str, ...], output: str | None, force: bool, model: str | None) -> int:
+def decompress(
+    inputs: tuple[str, ...], output: str | None, region: str | None, force: bool, model: str | None
+) -> int:
     """Decompress .aec files; the output's extension gives the format, PNG by default."""
+    part = None if region is None else _region(region)
     outputs = _output_names(inputs, output, ".png")
     codec = _Lazy(model)
 
@@ -138,8 +143,10 @@ def decompress(inputs: tuple[str, ...], output: str | None, force: bool, model: 
         kind = _picture_format(target)
         start = time.perf_counter()
         data = read_bytes(name)
-        parse(data)  # a damaged file fails here, before torch is imported
-        image = codec.get().decompress(data)
+        header = parse(data).header  # a damaged file fails here, before torch is imported
+        if part is not None:
+            part.check(header.width, header.height)
+        image = codec.get().decompress(data, region=part)
         encoded = BytesIO()
         try:
             image.save(encoded, kind)
@@ -262,6 +269,14 @@ def export(run: str, output: str, force: bool) -> int:
     size = Path(output).stat().st_size
     click.echo(f"{output}: model {model_id.hex()}, {kind} tables, {size} bytes")
     return 0
+
+
+def _region(text: str) -> Region:
+    try:
+        left, top, width, height = (int(number) for number in text.split(","))
+    except ValueError as exc:
+        raise click.UsageError(f"--region takes four whole numbers X,Y,W,H, not {text!r}") from exc
+    return Region(left, top, width, height)
 
 
 def _check_wishes(wishes: dict[str, Any]) -> None:

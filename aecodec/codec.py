@@ -42,7 +42,16 @@ from aecodec.search import (
 from aecodec.selection import lossless_mask, paste_lossless, store_unusual
 from aecodec.targets import Found, Target, pixels_psnr, search_quality
 from aecodec.weights import CodecModel, load_weights
-from aecodec.windows import STRIDE, Box, Mask, cut_pixels, latent_grid, tile_boxes, with_halo
+from aecodec.windows import (
+    STRIDE,
+    Box,
+    Mask,
+    Region,
+    cut_pixels,
+    latent_grid,
+    tile_boxes,
+    with_halo,
+)
 
 if TYPE_CHECKING:
     import os
@@ -189,11 +198,14 @@ class Codec:
         found = search_quality(target, measure)
         return files[found.quality], found
 
-    def decompress_array(self, data: "bytes | bytearray | memoryview") -> Pixels:
+    def decompress_array(
+        self, data: "bytes | bytearray | memoryview", *, region: Region | None = None
+    ) -> Pixels:
         """Decompresses to an array.
 
         Args:
             data: a complete `.aec` file.
+            region: the part of the picture to decode; only the tiles that it needs are decoded.
 
         Returns:
             `(H, W, 3)` uint8, or `(H, W)` for gray.
@@ -202,22 +214,30 @@ class Codec:
             FormatError: the bytes are damaged or not an .aec file.
             UnsupportedError: the file needs a newer version or an unknown model.
             LimitError: the picture exceeds the limits.
+            InputError: the region does not lie within the picture.
         """
         stream = parse(data, self._limits)
+        header = stream.header
+        region = region or Region(0, 0, header.width, header.height)
+        region.check(header.width, header.height)
         lossless = lossless_mask(stream)
-        if lossless is None or not lossless.all():
-            model = self._model_for(stream.header.model_id)
+        within = region.latents
+        if lossless is None or not lossless[within.slices()].all():
+            model = self._model_for(header.model_id)
             with torch.inference_mode():
-                pixels = render(model, stream)
+                pixels = render(model, stream, within)
         else:
-            pixels = _canvas(stream.header)
+            pixels = _canvas(header)
         if lossless is not None:
-            paste_lossless(stream, pixels)
-        return pixels
+            paste_lossless(stream, pixels, within)
+        part = pixels[region.slices()]
+        return part if part.shape == pixels.shape else part.copy()
 
-    def decompress(self, data: "bytes | bytearray | memoryview") -> Image.Image:
+    def decompress(
+        self, data: "bytes | bytearray | memoryview", *, region: Region | None = None
+    ) -> Image.Image:
         """Decompresses to a PIL image of mode RGB or L; see `decompress_array`."""
-        return to_pil(self.decompress_array(data))
+        return to_pil(self.decompress_array(data, region=region))
 
     def _model_for(self, model_id: bytes) -> CodecModel:
         released = registry.find_model(model_id)
@@ -342,22 +362,27 @@ def _boxes(header: Header) -> "Iterator[Box]":
     return tile_boxes(header.height, header.width, header.tile_side)
 
 
-def decode_tiles(model: CodecModel, stream: Stream) -> YHat:
-    """All latents of a picture, `(h, w, M)` int16 in 1/16 step; 0 in lossless tiles."""
+def decode_tiles(model: CodecModel, stream: Stream, within: Box | None = None) -> YHat:
+    """All latents of a picture, `(h, w, M)` int16 in 1/16 step.
+
+    They are 0 in lossless tiles, and in those that no window around `within` reads.
+    """
     header = stream.header
     grid = latent_grid(header.height, header.width)
+    needed = with_halo(within or grid, grid)
     y_hat = np.zeros((grid.height, grid.width, model.config.latent_channels), np.int16)
     for box, tile in zip(_boxes(header), stream.tiles, strict=True):
-        if isinstance(tile, Tile):
+        if isinstance(tile, Tile) and box.overlap(needed):
             y_hat[box.slices()] = decode_latents(
                 model.prior, tile, Grid(box.height, box.width), header.quality_index
             )
     return y_hat
 
 
-def render(model: CodecModel, stream: Stream) -> Pixels:
-    """Pixels of a picture's learned tiles; those of lossless ones are left unset."""
-    return synthesize(model, decode_tiles(model, stream), stream.header, lossless_mask(stream))
+def render(model: CodecModel, stream: Stream, within: Box | None = None) -> Pixels:
+    """Pixels of a picture's learned tiles, where they touch `within`; others are left unset."""
+    y_hat = decode_tiles(model, stream, within)
+    return synthesize(model, y_hat, stream.header, lossless_mask(stream), within)
 
 
 def _canvas(header: Header) -> Pixels:
@@ -367,17 +392,23 @@ def _canvas(header: Header) -> Pixels:
 
 
 def synthesize(
-    model: CodecModel, y_hat: YHat, header: Header, lossless: Mask | None = None
+    model: CodecModel,
+    y_hat: YHat,
+    header: Header,
+    lossless: Mask | None = None,
+    within: Box | None = None,
 ) -> Pixels:
-    """Pixels of a picture from its latents; those of lossless tiles are left unset."""
+    """Pixels of a picture from its latents, where it is learned and touches `within`."""
     gray = header.pixel_format == PixelFormat.GRAY8
     pixels = _canvas(header)
     grid = latent_grid(header.height, header.width)
     q = relative_quality(header.quality_index)
-    for box in _boxes(header):
-        if lossless is not None and lossless[box.top, box.left]:
+    for tile in _boxes(header):
+        box = tile.overlap(within or grid)
+        if box is None or (lossless is not None and lossless[tile.top, tile.left]):
             continue
-        window = with_halo(box, grid, lossless)
+        # The tile's own window ends at lossless neighbours, which a part of it need not touch.
+        window = with_halo(box, grid).overlap(with_halo(tile, grid, lossless)) or box
         y = torch.from_numpy(y_hat[window.slices()]).permute(2, 0, 1)[None]  # (1, M, h, w)
         x_hat = model.synthesis(y.float().mul_(1 / MEAN_FRACTION), q)
         rows, columns = box.relative_to(window).slices(STRIDE)

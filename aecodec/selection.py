@@ -93,8 +93,8 @@ def lossless_mask(stream: Stream) -> Mask | None:
     return mask
 
 
-def paste_lossless(stream: Stream, pixels: Pixels) -> None:
-    """Decodes the lossless tiles into their places in a picture.
+def paste_lossless(stream: Stream, pixels: Pixels, within: Box) -> None:
+    """Decodes the lossless tiles that touch `within` into their places in a picture.
 
     Raises:
         FormatError: the data of a tile are damaged.
@@ -102,7 +102,7 @@ def paste_lossless(stream: Stream, pixels: Pixels) -> None:
     """
     gray = stream.header.pixel_format == PixelFormat.GRAY8
     for box, tile in zip(_boxes(stream.header), stream.tiles, strict=True):
-        if isinstance(tile, LosslessTile):
+        if isinstance(tile, LosslessTile) and box.overlap(within):
             part = pixels[box.slices(STRIDE)]
             part[:] = decode_pixels(tile, part.shape[0], part.shape[1], gray=gray)
 

@@ -18,6 +18,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from aecodec.errors import InputError
+
 STRIDE = 16
 """Pixels per latent along one side."""
 HALO = 64
@@ -53,12 +55,63 @@ class Box:
             slice(self.left * scale, self.right * scale),
         )
 
+    def overlap(self, other: "Box") -> "Box | None":
+        """What two boxes share; None when that is nothing."""
+        shared = Box(
+            max(self.top, other.top), max(self.left, other.left),
+            min(self.bottom, other.bottom), min(self.right, other.right),
+        )  # fmt: skip
+        return shared if shared.height > 0 and shared.width > 0 else None
+
     def relative_to(self, outer: "Box") -> "Box":
         """The same box, counted from the corner of `outer`."""
         return Box(
             self.top - outer.top, self.left - outer.left,
             self.bottom - outer.top, self.right - outer.left,
         )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Region:
+    """A rectangle in pixels.
+
+    Attributes:
+        left: first column.
+        top: first row.
+        width: columns.
+        height: rows.
+    """
+
+    left: int
+    top: int
+    width: int
+    height: int
+
+    def check(self, width: int, height: int) -> None:
+        """Checks that the region lies within a picture of these sides.
+
+        Raises:
+            InputError: it does not, or it is empty.
+        """
+        if min(self.left, self.top) < 0 or min(self.width, self.height) < 1:
+            raise InputError(f"{self} is no region: X, Y at least 0, W, H at least 1")
+        if self.left + self.width > width or self.top + self.height > height:
+            raise InputError(f"region {self} exceeds the picture of {width}x{height} pixels")
+
+    def __str__(self) -> str:
+        return f"{self.left},{self.top},{self.width},{self.height}"
+
+    @property
+    def latents(self) -> Box:
+        """The box of latents that the region touches."""
+        return Box(
+            self.top // STRIDE, self.left // STRIDE,
+            -(-(self.top + self.height) // STRIDE), -(-(self.left + self.width) // STRIDE),
+        )  # fmt: skip
+
+    def slices(self) -> tuple[slice, slice]:
+        """Index of the region in an array of pixels."""
+        return slice(self.top, self.top + self.height), slice(self.left, self.left + self.width)
 
 
 def latent_grid(height: int, width: int) -> Box:

@@ -1,0 +1,104 @@
+"""Parts of a picture: the same pixels as in the whole, from no more tiles than they need."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import make_picture
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from aecodec.cli import main
+from aecodec.codec import Codec
+from aecodec.container import LosslessTile, Tile, parse
+from aecodec.errors import InputError
+from aecodec.integer import IntegerPrior
+from aecodec.latents import Grid, YHat, decode_latents
+from aecodec.windows import Region
+
+WIDTH, HEIGHT = 230, 200
+
+
+@pytest.fixture(scope="module")
+def tiled(tiny_codec: Codec) -> bytes:
+    """A picture of 4 by 4 tiles, of which some are lossless."""
+    pixels = make_picture(HEIGHT, WIDTH)
+    pixels[64:128, 64:128] = 40
+    data = tiny_codec.compress(pixels, 80, tile_exponent=6)
+    kinds = {type(tile) for tile in parse(data).tiles}
+    assert len(kinds) == 2
+    return data
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(st.data())
+def test_a_region_equals_that_part_of_the_whole(
+    tiny_codec: Codec, tiled: bytes, data: st.DataObject
+) -> None:
+    left = data.draw(st.integers(0, WIDTH - 1))
+    top = data.draw(st.integers(0, HEIGHT - 1))
+    width = data.draw(st.integers(1, WIDTH - left))
+    height = data.draw(st.integers(1, HEIGHT - top))
+    part = tiny_codec.decompress_array(tiled, region=Region(left, top, width, height))
+    whole = tiny_codec.decompress_array(tiled)
+    expected = whole[top : top + height, left : left + width]
+    assert part.shape == expected.shape
+    assert np.abs(part.astype(int) - expected).max() <= 1
+
+
+@pytest.mark.parametrize(
+    ("region", "tiles"),
+    [
+        (Region(0, 0, 1, 1), 4),  # one tile, and those within the halo of 64 pixels
+        (Region(0, 0, WIDTH, HEIGHT), 16),
+        (Region(0, 0, WIDTH, 1), 8),
+        (Region(200, 150, 30, 50), 6),
+    ],
+)
+def test_work_grows_with_the_region(
+    tiny_codec: Codec, monkeypatch: pytest.MonkeyPatch, region: Region, tiles: int
+) -> None:
+    data = tiny_codec.compress(
+        make_picture(HEIGHT, WIDTH), 80, tile_exponent=6, lossless_tiles=False
+    )
+    assert not any(isinstance(tile, LosslessTile) for tile in parse(data).tiles)
+    decoded = []
+
+    def count(prior: IntegerPrior, tile: Tile, grid: Grid, quality_index: int) -> YHat:
+        decoded.append(tile)
+        return decode_latents(prior, tile, grid, quality_index)
+
+    monkeypatch.setattr("aecodec.codec.decode_latents", count)
+    tiny_codec.decompress_array(data, region=region)
+    assert len(decoded) == tiles
+
+
+@pytest.mark.parametrize(
+    "region",
+    [(-1, 0, 5, 5), (0, 0, 0, 5), (0, 0, 5, -2), (WIDTH, 0, 1, 1), (0, 0, WIDTH + 1, 1)],
+)
+def test_regions_outside_are_refused(
+    tiny_codec: Codec, tiled: bytes, region: tuple[int, int, int, int]
+) -> None:
+    with pytest.raises(InputError, match="region"):
+        tiny_codec.decompress_array(tiled, region=Region(*region))
+
+
+def test_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    source, packed, part = (str(tmp_path / name) for name in ("a.png", "a.aec", "part.png"))
+    Image.fromarray(make_picture(90, 120)).save(source)
+
+    def run(*arguments: str) -> int:
+        with pytest.raises(SystemExit) as exit_:
+            main(arguments)
+        return int(exit_.value.code or 0)
+
+    assert run("compress", source) == 0
+    assert run("decompress", packed, "-o", part, "--region", "10,20,50,30") == 0
+    with Image.open(part) as image:
+        assert image.size == (50, 30)
+    capsys.readouterr()
+    for bad, code in (("10,20,500,30", 1), ("1,2,3", 2), ("a,b,c,d", 2)):
+        assert run("decompress", packed, "-o", part, "-f", "--region", bad) == code
+        assert len(capsys.readouterr().err.strip().splitlines()) == 1
