@@ -6,6 +6,7 @@ interrupted. torch is imported only by the commands that compute.
 
 import json
 import logging
+import math
 import sys
 import time
 import warnings
@@ -94,7 +95,7 @@ def compress(
     **wishes: Any,  # noqa: ANN401  # size, bpp and psnr, as click parses them
 ) -> int:
     """Compress pictures to .aec files beside them."""
-    _check_wishes(wishes)
+    _check_wishes(quality, wishes)
     outputs = _output_names(inputs, output, SUFFIX)
     codec = _Lazy(model)
 
@@ -279,8 +280,10 @@ def _region(text: str) -> Region:
     return Region(left, top, width, height)
 
 
-def _check_wishes(wishes: dict[str, Any]) -> None:
+def _check_wishes(quality: float, wishes: dict[str, Any]) -> None:
     """Refuses more than one of quality, size, bpp and PSNR, and values that make no sense."""
+    if not math.isfinite(quality):
+        raise click.UsageError(f"quality must lie in 0 to 100, not {quality}")
     given = [f"--{name}" for name, value in wishes.items() if value is not None]
     source = click.get_current_context().get_parameter_source("quality")
     if source is not click.core.ParameterSource.DEFAULT:

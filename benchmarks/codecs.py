@@ -24,6 +24,7 @@ import os
 import platform
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -39,6 +40,7 @@ SUFFIXES = frozenset(
 )
 
 _AECODEC_LADDER = (10, 20, 30, 40, 50, 60, 70, 75, 80, 85, 90, 95)
+_SLOW_LADDER = (10, 30, 50, 70, 95)
 _JPEG_LADDER = (5, *_AECODEC_LADDER)
 _AVIF_LADDER = (20, 30, 40, 50, 60, 70, 80, 85, 90, 95)
 _FEATURES = {"JPEG": "jpg", "WEBP": "webp", "AVIF": "avif"}
@@ -96,20 +98,29 @@ def pillow_codec(
     return ImageCodec(name, qualities, encode, open_rgb)
 
 
-def aecodec(model: str | None = None) -> ImageCodec:
-    """Our codec, with one model kept loaded.
+def aecodec(model: str | None = None, *, effort: int | None = None) -> ImageCodec:
+    """Our codec, with one model kept loaded, at its default effort or another.
 
     Raises:
         CodecUnavailableError: the package or its weights cannot be loaded.
     """
     try:
         from aecodec import Codec
+        from aecodec.codec import DEFAULT_EFFORT
 
         codec = Codec(model)
         codec.compress(Image.new("RGB", (16, 16)))  # the model loads at first use
     except Exception as exc:  # whatever keeps it from loading, the others can still be measured
         raise CodecUnavailableError(describe(exc)) from exc
-    return ImageCodec("aecodec", _AECODEC_LADDER, codec.compress, codec.decompress)
+    spent = DEFAULT_EFFORT if effort is None else effort
+
+    def encode(image: Image.Image, quality: float) -> bytes:
+        return codec.compress(image, quality, effort=spent)
+
+    if effort is None:
+        return ImageCodec("aecodec", _AECODEC_LADDER, encode, codec.decompress)
+    ladder = _AECODEC_LADDER if spent <= DEFAULT_EFFORT else _SLOW_LADDER
+    return ImageCodec(f"aecodec-e{effort}", ladder, encode, codec.decompress)
 
 
 def jpeg420(_model: str | None = None) -> ImageCodec:
@@ -134,6 +145,7 @@ def avif(_model: str | None = None) -> ImageCodec:
 
 FACTORIES: Mapping[str, Callable[[str | None], ImageCodec]] = {
     "aecodec": aecodec,
+    **{f"aecodec-e{effort}": partial(aecodec, effort=effort) for effort in range(10)},
     "jpeg420": jpeg420,
     "jpeg444": jpeg444,
     "webp": webp,

@@ -229,7 +229,7 @@ def _make_codecs(
 @click.option("--qualities", callback=_parse_qualities, help="Qualities of aecodec, e.g. 10,50,90.")
 @click.option(
     "--codecs",
-    default=",".join(FACTORIES),
+    default=",".join(name for name in FACTORIES if "-e" not in name),
     show_default=True,
     callback=_parse_codecs,
     help="Codecs to measure.",

@@ -119,7 +119,13 @@ def test_the_command_line_warns_of_the_nearest(
 
 
 @pytest.mark.parametrize(
-    "options", [("--size", "9KB", "--bpp", "1"), ("-q", "50", "--psnr", "30"), ("--size", "nine")]
+    "options",
+    [
+        ("--size", "9KB", "--bpp", "1"),
+        ("-q", "50", "--psnr", "30"),
+        ("--size", "nine"),
+        ("-q", "nan"),
+    ],
 )
 def test_options_that_make_no_sense(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
