@@ -19,9 +19,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from aecodec import __version__, registry
-from aecodec.container import chunk_table, parse, parse_header
+from aecodec.container import Header, chunk_table, parse, parse_header
 from aecodec.errors import AecError, InputError, TrainingError
 from aecodec.files import STANDARD, check_output, read_bytes, write_bytes
+from aecodec.rescue import rescue
 from aecodec.targets import Found, Target, parse_size
 from aecodec.windows import Region
 
@@ -129,10 +130,19 @@ def compress(
 @_inputs
 @_output_option
 @click.option("--region", metavar="X,Y,W,H", help="Decode only this part of the picture.")
+@click.option(
+    "--allow-truncated", is_flag=True,
+    help="Decode what is left of a file that was cut off or damaged.",
+)  # fmt: skip
 @_force_option
 @_model_option
 def decompress(
-    inputs: tuple[str, ...], output: str | None, region: str | None, force: bool, model: str | None
+    inputs: tuple[str, ...],
+    output: str | None,
+    region: str | None,
+    allow_truncated: bool,
+    force: bool,
+    model: str | None,
 ) -> int:
     """Decompress .aec files; the output's extension gives the format, PNG by default."""
     part = None if region is None else _region(region)
@@ -144,10 +154,11 @@ def decompress(
         kind = _picture_format(target)
         start = time.perf_counter()
         data = read_bytes(name)
-        header = parse(data).header  # a damaged file fails here, before torch is imported
+        # Without the permission a damaged file fails here, before torch is imported.
+        header = _rescue(name, data) if allow_truncated else parse(data).header
         if part is not None:
             part.check(header.width, header.height)
-        image = codec.get().decompress(data, region=part)
+        image = codec.get().decompress(data, region=part, allow_truncated=allow_truncated)
         encoded = BytesIO()
         try:
             image.save(encoded, kind)
@@ -270,6 +281,13 @@ def export(run: str, output: str, force: bool) -> int:
     size = Path(output).stat().st_size
     click.echo(f"{output}: model {model_id.hex()}, {kind} tables, {size} bytes")
     return 0
+
+
+def _rescue(name: str, data: bytes) -> Header:
+    left = rescue(data)
+    for line in left.report():
+        click.echo(f"aecodec: {name}: warning: {line}", err=True)
+    return left.stream.header
 
 
 def _region(text: str) -> Region:

@@ -28,9 +28,10 @@ from aecodec.container import (
 )
 from aecodec.errors import InputError, UnsupportedError, WeightsError
 from aecodec.images import Pixels, to_pil, to_pixels_array
-from aecodec.latents import Grid, YHat, decode_latents
+from aecodec.latents import Grid, YHat, decode_latents, decode_prefix
 from aecodec.model import lmbda
 from aecodec.priors import MEAN_FRACTION
+from aecodec.rescue import TileState, rescue
 from aecodec.search import (
     EFFORT_MAX,
     EFFORTS,
@@ -55,7 +56,7 @@ from aecodec.windows import (
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
 DEFAULT_QUALITY = 75.0
 DEFAULT_EFFORT = 1
@@ -199,13 +200,20 @@ class Codec:
         return files[found.quality], found
 
     def decompress_array(
-        self, data: "bytes | bytearray | memoryview", *, region: Region | None = None
+        self,
+        data: "bytes | bytearray | memoryview",
+        *,
+        region: Region | None = None,
+        allow_truncated: bool = False,
     ) -> Pixels:
         """Decompresses to an array.
 
         Args:
             data: a complete `.aec` file.
             region: the part of the picture to decode; only the tiles that it needs are decoded.
+            allow_truncated: decodes what is left of a file that was cut off or damaged, see
+                `rescue.rescue`, which also tells what is lost. A tile that was cut off is as good
+                as its complete passes, and one that is lost is what the model expects of nothing.
 
         Returns:
             `(H, W, 3)` uint8, or `(H, W)` for gray.
@@ -216,7 +224,11 @@ class Codec:
             LimitError: the picture exceeds the limits.
             InputError: the region does not lie within the picture.
         """
-        stream = parse(data, self._limits)
+        if allow_truncated:
+            left = rescue(data, self._limits)
+            stream, states = left.stream, left.states
+        else:
+            stream, states = parse(data, self._limits), None
         header = stream.header
         region = region or Region(0, 0, header.width, header.height)
         region.check(header.width, header.height)
@@ -225,7 +237,7 @@ class Codec:
         if lossless is None or not lossless[within.slices()].all():
             model = self._model_for(header.model_id)
             with torch.inference_mode():
-                pixels = render(model, stream, within)
+                pixels = render(model, stream, within, states)
         else:
             pixels = _canvas(header)
         if lossless is not None:
@@ -234,10 +246,14 @@ class Codec:
         return part if part.shape == pixels.shape else part.copy()
 
     def decompress(
-        self, data: "bytes | bytearray | memoryview", *, region: Region | None = None
+        self,
+        data: "bytes | bytearray | memoryview",
+        *,
+        region: Region | None = None,
+        allow_truncated: bool = False,
     ) -> Image.Image:
         """Decompresses to a PIL image of mode RGB or L; see `decompress_array`."""
-        return to_pil(self.decompress_array(data, region=region))
+        return to_pil(self.decompress_array(data, region=region, allow_truncated=allow_truncated))
 
     def _model_for(self, model_id: bytes) -> CodecModel:
         released = registry.find_model(model_id)
@@ -362,7 +378,12 @@ def _boxes(header: Header) -> "Iterator[Box]":
     return tile_boxes(header.height, header.width, header.tile_side)
 
 
-def decode_tiles(model: CodecModel, stream: Stream, within: Box | None = None) -> YHat:
+def decode_tiles(
+    model: CodecModel,
+    stream: Stream,
+    within: Box | None = None,
+    states: "Sequence[TileState] | None" = None,
+) -> YHat:
     """All latents of a picture, `(h, w, M)` int16 in 1/16 step.
 
     They are 0 in lossless tiles, and in those that no window around `within` reads.
@@ -371,17 +392,26 @@ def decode_tiles(model: CodecModel, stream: Stream, within: Box | None = None) -
     grid = latent_grid(header.height, header.width)
     needed = with_halo(within or grid, grid)
     y_hat = np.zeros((grid.height, grid.width, model.config.latent_channels), np.int16)
-    for box, tile in zip(_boxes(header), stream.tiles, strict=True):
-        if isinstance(tile, Tile) and box.overlap(needed):
-            y_hat[box.slices()] = decode_latents(
-                model.prior, tile, Grid(box.height, box.width), header.quality_index
-            )
+    index = header.quality_index
+    for number, (box, tile) in enumerate(zip(_boxes(header), stream.tiles, strict=True)):
+        if not isinstance(tile, Tile) or not box.overlap(needed):
+            continue
+        size = Grid(box.height, box.width)
+        if states is None or states[number] is TileState.WHOLE:
+            y_hat[box.slices()] = decode_latents(model.prior, tile, size, index)
+        else:
+            y_hat[box.slices()] = decode_prefix(model.prior, tile.words, size, index)
     return y_hat
 
 
-def render(model: CodecModel, stream: Stream, within: Box | None = None) -> Pixels:
+def render(
+    model: CodecModel,
+    stream: Stream,
+    within: Box | None = None,
+    states: "Sequence[TileState] | None" = None,
+) -> Pixels:
     """Pixels of a picture's learned tiles, where they touch `within`; others are left unset."""
-    y_hat = decode_tiles(model, stream, within)
+    y_hat = decode_tiles(model, stream, within, states)
     return synthesize(model, y_hat, stream.header, lossless_mask(stream), within)
 
 

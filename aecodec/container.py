@@ -312,18 +312,18 @@ def parse(data: Buffer, limits: Limits = DEFAULT_LIMITS) -> Stream:
         >>> chunk_table(data)
         [('HEAD', 8, 16), ('TILE', 36, 8), ('DONE', 56, 0)]
     """
-    view = _open(data)
+    view = open_view(data)
     if len(view) > limits.file_bytes:
         raise LimitError(f"the file has {len(view)} bytes, the limit is {limits.file_bytes}")
     chunks = _chunks(view)
-    header = _read_header(next(chunks), limits)
+    header = read_header(next(chunks), limits)
     tiles: list[AnyTile] = []
     ancillary: list[Chunk] = []
     for chunk in chunks:
         if chunk.type == _TILE:
-            tiles.append(_read_tile(chunk))
+            tiles.append(read_tile(chunk))
         elif chunk.type == _PIXL:
-            tiles.append(_read_lossless(chunk))
+            tiles.append(read_lossless(chunk))
         elif chunk.type == _DONE:
             _check_range(f"length of the {chunk.name}", len(chunk.payload), 0, 0)
         elif chunk.type == _HEAD:
@@ -342,7 +342,7 @@ def parse_header(data: Buffer, limits: Limits = DEFAULT_LIMITS) -> Header:
 
     Raises what `parse` raises; `limits.file_bytes` does not count here.
     """
-    return _read_header(next(_chunks(_open(data))), limits)
+    return read_header(next(_chunks(open_view(data))), limits)
 
 
 def serialize(stream: Stream) -> bytes:
@@ -358,11 +358,13 @@ def chunk_table(data: Buffer) -> list[tuple[str, int, int]]:
 
     Raises what `parse` raises, but does not check which chunks there are, nor what they hold.
     """
-    chunks = _chunks(_open(data))
+    chunks = _chunks(open_view(data))
     return [(str(chunk.type, "ascii"), chunk.offset, len(chunk.payload)) for chunk in chunks]
 
 
-class _RawChunk(NamedTuple):
+class RawChunk(NamedTuple):
+    """A chunk whose crc is right; `offset` and `end` in the file, `name` for messages."""
+
     type: bytes
     payload: memoryview
     offset: int
@@ -370,7 +372,7 @@ class _RawChunk(NamedTuple):
     name: str
 
 
-def _open(data: Buffer) -> memoryview:
+def open_view(data: Buffer) -> memoryview:
     """Checks the signature and returns the data as single bytes, copied only if they have gaps."""
     view = memoryview(data)
     view = view.cast("B") if view.c_contiguous else memoryview(view.tobytes())
@@ -388,11 +390,11 @@ def _open(data: Buffer) -> memoryview:
     return view
 
 
-def _chunks(view: memoryview) -> Iterator[_RawChunk]:
+def _chunks(view: memoryview) -> Iterator[RawChunk]:
     """Yields each chunk up to DONE, whole and with the right crc; then nothing may follow."""
     offset, tile, kind = len(SIGNATURE), 0, b""
     while kind != _DONE:
-        chunk = _read_chunk(view, offset, tile)
+        chunk = read_chunk(view, offset, tile)
         yield chunk
         offset, kind = chunk.end, chunk.type
         tile += kind in (_TILE, _PIXL)
@@ -400,7 +402,7 @@ def _chunks(view: memoryview) -> Iterator[_RawChunk]:
         raise HeaderError(f"{len(view) - offset} trailing bytes after the DONE chunk")
 
 
-def _read_chunk(view: memoryview, offset: int, tile: int) -> _RawChunk:
+def read_chunk(view: memoryview, offset: int, tile: int) -> RawChunk:
     """Reads the chunk at `offset`, which, if it is a tile, is number `tile`."""
     start = offset + _CHUNK_START.size
     if start > len(view):
@@ -417,7 +419,7 @@ def _read_chunk(view: memoryview, offset: int, tile: int) -> _RawChunk:
     computed = zlib.crc32(view[offset + 4 : start + length])
     if stored != computed:
         raise ChecksumError(name, stored=stored, computed=computed)
-    return _RawChunk(kind, view[start : start + length], offset, start + needed, name)
+    return RawChunk(kind, view[start : start + length], offset, start + needed, name)
 
 
 def _write_chunk(kind: bytes, payload: bytes) -> bytes:
@@ -425,7 +427,8 @@ def _write_chunk(kind: bytes, payload: bytes) -> bytes:
     return b"".join((_CHUNK_START.pack(len(payload), kind), payload, _U32.pack(crc)))
 
 
-def _read_header(chunk: _RawChunk, limits: Limits) -> Header:
+def read_header(chunk: RawChunk, limits: Limits) -> Header:
+    """The fields of a HEAD, checked."""
     if chunk.type != _HEAD:
         raise HeaderError(f"the first chunk is not HEAD but {chunk.type!r}")
     _check_range("length of the HEAD chunk", len(chunk.payload), 16, 16)
@@ -439,7 +442,8 @@ def _read_header(chunk: _RawChunk, limits: Limits) -> Header:
     return header
 
 
-def _read_tile(chunk: _RawChunk) -> Tile:
+def read_tile(chunk: RawChunk) -> Tile:
+    """The fields of a TILE, checked."""
     size = len(chunk.payload)
     if size < 4 or size % 4:
         raise HeaderError(f"{chunk.name} has {size} bytes, not a multiple of 4 and at least 4")
@@ -447,7 +451,8 @@ def _read_tile(chunk: _RawChunk) -> Tile:
     return Tile(checksum, bytes(chunk.payload[4:]))
 
 
-def _read_lossless(chunk: _RawChunk) -> LosslessTile:
+def read_lossless(chunk: RawChunk) -> LosslessTile:
+    """The fields of a PIXL, checked."""
     size = len(chunk.payload)
     if size < _PIXL_FIELDS.size:
         raise HeaderError(f"{chunk.name} has {size} bytes, at least 5 are needed")

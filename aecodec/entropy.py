@@ -187,6 +187,11 @@ class SymbolDecoder:
             symbols[escaped] = values + np.int32(SYMBOL_MIN)
         return symbols
 
+    @property
+    def is_dry(self) -> bool:
+        """Whether no word is left to take, so that symbols may have been made of nothing."""
+        return int(self._coder.num_words()) <= 2
+
     def finish(self) -> None:
         """Checks that everything was taken.
 

@@ -13,7 +13,8 @@ the order row, column, channel, in units of 1/16 quantization step.
 """
 
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -24,7 +25,7 @@ from torch import Tensor
 
 from aecodec.container import Tile
 from aecodec.dead_zone import DeadZone
-from aecodec.entropy import SYMBOL_MAX, SYMBOL_MIN, SymbolDecoder, SymbolEncoder
+from aecodec.entropy import SYMBOL_MAX, SYMBOL_MIN, SymbolDecoder, SymbolEncoder, SymbolTable
 from aecodec.errors import ChecksumError, PayloadError
 from aecodec.integer import ACTIVATION_MAX, IntegerPrior, Ints
 from aecodec.priors import MEAN_FRACTION, PASS_POSITION, PASSES
@@ -198,6 +199,54 @@ def decode_latents(
     if computed != tile.checksum:
         raise ChecksumError("decoded latents", stored=tile.checksum, computed=computed)
     return y_hat
+
+
+def decode_prefix(prior: IntegerPrior, words: bytes, grid: Grid, quality_index: int) -> YHat:
+    """Decodes a tile of which only the first words are left.
+
+    Passes that are not complete are replaced by their means, which the complete ones predict.
+
+    Args:
+        prior: the exact prior.
+        words: any beginning of a tile's words, also none, a multiple of 4 bytes.
+        grid: size of the tile.
+        quality_index: row of the quality grid.
+
+    Returns:
+        `y_hat` `(h, w, M)` int16 in 1/16 step.
+    """
+    source = _Prefix(words)
+    numbers = _hyper_numbers(prior, grid)
+    symbols = source.take(numbers, prior.hyper_tables).clip(-ACTIVATION_MAX, ACTIVATION_MAX - 1)
+    z_hat = symbols.astype(np.int64).reshape(*grid.hyper, len(prior.hyper_tables))
+    passes = _Passes(prior, z_hat, grid, quality_index, torch.float32)
+    for number in range(PASSES):
+        levels, means = passes.parameters(number)
+        coded = grid.coded(number)
+        inside = np.broadcast_to(True if coded is None else coded, levels.shape)
+        taken = np.zeros(levels.shape, np.int32)
+        taken[inside] = source.take(levels[inside], prior.scale_tables)
+        passes.update(number, taken, means)
+    return passes.result()
+
+
+class _Prefix:
+    """Gives whole groups of symbols while words last, then zeros."""
+
+    def __init__(self, words: bytes) -> None:
+        self._decoder: SymbolDecoder | None = None
+        with suppress(PayloadError):
+            self._decoder = SymbolDecoder(words)
+
+    def take(
+        self, numbers: npt.NDArray[np.uint8], tables: Sequence[SymbolTable]
+    ) -> npt.NDArray[np.int32]:
+        if self._decoder is not None:
+            symbols = self._decoder.take(numbers, tables)
+            if not self._decoder.is_dry:
+                return symbols
+            self._decoder = None
+        return np.zeros(len(numbers), np.int32)
 
 
 def latents_checksum(y_hat: YHat) -> int:

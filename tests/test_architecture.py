@@ -10,7 +10,7 @@ import pytest
 ROWS = (
     {"errors"},
     {"allocator", "targets", "container", "entropy", "quantization", "files", "images", "registry"},
-    {"dead_zone", "layers", "color", "windows", "lossless"},
+    {"dead_zone", "rescue", "layers", "color", "windows", "lossless"},
     {"transforms", "priors", "selection"},
     {"model"},
     {"integer"},
@@ -30,6 +30,7 @@ NO_TORCH = {
     "files",
     "images",
     "registry",
+    "rescue",
     "cli",
     "lossless",
     "selection",
