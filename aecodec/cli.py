@@ -252,6 +252,31 @@ def train(
 
 
 @cli.command()
+@click.argument("file", metavar="FILE")
+@click.option("-o", "--output", required=True, metavar="OUTPUT", help="The file to write.")
+@_force_option
+@_model_option
+def repair(file: str, output: str, force: bool, model: str | None) -> int:
+    """Make a valid file of what is left of one that was cut off or damaged."""
+    codec = _Lazy(model)
+
+    def work(name: str, target: str) -> None:
+        check_output(target, force=force)
+        data = read_bytes(name)
+        lines = rescue(data).report()
+        repaired, _ = codec.get().repair(data)
+        write_bytes(target, repaired)
+        for line in lines:
+            click.echo(f"aecodec: {name}: warning: {line}", err=True)
+        click.echo(
+            f"{name} -> {target}: {len(lines)} tiles were not whole, {len(repaired)} bytes",
+            err=target == STANDARD,
+        )
+
+    return _for_each([file], [output], work)
+
+
+@cli.command()
 @click.argument("run", metavar="RUN")
 @click.option("-o", "--output", required=True, metavar="PATH", help="The weights file to write.")
 @_force_option

@@ -2,6 +2,7 @@
 
 import math
 import threading
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,10 +29,17 @@ from aecodec.container import (
 )
 from aecodec.errors import InputError, UnsupportedError, WeightsError
 from aecodec.images import Pixels, to_pil, to_pixels_array
-from aecodec.latents import Grid, YHat, decode_latents, decode_prefix
+from aecodec.latents import (
+    MEAN_STEP,
+    Grid,
+    YHat,
+    decode_latents,
+    decode_prefix,
+    encode_latents,
+)
 from aecodec.model import lmbda
 from aecodec.priors import MEAN_FRACTION
-from aecodec.rescue import TileState, rescue
+from aecodec.rescue import Rescued, TileState, rescue
 from aecodec.search import (
     EFFORT_MAX,
     EFFORTS,
@@ -255,6 +263,34 @@ class Codec:
         """Decompresses to a PIL image of mode RGB or L; see `decompress_array`."""
         return to_pil(self.decompress_array(data, region=region, allow_truncated=allow_truncated))
 
+    def repair(self, data: "bytes | bytearray | memoryview") -> tuple[bytes, Rescued]:
+        """Makes a valid file of what is left of one that was cut off or damaged.
+
+        Optional chunks behind damage are lost; whole tiles are copied as they are.
+
+        Returns:
+            A file that decodes to what `decompress_array(data, allow_truncated=True)` gives, and
+            what was found.
+
+        Raises:
+            FormatError: signature or header are damaged or cut off.
+            UnsupportedError: the file needs a newer version or an unknown model.
+            LimitError: the picture exceeds the limits.
+        """
+        left = rescue(data, self._limits)
+        header, tiles = left.stream.header, list(left.stream.tiles)
+        model = self._model_for(header.model_id)
+        index = header.quality_index
+        with torch.inference_mode():
+            for number, box in enumerate(_boxes(header)):
+                tile = tiles[number]
+                if left.states[number] is TileState.WHOLE or not isinstance(tile, Tile):
+                    continue
+                grid = Grid(box.height, box.width)
+                y_hat, z = decode_prefix(model.prior, tile.words, grid, index)
+                tiles[number], _ = encode_latents(model.prior, y_hat * MEAN_STEP, z, index)
+        return serialize(replace(left.stream, tiles=tuple(tiles))), left
+
     def _model_for(self, model_id: bytes) -> CodecModel:
         released = registry.find_model(model_id)
         if self._path is not None or released == registry.MODELS[-1]:
@@ -400,7 +436,7 @@ def decode_tiles(
         if states is None or states[number] is TileState.WHOLE:
             y_hat[box.slices()] = decode_latents(model.prior, tile, size, index)
         else:
-            y_hat[box.slices()] = decode_prefix(model.prior, tile.words, size, index)
+            y_hat[box.slices()], _ = decode_prefix(model.prior, tile.words, size, index)
     return y_hat
 
 

@@ -201,7 +201,9 @@ def decode_latents(
     return y_hat
 
 
-def decode_prefix(prior: IntegerPrior, words: bytes, grid: Grid, quality_index: int) -> YHat:
+def decode_prefix(
+    prior: IntegerPrior, words: bytes, grid: Grid, quality_index: int
+) -> tuple[YHat, Floats]:
     """Decodes a tile of which only the first words are left.
 
     Passes that are not complete are replaced by their means, which the complete ones predict.
@@ -213,7 +215,8 @@ def decode_prefix(prior: IntegerPrior, words: bytes, grid: Grid, quality_index: 
         quality_index: row of the quality grid.
 
     Returns:
-        `y_hat` `(h, w, M)` int16 in 1/16 step.
+        `y_hat` `(h, w, M)` int16 in 1/16 step, and the hyper-latents, with which `encode_latents`
+        makes a whole tile of it.
     """
     source = _Prefix(words)
     numbers = _hyper_numbers(prior, grid)
@@ -227,7 +230,7 @@ def decode_prefix(prior: IntegerPrior, words: bytes, grid: Grid, quality_index: 
         taken = np.zeros(levels.shape, np.int32)
         taken[inside] = source.take(levels[inside], prior.scale_tables)
         passes.update(number, taken, means)
-    return passes.result()
+    return passes.result(), z_hat.astype(np.float32)
 
 
 class _Prefix:

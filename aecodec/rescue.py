@@ -12,8 +12,10 @@ from aecodec.container import (
     HEADER_BYTES,
     AnyTile,
     Buffer,
+    Chunk,
     Header,
     Limits,
+    RawChunk,
     Stream,
     Tile,
     open_view,
@@ -74,11 +76,12 @@ def rescue(data: Buffer, limits: Limits = DEFAULT_LIMITS) -> Rescued:
     """
     view = open_view(data)
     header = read_header(read_chunk(view, _SIGNATURE_BYTES, 0), limits)
-    tiles, states = _Scan(view, header).run()
+    scan = _Scan(view, header)
+    tiles, states = scan.run()
     missing = header.tile_count - len(tiles)
     tiles += [_NOTHING] * missing
     states += [TileState.MISSING] * missing
-    return Rescued(Stream(header, tuple(tiles)), tuple(states))
+    return Rescued(Stream(header, tuple(tiles), tuple(scan.ancillary)), tuple(states))
 
 
 class _Scan:
@@ -90,6 +93,7 @@ class _Scan:
         self._budget = _EFFORT * len(view)
         self._tiles: list[AnyTile] = []
         self._states: list[TileState] = []
+        self.ancillary: list[Chunk] = []
 
     def run(self) -> tuple[list[AnyTile], list[TileState]]:
         while len(self._tiles) < self._count and self._offset < len(self._view):
@@ -105,13 +109,18 @@ class _Scan:
                     break
             else:
                 self._offset = chunk.end
-                if chunk.type == b"TILE":
-                    self._add(read_tile(chunk), TileState.WHOLE)
-                elif chunk.type == b"PIXL":
-                    self._add(read_lossless(chunk), TileState.WHOLE)
-                elif chunk.type == b"DONE":
+                self._take(chunk)
+                if chunk.type == b"DONE":
                     break
         return self._tiles, self._states
+
+    def _take(self, chunk: RawChunk) -> None:
+        if chunk.type == b"TILE":
+            self._add(read_tile(chunk), TileState.WHOLE)
+        elif chunk.type == b"PIXL":
+            self._add(read_lossless(chunk), TileState.WHOLE)
+        elif not self._tiles and chunk.type[:1].islower():
+            self.ancillary.append(Chunk(chunk.type, bytes(chunk.payload)))
 
     def _add(self, tile: AnyTile, state: TileState) -> None:
         self._tiles.append(tile)

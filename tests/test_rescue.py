@@ -1,5 +1,6 @@
 """Files that were cut off or damaged: what is left decodes, and the report names what is lost."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ from PIL import Image
 
 from aecodec.cli import main
 from aecodec.codec import Codec
-from aecodec.container import HEADER_BYTES, chunk_table, parse
+from aecodec.container import HEADER_BYTES, Chunk, chunk_table, parse, serialize
 from aecodec.errors import AecError, FormatError
 from aecodec.rescue import TileState, rescue
 
@@ -117,6 +118,30 @@ def test_reading_goes_on_behind_a_damaged_chunk(tiled: bytes, part: str) -> None
     assert left.report() == ["tile 4 (row 1, column 0) is damaged"]
 
 
+@pytest.mark.parametrize("lossless_tiles", [False, True])
+def test_a_repaired_file_is_valid_and_shows_the_same(
+    tiny_codec: Codec, picture: Pixels, lossless_tiles: bool
+) -> None:
+    pixels = picture.copy()
+    pixels[:64] = 7
+    data = tiny_codec.compress(pixels, 90, tile_exponent=6, lossless_tiles=lossless_tiles)
+    assert bool(parse(data).lossless_count) == lossless_tiles
+    broken = flip(data, len(data) // 2)[: len(data) * 9 // 10]
+    repaired, left = tiny_codec.repair(broken)
+    assert {DAMAGED, CUT} <= set(left.states)
+    assert rescue(repaired).report() == []
+    np.testing.assert_array_equal(
+        tiny_codec.decompress_array(repaired),
+        tiny_codec.decompress_array(broken, allow_truncated=True),
+    )
+
+
+def test_a_whole_file_needs_no_repair(tiny_codec: Codec, tiled: bytes) -> None:
+    stream = replace(parse(tiled), ancillary=(Chunk(b"note", b"kept"),))
+    data = serialize(stream)
+    assert tiny_codec.repair(data)[0] == data
+
+
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @given(st.data())
 def test_no_damage_does_more_than_raise_our_errors(
@@ -163,3 +188,9 @@ def test_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) ->
     assert "a.aec: warning: tile 0 (row 0, column 0) is cut off" in capsys.readouterr().err
     with Image.open(out) as image:
         assert image.size == (120, 90)
+    fixed = str(tmp_path / "fixed.aec")
+    assert run("repair", packed, "-o", fixed) == 0
+    assert "1 tiles were not whole" in capsys.readouterr().out
+    assert run("verify", fixed) == 0
+    assert run("repair", packed, "-o", fixed) == 1  # exists
+    assert len(capsys.readouterr().err.strip().splitlines()) == 1
