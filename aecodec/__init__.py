@@ -30,6 +30,8 @@ if TYPE_CHECKING:
         UnsupportedError,
         WeightsError,
     )
+    from aecodec.targets import Target
+    from aecodec.windows import Region
 
 __version__ = "0.1.0"
 
@@ -44,7 +46,9 @@ __all__ = [
     "LimitError",
     "Limits",
     "PayloadError",
+    "Region",
     "SignatureError",
+    "Target",
     "TrainingError",
     "TruncatedError",
     "UnsupportedError",
@@ -62,6 +66,8 @@ _HOMES = {
     "decompress_array": "codec",
     "Header": "container",
     "Limits": "container",
+    "Region": "windows",
+    "Target": "targets",
 }
 
 

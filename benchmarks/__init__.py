@@ -1,1 +1,1 @@
-"""Measurements of aecodec against other codecs: `rd` for rate-distortion, `timing` for time."""
+"""Measurements of aecodec against other codecs; `python -m benchmarks --help` lists them."""

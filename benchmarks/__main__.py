@@ -1,0 +1,13 @@
+"""`python -m benchmarks COMMAND`."""
+
+import click
+
+from benchmarks import crops, rd, regress, timing
+
+cli = click.Group(
+    commands={"rd": rd.main, "speed": timing.main, "crops": crops.main, "regress": regress.main},
+    help="Measurements of aecodec against other codecs.",
+)
+
+if __name__ == "__main__":
+    cli(prog_name="python -m benchmarks")
