@@ -22,6 +22,7 @@ from aecodec import __version__, registry
 from aecodec.container import Header, chunk_table, parse, parse_header
 from aecodec.errors import AecError, InputError, TrainingError
 from aecodec.files import STANDARD, check_output, read_bytes, write_bytes
+from aecodec.metadata import KINDS, metadata_of, turned
 from aecodec.rescue import rescue
 from aecodec.targets import Found, Target, parse_size
 from aecodec.windows import Region
@@ -84,6 +85,10 @@ def cli() -> None:
 @click.option("--size", metavar="SIZE", help="Instead of a quality: bytes, as in 120KB.")
 @click.option("--bpp", type=float, metavar="BPP", help="Instead of a quality: bits per pixel.")
 @click.option("--psnr", type=float, metavar="DB", help="Instead of a quality: PSNR in dB.")
+@click.option("--strip", is_flag=True, help="Drop colour profile, EXIF and XMP.")
+@click.option(
+    "--keep", metavar="NAMES", help="Keep only these metadata, out of icc,exif,xmp; all by default."
+)
 @_force_option
 @_model_option
 def compress(
@@ -93,10 +98,11 @@ def compress(
     force: bool,
     model: str | None,
     quality: float,
-    **wishes: Any,  # noqa: ANN401  # size, bpp and psnr, as click parses them
+    **wishes: Any,  # noqa: ANN401  # size, bpp, psnr, strip and keep, as click parses them
 ) -> int:
     """Compress pictures to .aec files beside them."""
     _check_wishes(quality, wishes)
+    keep = _kept(wishes)
     outputs = _output_names(inputs, output, SUFFIX)
     codec = _Lazy(model)
 
@@ -104,8 +110,8 @@ def compress(
         check_output(target, force=force)
         start = time.perf_counter()
         original = read_bytes(name)
-        picture = _picture(original)
-        wish = _target(wishes, picture.shape[0] * picture.shape[1])
+        picture = _picture(original, keep)
+        wish = _target(wishes, picture.pixels.shape[0] * picture.pixels.shape[1])
         if wish is None:
             with _Progress(name) as progress:
                 data = codec.get().compress(picture, quality, effort=effort, progress=progress)
@@ -159,9 +165,15 @@ def decompress(
         if part is not None:
             part.check(header.width, header.height)
         image = codec.get().decompress(data, region=part, allow_truncated=allow_truncated)
+        metadata = metadata_of(image)
+        lost = metadata.lost_in(kind)
+        if lost:
+            click.echo(f"aecodec: {target}: warning: {kind} carries no {', '.join(lost)}", err=True)
+        if "exif" in lost:
+            image = turned(image)
         encoded = BytesIO()
         try:
-            image.save(encoded, kind)
+            image.save(encoded, kind, **metadata.save_options(kind))
         except (ValueError, OSError) as exc:
             raise InputError(f"cannot write {target}: {exc}") from exc
         write_bytes(target, encoded.getvalue())
@@ -327,13 +339,28 @@ def _check_wishes(quality: float, wishes: dict[str, Any]) -> None:
     """Refuses more than one of quality, size, bpp and PSNR, and values that make no sense."""
     if not math.isfinite(quality):
         raise click.UsageError(f"quality must lie in 0 to 100, not {quality}")
-    given = [f"--{name}" for name, value in wishes.items() if value is not None]
+    given = [f"--{name}" for name in ("size", "bpp", "psnr") if wishes[name] is not None]
     source = click.get_current_context().get_parameter_source("quality")
     if source is not click.core.ParameterSource.DEFAULT:
         given.append("--quality")
     if len(given) > 1:
         raise click.UsageError(f"{' and '.join(given)} exclude each other")
     _target(wishes, 1)
+
+
+def _kept(wishes: dict[str, Any]) -> tuple[str, ...]:
+    """The metadata that the options ask for."""
+    if wishes["strip"] and wishes["keep"] is not None:
+        raise click.UsageError("--strip and --keep exclude each other")
+    if wishes["strip"]:
+        return ()
+    if wishes["keep"] is None:
+        return KINDS
+    names = tuple(name.strip() for name in wishes["keep"].split(","))
+    unknown = sorted(set(names) - set(KINDS))
+    if unknown:
+        raise click.UsageError(f"cannot keep {', '.join(unknown)}; known are {', '.join(KINDS)}")
+    return names
 
 
 def _target(wishes: dict[str, Any], pixels: int) -> Target | None:
@@ -451,10 +478,10 @@ def _output_names(inputs: Sequence[str], output: str | None, suffix: str) -> lis
     return names
 
 
-def _picture(data: bytes) -> Any:  # noqa: ANN401  # numpy is imported late
+def _picture(data: bytes, keep: tuple[str, ...]) -> Any:  # noqa: ANN401  # numpy is imported late
     from aecodec.images import decode_picture
 
-    return decode_picture(data)
+    return decode_picture(data, keep)
 
 
 def _picture_format(target: str) -> str:

@@ -28,7 +28,7 @@ from aecodec.container import (
     serialize,
 )
 from aecodec.errors import InputError, UnsupportedError, WeightsError
-from aecodec.images import Pixels, to_pil, to_pixels_array
+from aecodec.images import Picture, Pixels, to_picture, to_pil
 from aecodec.latents import (
     MEAN_STEP,
     Grid,
@@ -37,6 +37,7 @@ from aecodec.latents import (
     decode_prefix,
     encode_latents,
 )
+from aecodec.metadata import KINDS, metadata_in
 from aecodec.model import lmbda
 from aecodec.priors import MEAN_FRACTION
 from aecodec.rescue import Rescued, TileState, rescue
@@ -64,7 +65,7 @@ from aecodec.windows import (
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Collection, Iterator, Sequence
 
 DEFAULT_QUALITY = 75.0
 DEFAULT_EFFORT = 1
@@ -116,13 +117,14 @@ class Codec:
 
     def compress(
         self,
-        image: "str | os.PathLike[str] | Image.Image | npt.NDArray[Any] | Tensor",
+        image: "str | os.PathLike[str] | Image.Image | npt.NDArray[Any] | Tensor | Picture",
         quality: float = DEFAULT_QUALITY,
         *,
         effort: int = DEFAULT_EFFORT,
         tile_exponent: int = TILE_EXPONENT,
         progress: "Callable[[float], None] | None" = None,
         lossless_tiles: bool = True,
+        keep: "Collection[str]" = KINDS,
     ) -> bytes:
         """Compresses a picture.
 
@@ -135,6 +137,8 @@ class Codec:
             tile_exponent: side of the entropy tiles, 2**6 to 2**14 pixels; a picture that is
                 smaller as a single lossless tile becomes one.
             lossless_tiles: whether tiles are stored losslessly where that costs less.
+            keep: metadata of files and PIL images to keep: "icc", "exif", "xmp"; without "exif" the
+                EXIF orientation is applied to the pixels, with it they stay as they are.
             progress: called with the part of the work that is done, rising to 1.
 
         Returns:
@@ -149,7 +153,8 @@ class Codec:
         _check_effort(effort)
         if not TILE_EXPONENT_MIN <= tile_exponent <= TILE_EXPONENT_MAX:
             raise InputError(f"tile exponent must lie in 6 to 14, not {tile_exponent}")
-        pixels = to_pixels_array(image)
+        picture = to_picture(image, keep)
+        pixels = picture.pixels
         model = self.model
         height, width = pixels.shape[:2]
         header = Header(
@@ -167,17 +172,18 @@ class Codec:
             tiles = tuple(
                 _encode_tile(model, pixels, box, index, EFFORTS[effort], step) for box in boxes
             )
-            stream = Stream(header, tiles)
+            stream = Stream(header, tiles, picture.metadata.chunks())
             if lossless_tiles:
                 stream = _store_unusual(model, pixels, stream, EFFORTS[effort])
         return serialize(stream)
 
     def compress_to(
         self,
-        image: "str | os.PathLike[str] | Image.Image | npt.NDArray[Any] | Tensor",
+        image: "str | os.PathLike[str] | Image.Image | npt.NDArray[Any] | Tensor | Picture",
         target: Target,
         *,
         effort: int = DEFAULT_EFFORT,
+        keep: "Collection[str]" = KINDS,
     ) -> tuple[bytes, Found]:
         """Compresses a picture to a size or a PSNR, by search for the quality.
 
@@ -185,6 +191,7 @@ class Codec:
             image: see `compress`.
             target: what to reach.
             effort: see `compress`.
+            keep: see `compress`.
 
         Returns:
             The file, and what was found; `Found.met` is False where no quality reaches the target,
@@ -195,14 +202,14 @@ class Codec:
             LimitError: see `compress`.
             OSError: see `compress`.
         """
-        pixels = to_pixels_array(image)
+        picture = to_picture(image, keep)
         files: dict[float, bytes] = {}
 
         def measure(quality: float) -> float:
-            files[quality] = data = self.compress(pixels, quality, effort=effort)
+            files[quality] = data = self.compress(picture, quality, effort=effort)
             if target.kind == "size":
                 return float(len(data))
-            return pixels_psnr(pixels, self.decompress_array(data))
+            return pixels_psnr(picture.pixels, self.decompress_array(data))
 
         found = search_quality(target, measure)
         return files[found.quality], found
@@ -260,8 +267,16 @@ class Codec:
         region: Region | None = None,
         allow_truncated: bool = False,
     ) -> Image.Image:
-        """Decompresses to a PIL image of mode RGB or L; see `decompress_array`."""
-        return to_pil(self.decompress_array(data, region=region, allow_truncated=allow_truncated))
+        """Decompresses to a PIL image of mode RGB or L; see `decompress_array`.
+
+        Metadata stand in its `info`; `metadata.metadata_of(image).save_options(format)` gives the
+        arguments with which Pillow's `save` keeps them.
+        """
+        pixels = self.decompress_array(data, region=region, allow_truncated=allow_truncated)
+        image = to_pil(pixels)
+        stream = rescue(data, self._limits).stream if allow_truncated else parse(data, self._limits)
+        metadata_in(stream).attach(image)
+        return image
 
     def repair(self, data: "bytes | bytearray | memoryview") -> tuple[bytes, Rescued]:
         """Makes a valid file of what is left of one that was cut off or damaged.

@@ -63,7 +63,15 @@ A PIXL holds the pixels themselves, losslessly coded; its payload has 5 + k byte
 To the transforms of a neighbouring TILE it is outside the picture, as `aecodec/windows.py` says.
 
 4. Optional chunks stand between HEAD and the first tile, so that a reader of metadata can stop
-there. Version 1 defines none. Types may repeat. Programs that rewrite a file keep their order.
+there. Version 1 defines three, of which the first of its type counts:
+
+    iccp  an ICC profile: how the pixels' numbers mean colours
+    exif  EXIF: a TIFF structure from its byte order mark on. Its orientation says how to turn the
+          decoded pixels for display
+    xmpd  an XMP packet, UTF-8
+
+Their payloads are any bytes; decoding pixels never depends on them. Types may repeat. Programs that
+rewrite a file keep their order.
 
 5. A decoder must reject a file with any of these faults (left: the exception raised here):
 
@@ -164,12 +172,19 @@ class Limits:
     pixels: int = 178_956_970
     """Twice Pillow's `MAX_IMAGE_PIXELS`, above which Pillow itself refuses to open a picture."""
     file_bytes: int = 2**31 - 1
+    metadata_bytes: int = 2**26
+    """Of all optional chunks together."""
 
     def check_pixels(self, width: int, height: int) -> None:
         """Raises `LimitError` if a picture has more than `pixels`."""
         if width * height > self.pixels:
             picture = f"{width} x {height} = {width * height} pixels"
             raise LimitError(f"{picture}, the limit is {self.pixels}")
+
+    def check_metadata(self, size: int) -> None:
+        """Raises `LimitError` if optional chunks have more than `metadata_bytes`."""
+        if size > self.metadata_bytes:
+            raise LimitError(f"{size} bytes of metadata, the limit is {self.metadata_bytes}")
 
 
 DEFAULT_LIMITS = Limits()
@@ -334,6 +349,7 @@ def parse(data: Buffer, limits: Limits = DEFAULT_LIMITS) -> Stream:
             raise HeaderError(f"optional {chunk.name} at byte {chunk.offset} follows a tile")
         else:
             ancillary.append(Chunk(chunk.type, bytes(chunk.payload)))
+            limits.check_metadata(sum(len(each.payload) for each in ancillary))
     return Stream(header, tuple(tiles), tuple(ancillary))
 
 

@@ -2,14 +2,17 @@
 
 import os
 import struct
+from collections.abc import Collection
+from dataclasses import dataclass, field
 from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError
 
 from aecodec.errors import InputError, LimitError
+from aecodec.metadata import KINDS, Metadata, metadata_of, turned
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -30,32 +33,49 @@ _ADVICE = {
 }
 
 
-def to_pixels_array(
-    picture: "str | os.PathLike[str] | Image.Image | npt.NDArray[Any] | Tensor",
-) -> Pixels:
-    """Any accepted picture as an array.
+@dataclass(frozen=True, eq=False)
+class Picture:
+    """Pixels and what belongs to them.
+
+    Attributes:
+        pixels: `(H, W, 3)` or `(H, W)` uint8, contiguous.
+        metadata: what the source said about itself, and what is to be kept.
+    """
+
+    pixels: Pixels
+    metadata: Metadata = field(default_factory=Metadata)
+
+
+def to_picture(
+    picture: "str | os.PathLike[str] | Image.Image | npt.NDArray[Any] | Tensor | Picture",
+    keep: Collection[str] = KINDS,
+) -> Picture:
+    """Any accepted picture as arrays and metadata.
 
     Args:
         picture: a path, a PIL image (mode L or RGB), a NumPy array `(H, W, 3)` or `(H, W)` of
             uint8, or a torch tensor `(3, H, W)` or `(1, H, W)`, uint8 or floating in [0, 1].
-
-    Returns:
-        `(H, W, 3)` or `(H, W)` uint8, contiguous. EXIF orientation of files and PIL images is
-        applied, because version 1 of the format does not store it.
+        keep: which metadata of files and PIL images to keep, out of `metadata.KINDS`. Without
+            "exif" the EXIF orientation is applied to the pixels.
 
     Raises:
         InputError: not a picture, or one that must be converted first; the message says how.
         LimitError: Pillow refuses the size as a decompression bomb.
         OSError: the file cannot be read.
     """
+    unknown = sorted(set(keep) - set(KINDS))
+    if unknown:
+        raise InputError(f"cannot keep {', '.join(unknown)}; known are {', '.join(KINDS)}")
+    if isinstance(picture, Picture):
+        return Picture(_checked(picture.pixels), picture.metadata.select(keep))
     if isinstance(picture, (str, os.PathLike)):
-        return _open(picture)
+        return _open(picture, keep)
     if isinstance(picture, Image.Image):
-        return _from_pil(picture)
+        return _from_pil(picture, keep)
     if isinstance(picture, np.ndarray):
-        return _checked(picture)
+        return Picture(_checked(picture))
     if hasattr(picture, "detach") and hasattr(picture, "permute"):
-        return _from_tensor(picture)
+        return Picture(_from_tensor(picture))
     raise InputError(f"cannot take a picture from {type(picture).__name__}")
 
 
@@ -64,15 +84,15 @@ def to_pil(pixels: Pixels) -> Image.Image:
     return Image.fromarray(pixels)
 
 
-def decode_picture(data: bytes) -> Pixels:
-    """A picture file's bytes as an array; see `to_pixels_array`."""
-    return _open(BytesIO(data))
+def decode_picture(data: bytes, keep: Collection[str] = KINDS) -> Picture:
+    """A picture file's bytes as arrays and metadata; see `to_picture`."""
+    return _open(BytesIO(data), keep)
 
 
-def _open(source: "str | os.PathLike[str] | BytesIO") -> Pixels:
+def _open(source: "str | os.PathLike[str] | BytesIO", keep: Collection[str]) -> Picture:
     try:
         with Image.open(source) as image:
-            return _from_pil(image)
+            return _from_pil(image, keep)
     except UnidentifiedImageError as exc:
         raise InputError("not a picture that Pillow can read") from exc
     except Image.DecompressionBombError as exc:
@@ -83,12 +103,14 @@ def _open(source: "str | os.PathLike[str] | BytesIO") -> Pixels:
         raise InputError(f"damaged picture: {exc}") from exc
 
 
-def _from_pil(image: Image.Image) -> Pixels:
+def _from_pil(image: Image.Image, keep: Collection[str]) -> Picture:
     if image.mode not in ("L", "RGB"):
         advice = _ADVICE.get(image.mode, "convert it to 8-bit 'L' or 'RGB'")
         raise InputError(f"mode {image.mode} is not supported yet: {advice}")
-    oriented = ImageOps.exif_transpose(image)
-    return _checked(np.asarray(oriented))
+    image.load()  # some formats have their metadata behind the pixels
+    metadata = metadata_of(image).select(keep)
+    upright = image if metadata.exif else turned(image)
+    return Picture(_checked(np.asarray(upright)), metadata)
 
 
 def _checked(array: npt.NDArray[Any]) -> Pixels:

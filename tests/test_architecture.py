@@ -9,7 +9,9 @@ import pytest
 
 ROWS = (
     {"errors"},
-    {"allocator", "targets", "container", "entropy", "quantization", "files", "images", "registry"},
+    {"allocator", "targets", "container", "entropy", "quantization", "files", "registry"},
+    {"metadata"},
+    {"images"},
     {"dead_zone", "rescue", "layers", "color", "windows", "lossless"},
     {"transforms", "priors", "selection"},
     {"model"},
@@ -29,6 +31,7 @@ NO_TORCH = {
     "entropy",
     "files",
     "images",
+    "metadata",
     "registry",
     "rescue",
     "cli",
