@@ -212,14 +212,6 @@ def test_quality_is_rounded_to_quarters() -> None:
     assert [quality_index(q) for q in (0, 0.12, 0.13, 75, 99.9, 100)] == [0, 0, 1, 300, 400, 400]
 
 
-def test_orientation_is_applied(tiny_codec: Codec, tmp_path: Path) -> None:
-    image = Image.fromarray(make_picture(20, 30))
-    exif = Image.Exif()
-    exif[0x0112] = 6
-    image.save(tmp_path / "turned.jpg", exif=exif)
-    assert tiny_codec.decompress(tiny_codec.compress(tmp_path / "turned.jpg")).size == (20, 30)
-
-
 def test_missing_weights_are_an_error_of_the_package(tmp_path: Path) -> None:
     with pytest.raises(WeightsError, match="cannot read weights"):
         Codec(tmp_path / "none.safetensors").compress(make_picture(8, 8))
