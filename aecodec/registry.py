@@ -19,7 +19,10 @@ class ReleasedModel:
     model_id: bytes
 
 
-MODELS: tuple[ReleasedModel, ...] = (ReleasedModel("aec-1", bytes.fromhex("24d8e758")),)
+MODELS: tuple[ReleasedModel, ...] = (
+    ReleasedModel("aec-1", bytes.fromhex("24d8e758")),
+    ReleasedModel("aec-2", bytes.fromhex("a8a4b650")),
+)
 
 
 def find_model(model_id: bytes) -> ReleasedModel | None:

@@ -15,18 +15,27 @@ from aecodec.weights import load_weights
 SAMPLES = Path(__file__).parent.parent / "samples"
 STORED = sorted(SAMPLES.glob("aec-*/*.aec"))
 PSNR_AT_LEAST = {
-    "astronaut": 37.26,
-    "camera": 40.15,
-    "chelsea": 39.13,
-    "coffee": 36.09,
-    "rocket": 32.96,
+    "aec-1": {
+        "astronaut": 37.26,
+        "camera": 40.15,
+        "chelsea": 39.13,
+        "coffee": 36.09,
+        "rocket": 32.96,
+    },
+    "aec-2": {
+        "astronaut": 37.08,
+        "camera": 39.94,
+        "chelsea": 38.98,
+        "coffee": 35.97,
+        "rocket": 32.94,
+    },
 }
 """dB; what the stored files had when they were made, less 0.1 dB."""
 
 
 def test_every_released_model_has_stored_files() -> None:
     assert {path.parent.name for path in STORED} == {model.name for model in registry.MODELS}
-    assert len(STORED) == len(PSNR_AT_LEAST) * len(registry.MODELS)
+    assert len(STORED) == sum(len(each) for each in PSNR_AT_LEAST.values())
 
 
 @pytest.mark.parametrize("path", STORED, ids=lambda path: f"{path.parent.name}/{path.stem}")
@@ -40,7 +49,7 @@ def test_stored_files_decode(path: Path) -> None:
         original = np.asarray(image).astype(float)
     decoded = aecodec.decompress_array(data)
     psnr = 10 * np.log10(255**2 / np.mean((decoded - original) ** 2))
-    assert psnr >= PSNR_AT_LEAST[path.stem]
+    assert psnr >= PSNR_AT_LEAST[released.name][path.stem]
 
 
 @pytest.mark.parametrize("model", registry.MODELS, ids=lambda model: model.name)
