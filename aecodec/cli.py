@@ -22,13 +22,12 @@ from aecodec import __version__, registry
 from aecodec.container import Header, chunk_table, parse, parse_header
 from aecodec.errors import AecError, InputError, TrainingError
 from aecodec.files import STANDARD, check_output, read_bytes, write_bytes
-from aecodec.metadata import KINDS, metadata_of, turned
 from aecodec.rescue import rescue
-from aecodec.targets import Found, Target, parse_size
-from aecodec.windows import Region
 
 if TYPE_CHECKING:
     from aecodec.codec import Codec
+    from aecodec.targets import Found, Target
+    from aecodec.windows import Region
 
 SUFFIX = ".aec"
 INTERRUPTED = 130
@@ -156,6 +155,8 @@ def decompress(
     codec = _Lazy(model)
 
     def work(name: str, target: str) -> None:
+        from aecodec.metadata import metadata_of, turned
+
         check_output(target, force=force)
         kind = _picture_format(target)
         start = time.perf_counter()
@@ -327,7 +328,9 @@ def _rescue(name: str, data: bytes) -> Header:
     return left.stream.header
 
 
-def _region(text: str) -> Region:
+def _region(text: str) -> "Region":
+    from aecodec.windows import Region
+
     try:
         left, top, width, height = (int(number) for number in text.split(","))
     except ValueError as exc:
@@ -350,6 +353,8 @@ def _check_wishes(quality: float, wishes: dict[str, Any]) -> None:
 
 def _kept(wishes: dict[str, Any]) -> tuple[str, ...]:
     """The metadata that the options ask for."""
+    from aecodec.metadata import KINDS
+
     if wishes["strip"] and wishes["keep"] is not None:
         raise click.UsageError("--strip and --keep exclude each other")
     if wishes["strip"]:
@@ -363,8 +368,10 @@ def _kept(wishes: dict[str, Any]) -> tuple[str, ...]:
     return names
 
 
-def _target(wishes: dict[str, Any], pixels: int) -> Target | None:
+def _target(wishes: dict[str, Any], pixels: int) -> "Target | None":
     """What the options ask of a picture with that many pixels; None if they name a quality."""
+    from aecodec.targets import Target, parse_size
+
     if wishes["size"] is not None:
         return Target("size", parse_size(wishes["size"]))
     if wishes["bpp"] is not None:
@@ -372,7 +379,7 @@ def _target(wishes: dict[str, Any], pixels: int) -> Target | None:
     return None if wishes["psnr"] is None else Target("psnr", wishes["psnr"])
 
 
-def _nearest(target: Target, found: Found) -> str:
+def _nearest(target: "Target", found: "Found") -> str:
     unit = "bytes" if target.kind == "size" else "dB"
     return (
         f"warning: {target.value:.6g} {unit} is out of reach; "
