@@ -239,11 +239,37 @@ class Codec:
             LimitError: the picture exceeds the limits.
             InputError: the region does not lie within the picture.
         """
-        if allow_truncated:
-            left = rescue(data, self._limits)
-            stream, states = left.stream, left.states
-        else:
-            stream, states = parse(data, self._limits), None
+        return self._decode(*self._read(data, allow_truncated), region)
+
+    def decompress(
+        self,
+        data: "bytes | bytearray | memoryview",
+        *,
+        region: Region | None = None,
+        allow_truncated: bool = False,
+    ) -> Image.Image:
+        """Decompresses to a PIL image of mode RGB or L; see `decompress_array`.
+
+        Metadata stand in its `info`; `metadata.metadata_of(image).save_options(format)` gives the
+        arguments with which Pillow's `save` keeps them.
+        """
+        stream, states = self._read(data, allow_truncated)
+        image = to_pil(self._decode(stream, states, region))
+        metadata_in(stream).attach(image)
+        return image
+
+    def _read(
+        self, data: "bytes | bytearray | memoryview", allow_truncated: bool
+    ) -> "tuple[Stream, Sequence[TileState] | None]":
+        """A file's content; with permission to be incomplete, also what is left of each tile."""
+        if not allow_truncated:
+            return parse(data, self._limits), None
+        left = rescue(data, self._limits)
+        return left.stream, left.states
+
+    def _decode(
+        self, stream: Stream, states: "Sequence[TileState] | None", region: Region | None
+    ) -> Pixels:
         header = stream.header
         region = region or Region(0, 0, header.width, header.height)
         region.check(header.width, header.height)
@@ -259,24 +285,6 @@ class Codec:
             paste_lossless(stream, pixels, within)
         part = pixels[region.slices()]
         return part if part.shape == pixels.shape else part.copy()
-
-    def decompress(
-        self,
-        data: "bytes | bytearray | memoryview",
-        *,
-        region: Region | None = None,
-        allow_truncated: bool = False,
-    ) -> Image.Image:
-        """Decompresses to a PIL image of mode RGB or L; see `decompress_array`.
-
-        Metadata stand in its `info`; `metadata.metadata_of(image).save_options(format)` gives the
-        arguments with which Pillow's `save` keeps them.
-        """
-        pixels = self.decompress_array(data, region=region, allow_truncated=allow_truncated)
-        image = to_pil(pixels)
-        stream = rescue(data, self._limits).stream if allow_truncated else parse(data, self._limits)
-        metadata_in(stream).attach(image)
-        return image
 
     def repair(self, data: "bytes | bytearray | memoryview") -> tuple[bytes, Rescued]:
         """Makes a valid file of what is left of one that was cut off or damaged.

@@ -158,3 +158,11 @@ def test_profiled_colours_look_the_same() -> None:
     ]  # fmt: skip
     difference = np.asarray(lab[0], np.int16) - np.asarray(lab[1], np.int16)
     assert np.abs(difference[..., 0]).mean() < 3
+
+
+def test_lossless_tiles_keep_them_too(tiny_codec: Codec) -> None:
+    flat = np.full((130, 140, 3), 7, np.uint8)
+    for exponent in (6, 10):
+        data = tiny_codec.compress(Picture(flat, FULL), tile_exponent=exponent)
+        assert parse(data).lossless_count > 0
+        assert metadata_in(parse(data)) == FULL
