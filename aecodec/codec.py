@@ -14,7 +14,6 @@ from torch import Tensor
 
 from aecodec import registry
 from aecodec.allocator import keep_freed_memory
-from aecodec.color import to_model_space, to_pixels
 from aecodec.container import (
     QUALITY_STEPS,
     TILE_EXPONENT_MAX,
@@ -29,43 +28,25 @@ from aecodec.container import (
 )
 from aecodec.errors import InputError, UnsupportedError, WeightsError
 from aecodec.images import Picture, Pixels, to_picture, to_pil
-from aecodec.latents import (
-    MEAN_STEP,
-    Grid,
-    YHat,
-    decode_latents,
-    decode_prefix,
-    encode_latents,
-)
+from aecodec.latents import MEAN_STEP, Grid, decode_prefix, encode_latents
 from aecodec.metadata import KINDS, metadata_in
-from aecodec.model import lmbda
-from aecodec.priors import MEAN_FRACTION
-from aecodec.rescue import Rescued, TileState, rescue
-from aecodec.search import (
-    EFFORT_MAX,
-    EFFORTS,
-    Effort,
-    TileView,
-    encode_tile,
-    relative_quality,
+from aecodec.rendering import (
+    boxes_of,
+    canvas,
+    encode_picture_tile,
+    render,
+    store_unusual_tiles,
 )
-from aecodec.selection import lossless_mask, paste_lossless, store_unusual
+from aecodec.rescue import Rescued, TileState, rescue
+from aecodec.search import EFFORT_MAX, EFFORTS
+from aecodec.selection import lossless_mask, paste_lossless
 from aecodec.targets import Found, Target, pixels_psnr, search_quality
 from aecodec.weights import CodecModel, load_weights
-from aecodec.windows import (
-    STRIDE,
-    Box,
-    Mask,
-    Region,
-    cut_pixels,
-    latent_grid,
-    tile_boxes,
-    with_halo,
-)
+from aecodec.windows import Region, tile_boxes
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Callable, Collection, Iterator, Sequence
+    from collections.abc import Callable, Collection, Sequence
 
 DEFAULT_QUALITY = 75.0
 DEFAULT_EFFORT = 1
@@ -170,11 +151,12 @@ class Codec:
         step = _Steps(len(boxes) * (EFFORTS[effort].rounds + 1), progress)
         with torch.inference_mode():
             tiles = tuple(
-                _encode_tile(model, pixels, box, index, EFFORTS[effort], step) for box in boxes
+                encode_picture_tile(model, pixels, box, index, EFFORTS[effort], step)
+                for box in boxes
             )
             stream = Stream(header, tiles, picture.metadata.chunks())
             if lossless_tiles:
-                stream = _store_unusual(model, pixels, stream, EFFORTS[effort])
+                stream = store_unusual_tiles(model, pixels, stream, EFFORTS[effort])
         return serialize(stream)
 
     def compress_to(
@@ -280,7 +262,7 @@ class Codec:
             with torch.inference_mode():
                 pixels = render(model, stream, within, states)
         else:
-            pixels = _canvas(header)
+            pixels = canvas(header)
         if lossless is not None:
             paste_lossless(stream, pixels, within)
         part = pixels[region.slices()]
@@ -305,7 +287,7 @@ class Codec:
         model = self._model_for(header.model_id)
         index = header.quality_index
         with torch.inference_mode():
-            for number, box in enumerate(_boxes(header)):
+            for number, box in enumerate(boxes_of(header)):
                 tile = tiles[number]
                 if left.states[number] is TileState.WHOLE or not isinstance(tile, Tile):
                     continue
@@ -392,119 +374,6 @@ class _Steps:
         self._done += 1
         if self._report is not None:
             self._report(self._done / self._total)
-
-
-def _encode_tile(
-    model: CodecModel,
-    pixels: Pixels,
-    box: Box,
-    index: int,
-    effort: Effort,
-    step: "Callable[[], None]",
-    lossless: Mask | None = None,
-) -> Tile:
-    view = view_tile(model, pixels, box, index, lossless)
-    return encode_tile(model, view, index, effort, progress=step)
-
-
-def view_tile(
-    model: CodecModel, pixels: Pixels, box: Box, index: int, lossless: Mask | None = None
-) -> TileView:
-    """Analyzes one tile with its surroundings, without those that are stored losslessly."""
-    window = with_halo(box, latent_grid(*pixels.shape[:2]), lossless)
-    part = pixels[window.slices(STRIDE)]
-    x = to_model_space(cut_pixels(pixels, window, lossless))
-    y = model.analysis(x, relative_quality(index))  # (1, M, h, w)
-    return TileView(x, y, *box.relative_to(window).slices(), size=(part.shape[0], part.shape[1]))
-
-
-def _store_unusual(model: CodecModel, pixels: Pixels, stream: Stream, effort: Effort) -> Stream:
-    index = stream.header.quality_index
-
-    def encode(box: Box, lossless: Mask) -> Tile:
-        return _encode_tile(model, pixels, box, index, effort, lambda: None, lossless)
-
-    return store_unusual(
-        stream,
-        pixels,
-        float(lmbda(relative_quality(index))),
-        render=lambda part: render(model, part),
-        encode=encode,
-    )
-
-
-def _boxes(header: Header) -> "Iterator[Box]":
-    return tile_boxes(header.height, header.width, header.tile_side)
-
-
-def decode_tiles(
-    model: CodecModel,
-    stream: Stream,
-    within: Box | None = None,
-    states: "Sequence[TileState] | None" = None,
-) -> YHat:
-    """All latents of a picture, `(h, w, M)` int16 in 1/16 step.
-
-    They are 0 in lossless tiles, and in those that no window around `within` reads.
-    """
-    header = stream.header
-    grid = latent_grid(header.height, header.width)
-    needed = with_halo(within or grid, grid)
-    y_hat = np.zeros((grid.height, grid.width, model.config.latent_channels), np.int16)
-    index = header.quality_index
-    for number, (box, tile) in enumerate(zip(_boxes(header), stream.tiles, strict=True)):
-        if not isinstance(tile, Tile) or not box.overlap(needed):
-            continue
-        size = Grid(box.height, box.width)
-        if states is None or states[number] is TileState.WHOLE:
-            y_hat[box.slices()] = decode_latents(model.prior, tile, size, index)
-        else:
-            y_hat[box.slices()], _ = decode_prefix(model.prior, tile.words, size, index)
-    return y_hat
-
-
-def render(
-    model: CodecModel,
-    stream: Stream,
-    within: Box | None = None,
-    states: "Sequence[TileState] | None" = None,
-) -> Pixels:
-    """Pixels of a picture's learned tiles, where they touch `within`; others are left unset."""
-    y_hat = decode_tiles(model, stream, within, states)
-    return synthesize(model, y_hat, stream.header, lossless_mask(stream), within)
-
-
-def _canvas(header: Header) -> Pixels:
-    gray = header.pixel_format == PixelFormat.GRAY8
-    shape = (header.height, header.width) if gray else (header.height, header.width, 3)
-    return np.empty(shape, np.uint8)
-
-
-def synthesize(
-    model: CodecModel,
-    y_hat: YHat,
-    header: Header,
-    lossless: Mask | None = None,
-    within: Box | None = None,
-) -> Pixels:
-    """Pixels of a picture from its latents, where it is learned and touches `within`."""
-    gray = header.pixel_format == PixelFormat.GRAY8
-    pixels = _canvas(header)
-    grid = latent_grid(header.height, header.width)
-    q = relative_quality(header.quality_index)
-    for tile in _boxes(header):
-        box = tile.overlap(within or grid)
-        if box is None or (lossless is not None and lossless[tile.top, tile.left]):
-            continue
-        # The tile's own window ends at lossless neighbours, which a part of it need not touch.
-        window = with_halo(box, grid).overlap(with_halo(tile, grid, lossless)) or box
-        y = torch.from_numpy(y_hat[window.slices()]).permute(2, 0, 1)[None]  # (1, M, h, w)
-        x_hat = model.synthesis(y.float().mul_(1 / MEAN_FRACTION), q)
-        rows, columns = box.relative_to(window).slices(STRIDE)
-        target = pixels[box.slices(STRIDE)]
-        part = to_pixels(x_hat[:, :, rows, columns], gray=gray)
-        target[:] = part[: target.shape[0], : target.shape[1]]
-    return pixels
 
 
 DEFAULT_CODEC = Codec()

@@ -19,6 +19,7 @@ ROWS = (
     {"integer_export"},
     {"latents", "weights"},
     {"search"},
+    {"rendering"},
     {"codec"},
     {"training"},
     {"cli"},

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 import aecodec
-from aecodec.codec import Codec, quality_index, synthesize, view_tile
+from aecodec.codec import Codec, quality_index
 from aecodec.container import Header, Limits, PixelFormat, Stream, Tile, parse, serialize
 from aecodec.errors import (
     AecError,
@@ -24,6 +24,7 @@ from aecodec.errors import (
     UnsupportedError,
     WeightsError,
 )
+from aecodec.rendering import synthesize, view_tile
 from aecodec.weights import CodecModel
 from aecodec.windows import tile_boxes
 

@@ -13,7 +13,6 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from aecodec.codec import view_tile
 from aecodec.container import QUALITY_INDEX_MAX
 from aecodec.dead_zone import DeadZone
 from aecodec.integer import Ints
@@ -21,6 +20,7 @@ from aecodec.integer_export import OBSERVED_RADIUS
 from aecodec.latents import Observer, encode_latents
 from aecodec.model import HyperpriorModel
 from aecodec.priors import SCALE_LEVELS
+from aecodec.rendering import view_tile
 from aecodec.search import PLAIN_WEIGHT, hyper_analyze
 from aecodec.training.data import Tiles
 from aecodec.weights import CodecModel, export_weights, load_weights
