@@ -110,8 +110,8 @@ class Codec:
         """Compresses a picture.
 
         Args:
-            image: a path, a PIL image (L or RGB), a NumPy array `(H, W, 3)` or `(H, W)` uint8,
-                or a torch tensor `(3, H, W)`, uint8 or floating in [0, 1].
+            image: a path, a PIL image (see `modes.py`), a NumPy array `(H, W, 3)` or
+                `(H, W)` uint8, or a torch tensor `(3, H, W)`, uint8 or floating in [0, 1].
             quality: 0 to 100, rounded to quarters; lambda = 0.001 * 200**(quality / 100).
             effort: 0 to 9, see `search.EFFORTS`: 0 rounds plainly, 1 by rate and distortion, more
                 searches for cheaper latents. Decoding does not depend on it.

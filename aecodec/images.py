@@ -13,6 +13,7 @@ from PIL import Image, UnidentifiedImageError
 
 from aecodec.errors import InputError, LimitError
 from aecodec.metadata import KINDS, Metadata, metadata_of, turned
+from aecodec.modes import to_gray_or_rgb
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -21,16 +22,6 @@ Pixels = npt.NDArray[np.uint8]
 
 DAMAGE = (SyntaxError, ValueError, EOFError, LookupError, RuntimeError, struct.error)
 """What Pillow raises on damaged pictures, besides OSError."""
-
-_ADVICE = {
-    "1": "convert it with image.convert('L')",
-    "P": "convert it with image.convert('RGB')",
-    "LA": "flatten its alpha, e.g. image.convert('L')",
-    "PA": "flatten its alpha, e.g. image.convert('RGB')",
-    "RGBA": "flatten its alpha, e.g. image.convert('RGB')",
-    "RGBa": "flatten its alpha, e.g. image.convert('RGBA').convert('RGB')",
-    "CMYK": "convert it with image.convert('RGB')",
-}
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,7 +44,7 @@ def to_picture(
     """Any accepted picture as arrays and metadata.
 
     Args:
-        picture: a path, a PIL image (mode L or RGB), a NumPy array `(H, W, 3)` or `(H, W)` of
+        picture: a path, a PIL image (see `modes.py`), a NumPy array `(H, W, 3)` or `(H, W)` of
             uint8, or a torch tensor `(3, H, W)` or `(1, H, W)`, uint8 or floating in [0, 1].
         keep: which metadata of files and PIL images to keep, out of `metadata.KINDS`. Without
             "exif" the EXIF orientation is applied to the pixels.
@@ -104,12 +95,10 @@ def _open(source: "str | os.PathLike[str] | BytesIO", keep: Collection[str]) -> 
 
 
 def _from_pil(image: Image.Image, keep: Collection[str]) -> Picture:
-    if image.mode not in ("L", "RGB"):
-        advice = _ADVICE.get(image.mode, "convert it to 8-bit 'L' or 'RGB'")
-        raise InputError(f"mode {image.mode} is not supported yet: {advice}")
     image.load()  # some formats have their metadata behind the pixels
-    metadata = metadata_of(image).select(keep)
-    upright = image if metadata.exif else turned(image)
+    plain = to_gray_or_rgb(image)
+    metadata = metadata_of(plain).select(keep)
+    upright = plain if metadata.exif else turned(plain)
     return Picture(_checked(np.asarray(upright)), metadata)
 
 

@@ -10,7 +10,7 @@ import pytest
 ROWS = (
     {"errors"},
     {"allocator", "targets", "container", "entropy", "quantization", "files", "registry"},
-    {"metadata"},
+    {"metadata", "modes"},
     {"images"},
     {"dead_zone", "rescue", "layers", "color", "windows", "lossless"},
     {"transforms", "priors", "selection"},
@@ -33,6 +33,7 @@ NO_TORCH = {
     "files",
     "images",
     "metadata",
+    "modes",
     "registry",
     "rescue",
     "cli",

@@ -447,7 +447,7 @@ def test_bad_pictures_are_named(shell: Shell, data: bytes) -> None:
 
 
 @pytest.mark.parametrize(
-    ("mode", "advice"), [("RGBA", "convert('RGB')"), ("P", "convert('RGB')"), ("I;16", "8-bit")]
+    ("mode", "advice"), [("RGBA", "convert('RGB')"), ("LA", "convert('L')"), ("I;16", "8-bit")]
 )
 def test_other_modes_are_refused_with_advice(shell: Shell, mode: str, advice: str) -> None:
     Image.new(mode, (4, 4)).save(shell.folder / "img.png")

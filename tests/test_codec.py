@@ -193,7 +193,7 @@ def test_limits_hold_both_ways(tiny_weights: Path) -> None:
         (torch.full((3, 4, 4), 1.5), "finite and lie"),
         (torch.zeros(4, 4), "tensors must be"),
         (Image.new("RGBA", (4, 4)), r"convert\('RGB'\)"),
-        (Image.new("P", (4, 4)), r"convert\('RGB'\)"),
+        (Image.new("LA", (4, 4)), r"convert\('L'\)"),
         (Image.new("I;16", (4, 4)), "8-bit"),
         (42, "int"),
     ],

@@ -95,12 +95,10 @@ def test_orientation_of_files_is_applied(orientation: int) -> None:
 @pytest.mark.parametrize(
     ("mode", "advice"),
     [
-        ("1", "convert('L')"),
-        ("P", "convert('RGB')"),
-        ("LA", "alpha"),
+        ("LA", "flatten its alpha, e.g. image.convert('L')"),
         ("PA", "alpha"),
         ("RGBA", "flatten its alpha, e.g. image.convert('RGB')"),
-        ("CMYK", "convert('RGB')"),
+        ("LAB", "8-bit"),
         ("I;16", "8-bit"),
         ("F", "8-bit"),
     ],
