@@ -11,7 +11,16 @@ from PIL import Image, ImageCms
 from aecodec.errors import InputError
 
 _TO_RGB = {"P", "RGBX", "YCbCr", "HSV"}
-_WITH_ALPHA = {"L": "LA", "RGB": "RGBA", "P": "RGBA", "PA": "RGBA", "La": "LA", "RGBa": "RGBA"}
+_ALPHA_OF = {
+    "1": "LA",
+    "L": "LA",
+    "La": "LA",
+    "P": "RGBA",
+    "PA": "RGBA",
+    "RGB": "RGBA",
+    "RGBa": "RGBA",
+}
+"""What shows the alpha of modes that hide it in a palette, a colour key or the colours."""
 _OPAQUE = 255
 
 
@@ -24,7 +33,7 @@ def to_gray_or_rgb(image: Image.Image) -> Image.Image:
         InputError: the mode is not supported, or something would be lost; the message says how to
             convert it.
     """
-    if image.has_transparency_data:
+    if image.has_transparency_data and (image.mode in _ALPHA_OF or "A" in image.getbands()):
         return _without_alpha(image)
     if image.mode in ("L", "RGB"):
         return image
@@ -38,7 +47,7 @@ def to_gray_or_rgb(image: Image.Image) -> Image.Image:
 
 
 def _without_alpha(image: Image.Image) -> Image.Image:
-    whole = image.convert(_WITH_ALPHA.get(image.mode, image.mode))
+    whole = image.convert(_ALPHA_OF[image.mode]) if image.mode in _ALPHA_OF else image
     plain = "L" if whole.mode == "LA" else "RGB"
     lowest, _ = whole.getchannel("A").getextrema()
     if lowest != _OPAQUE:
@@ -57,11 +66,9 @@ def _from_cmyk(image: Image.Image) -> Image.Image:
         return image.convert("RGB")
     try:
         source = ImageCms.ImageCmsProfile(BytesIO(profile))
-        target = ImageCms.createProfile("sRGB")
-        converted = ImageCms.profileToProfile(image, source, target, outputMode="RGB")
+        to_srgb = ImageCms.buildTransform(source, ImageCms.createProfile("sRGB"), "CMYK", "RGB")
     except (ImageCms.PyCMSError, OSError) as exc:
         raise InputError(f"the profile of this CMYK picture does not convert it: {exc}") from exc
-    if converted is None:
-        raise InputError("the profile of this CMYK picture does not convert it")
-    converted.info = {key: image.info[key] for key in image.info if key != "icc_profile"}
+    converted = to_srgb.apply(image)
+    converted.info = {key: value for key, value in image.info.items() if key != "icc_profile"}
     return converted

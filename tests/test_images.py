@@ -14,6 +14,7 @@ from PIL import Image
 
 from aecodec.errors import InputError, LimitError
 from aecodec.images import decode_picture, to_picture, to_pil
+from aecodec.metadata import KINDS
 
 Pixels = npt.NDArray[np.uint8]
 
@@ -93,21 +94,22 @@ def test_orientation_of_files_is_applied(orientation: int) -> None:
 
 
 @pytest.mark.parametrize(
-    ("mode", "advice"),
-    [
-        ("LA", "flatten its alpha, e.g. image.convert('L')"),
-        ("PA", "alpha"),
-        ("RGBA", "flatten its alpha, e.g. image.convert('RGB')"),
-        ("LAB", "8-bit"),
-        ("I;16", "8-bit"),
-        ("F", "8-bit"),
-    ],
+    ("mode", "kind"), [("P", "PNG"), ("1", "TIFF"), ("RGBA", "PNG"), ("CMYK", "JPEG")]
 )
-def test_other_modes_are_refused_with_advice(mode: str, advice: str) -> None:
-    with pytest.raises(InputError) as caught:
-        pixels_of(Image.new(mode, (4, 4)))
-    assert f"mode {mode} " in str(caught.value)
-    assert advice in str(caught.value)
+@pytest.mark.parametrize("keep", [KINDS, ()])
+def test_converted_modes_are_turned_once(mode: str, kind: str, keep: tuple[str, ...]) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    data = encoded(Image.fromarray(make_picture(4, 6)).convert(mode), kind, exif=exif)
+    picture = decode_picture(data, keep)
+    kept = picture.metadata.exif is not None
+    assert kept == (bool(keep) and kind != "TIFF")  # Pillow turns TIFF itself
+    assert picture.pixels.shape[:2] == ((4, 6) if kept else (6, 4))
+
+
+def test_other_modes_are_refused_with_advice() -> None:
+    with pytest.raises(InputError, match="convert it to 8-bit"):
+        pixels_of(Image.new("I;16", (4, 4)))
 
 
 @pytest.mark.parametrize(

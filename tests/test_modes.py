@@ -1,6 +1,8 @@
 """Every mode of Pillow's comes out as gray or RGB of the same meaning, or is refused."""
 
+import struct
 from io import BytesIO
+from itertools import product
 
 import numpy as np
 import pytest
@@ -37,9 +39,12 @@ def test_a_palette_gives_its_colours() -> None:
     assert np.array_equal(np.asarray(result), colours[indices])
 
 
-@pytest.mark.parametrize(("mode", "plain"), [("RGBA", "RGB"), ("LA", "L")])
+@pytest.mark.parametrize(
+    ("mode", "plain"), [("RGBA", "RGB"), ("RGBa", "RGB"), ("LA", "L"), ("La", "L")]
+)
 def test_opaque_alpha_is_dropped_and_the_pixels_are_kept(mode: str, plain: str) -> None:
-    result = to_gray_or_rgb(COLOURED.convert(mode))
+    image = COLOURED.convert("RGBA" if plain == "RGB" else "LA")
+    result = to_gray_or_rgb(image if image.mode == mode else image.convert(mode))
     assert result.mode == plain
     assert np.array_equal(np.asarray(result), np.asarray(COLOURED.convert(plain)))
 
@@ -55,13 +60,15 @@ def test_one_transparent_pixel_is_refused(mode: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("mode", "key"), [("L", 7), ("RGB", (9, 8, 7)), ("P", 1)], ids=["L", "RGB", "P"]
+    ("mode", "key"),
+    [("1", 255), ("L", 7), ("RGB", (9, 8, 7)), ("P", 1)],
+    ids=["1", "L", "RGB", "P"],
 )
 @pytest.mark.parametrize("used", [True, False])
 def test_a_transparent_colour_counts_where_it_is_used(
     mode: str, key: int | tuple[int, int, int], used: bool
 ) -> None:
-    image = Image.new(mode, (4, 4), (2, 2, 2) if mode == "RGB" else 2)
+    image = Image.new(mode, (4, 4), (2, 2, 2) if mode == "RGB" else 2 if mode != "1" else 0)
     if mode == "P":
         image.putpalette([0, 0, 0, 50, 50, 50, 90, 90, 90])
     if used:
@@ -84,6 +91,45 @@ def test_cmyk_without_a_profile_is_converted_by_pillow() -> None:
     assert np.array_equal(np.asarray(to_gray_or_rgb(image)), np.asarray(image.convert("RGB")))
 
 
+def test_cmyk_goes_through_its_own_profile() -> None:
+    """In this profile's inks cyan prints red, which no formula without the profile knows."""
+    image = Image.new("CMYK", (2, 1))
+    image.putpixel((0, 0), (255, 0, 0, 0))
+    image.info |= {"icc_profile": cyan_prints_red(), "exif": b"kept"}
+    result = to_gray_or_rgb(image)
+    red, paper = np.asarray(result)[0].astype(int)
+    assert red[0] > 200
+    assert red[1:].max() < 60
+    assert paper.min() > 240
+    assert result.info == {"exif": b"kept"}
+
+
+def cyan_prints_red() -> bytes:
+    """A CMYK profile (ICC.1:2001-04, lut8Type, 2 grid points); black prints black, others nothing.
+
+    Without a black, perceptual intent would take red, the darkest colour, for the black point.
+    """
+    ramp = bytes(range(256))
+    red, black, paper = (136, 208, 195), (0, 128, 128), (255, 128, 128)  # L, a + 128, b + 128
+    inks = product((0, 1), repeat=4)  # cyan changes slowest, black fastest
+    nodes = b"".join(bytes(black if ink[3] else red if ink[0] else paper) for ink in inks)
+    matrix = struct.pack(">9i", *(65536 * (i % 4 == 0) for i in range(9)))
+    lut = b"mft1" + bytes(4) + bytes([4, 3, 2, 0]) + matrix + ramp * 4 + nodes + ramp * 3
+    white = b"XYZ " + bytes(4) + struct.pack(">3i", 63190, 65536, 54061)  # D50
+    tags = [(b"wtpt", white), (b"A2B0", lut)]
+    offset, table, body = 132 + 12 * len(tags), b"", b""
+    for name, data in tags:
+        table += name + struct.pack(">II", offset + len(body), len(data))
+        body += data + bytes(-len(data) % 4)
+    head = bytearray(128)
+    head[:4] = struct.pack(">I", offset + len(body))
+    head[8:12] = bytes([2, 0x40, 0, 0])
+    head[12:24] = b"prtrCMYKLab "
+    head[36:40] = b"acsp"
+    head[68:80] = struct.pack(">3i", 63190, 65536, 54061)
+    return bytes(head) + struct.pack(">I", len(tags)) + table + body
+
+
 def test_cmyk_with_a_profile_that_does_not_fit_is_refused() -> None:
     image = COLOURED.convert("CMYK")
     image.info["icc_profile"] = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
@@ -98,3 +144,14 @@ def test_cmyk_with_a_profile_that_does_not_fit_is_refused() -> None:
 def test_modes_that_are_not_8_bit_colour_are_refused(mode: str) -> None:
     with pytest.raises(InputError, match=f"mode {mode} is not supported yet"):
         to_gray_or_rgb(Image.new(mode, (4, 4)))
+
+
+@pytest.mark.parametrize(("mode", "taken"), [("I;16", False), ("I", False), ("CMYK", True)])
+def test_a_colour_key_that_a_mode_cannot_have_changes_nothing(mode: str, taken: bool) -> None:
+    image = Image.new(mode, (4, 4))
+    image.info["transparency"] = 0
+    if taken:
+        assert to_gray_or_rgb(image).mode == "RGB"
+        return
+    with pytest.raises(InputError, match=f"mode {mode} is not supported yet"):
+        to_gray_or_rgb(image)
