@@ -84,9 +84,11 @@ def cli() -> None:
 @click.option("--size", metavar="SIZE", help="Instead of a quality: bytes, as in 120KB.")
 @click.option("--bpp", type=float, metavar="BPP", help="Instead of a quality: bits per pixel.")
 @click.option("--psnr", type=float, metavar="DB", help="Instead of a quality: PSNR in dB.")
-@click.option("--strip", is_flag=True, help="Drop colour profile, EXIF and XMP.")
+@click.option("--strip", is_flag=True, help="Drop all metadata.")
 @click.option(
-    "--keep", metavar="NAMES", help="Keep only these metadata, out of icc,exif,xmp; all by default."
+    "--keep",
+    metavar="NAMES",
+    help="Keep only these metadata, out of icc, exif, xmp, resolution, text.",
 )
 @_force_option
 @_model_option
@@ -155,6 +157,7 @@ def decompress(
     codec = _Lazy(model)
 
     def work(name: str, target: str) -> None:
+        from aecodec.images import DAMAGE
         from aecodec.metadata import metadata_of, turned
 
         check_output(target, force=force)
@@ -175,7 +178,7 @@ def decompress(
         encoded = BytesIO()
         try:
             image.save(encoded, kind, **metadata.save_options(kind))
-        except (ValueError, OSError) as exc:
+        except (*DAMAGE, OSError) as exc:  # some formats read the EXIF that they write
             raise InputError(f"cannot write {target}: {exc}") from exc
         write_bytes(target, encoded.getvalue())
         seconds = time.perf_counter() - start

@@ -3,7 +3,7 @@
 import os
 import struct
 from collections.abc import Collection
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
@@ -97,7 +97,9 @@ def _open(source: "str | os.PathLike[str] | BytesIO", keep: Collection[str]) -> 
 def _from_pil(image: Image.Image, keep: Collection[str]) -> Picture:
     image.load()  # some formats have their metadata behind the pixels
     plain = to_gray_or_rgb(image)
-    metadata = metadata_of(plain).select(keep)
+    # Conversion loses texts and TIFF tags, and changes the profile where it changes the colours.
+    colour = metadata_of(plain).icc
+    metadata = replace(metadata_of(image), icc=colour).select(keep)
     upright = plain if metadata.exif else turned(plain)
     return Picture(_checked(np.asarray(upright)), metadata)
 

@@ -1,5 +1,6 @@
-"""Colour profile, EXIF and XMP: byte for byte through the codec, and turned once at most."""
+"""Metadata of all kinds: byte for byte through the codec, and turned once at most."""
 
+import struct
 from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
@@ -7,14 +8,27 @@ from pathlib import Path
 import numpy as np
 import pytest
 from conftest import make_picture
+from hypothesis import given
+from hypothesis import strategies as st
 from PIL import Image, ImageCms, ImageOps
 
 import aecodec
 from aecodec.cli import main
 from aecodec.codec import Codec
-from aecodec.container import HEADER_BYTES, Chunk, Limits, chunk_table, parse, serialize
+from aecodec.container import (
+    HEADER_BYTES,
+    Chunk,
+    Header,
+    Limits,
+    PixelFormat,
+    Stream,
+    Tile,
+    chunk_table,
+    parse,
+    serialize,
+)
 from aecodec.errors import InputError, LimitError
-from aecodec.images import Picture, to_picture
+from aecodec.images import Picture, decode_picture, to_picture
 from aecodec.metadata import Metadata, metadata_in, metadata_of
 
 ICC = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
@@ -166,3 +180,99 @@ def test_lossless_tiles_keep_them_too(tiny_codec: Codec) -> None:
         data = tiny_codec.compress(Picture(flat, FULL), tile_exponent=exponent)
         assert parse(data).lossless_count > 0
         assert metadata_in(parse(data)) == FULL
+
+
+TEXTS = (("Title", b"Harbour"), ("Comment", "Möwe am Kai 鷗".encode()))
+
+
+@pytest.mark.parametrize(
+    ("kind", "metadata"),
+    [
+        ("PNG", Metadata(resolution=(71.9836, 143.9926), text=TEXTS)),
+        ("JPEG", Metadata(resolution=(300.0, 300.0), text=TEXTS[1:])),
+        ("TIFF", Metadata(resolution=(300.0, 150.0), xmp=XMP)),
+    ],
+)
+def test_resolution_and_texts_come_back(
+    tiny_codec: Codec, tmp_path: Path, kind: str, metadata: Metadata
+) -> None:
+    path = tmp_path / f"a.{kind.lower()}"
+    path.write_bytes(file_of(kind, metadata))
+    image = tiny_codec.decompress(tiny_codec.compress(path))
+    stored = metadata_of(image)
+    assert stored.resolution == pytest.approx(metadata.resolution, abs=1e-4)
+    assert (stored.text, stored.xmp) == (metadata.text, metadata.xmp)
+    again = BytesIO()
+    image.save(again, kind, **stored.save_options(kind))
+    with Image.open(again) as saved:
+        saved.load()
+        assert metadata_of(saved) == stored
+
+
+def test_a_jpeg_comment_in_another_encoding_keeps_its_bytes(tiny_codec: Codec) -> None:
+    source = file_of("JPEG", Metadata(text=(("Comment", b"M\xf6we"),)))
+    image = tiny_codec.decompress(tiny_codec.compress(decode_picture(source)))
+    assert image.info["Comment"] == "M\xf6we"
+    assert metadata_in(parse(tiny_codec.compress(decode_picture(source)))).text == (
+        ("Comment", b"M\xf6we"),
+    )
+
+
+def test_what_a_tiff_says_of_the_picture_is_kept_and_its_layout_is_not(
+    tiny_codec: Codec, tmp_path: Path
+) -> None:
+    path = tmp_path / "a.tif"
+    path.write_bytes(file_of("TIFF", Metadata(exif=make_exif(6))))
+    image = tiny_codec.decompress(tiny_codec.compress(path))
+    exif = image.getexif()
+    assert dict(exif) == {0x010F: "Camera"}  # no orientation: Pillow turned the pixels
+    assert image.size == (40, 70)
+
+
+def test_formats_name_what_they_cannot_carry() -> None:
+    metadata = replace(FULL, resolution=(72.0, 72.0), text=TEXTS)
+    assert metadata.lost_in("PNG") == []
+    assert metadata.lost_in("JPEG") == ["text"]
+    assert metadata.lost_in("WEBP") == ["resolution", "text"]
+    assert metadata.lost_in("PPM") == ["icc", "exif", "xmp", "resolution", "text"]
+    assert replace(metadata, text=TEXTS[1:]).lost_in("JPEG") == []
+    assert replace(metadata, text=(("鷗", b"gull"),)).lost_in("PNG") == ["text"]
+
+
+@pytest.mark.parametrize(
+    "chunk",
+    [
+        Chunk(b"phys", b"12"),
+        Chunk(b"phys", struct.pack("<2d", float("nan"), 1)),
+        Chunk(b"phys", struct.pack("<2d", 72, -1)),
+        Chunk(b"phys", struct.pack("<2d", 72, 1e300)),
+        Chunk(b"text", b"no separator"),
+        Chunk(b"text", b"\0no keyword"),
+        Chunk(b"text", b""),
+    ],
+)
+def test_chunks_that_break_their_rules_are_ignored(tiny_codec: Codec, chunk: Chunk) -> None:
+    stream = parse(tiny_codec.compress(make_picture(20, 30)))
+    odd = parse(serialize(replace(stream, ancillary=(chunk,))))
+    assert metadata_in(odd) == Metadata()
+
+
+@given(st.lists(st.tuples(st.binary(max_size=90), st.binary(max_size=20)), max_size=3))
+def test_any_stored_text_can_be_written_to_any_format(pairs: list[tuple[bytes, bytes]]) -> None:
+    chunks = tuple(Chunk(b"text", key + b"\0" + text) for key, text in pairs)
+    header = Header(1, 1, PixelFormat.RGB8, 10, 0, b"demo")
+    metadata = metadata_in(Stream(header, (Tile(0, b""),), chunks))
+    image = Image.new("RGB", (1, 1))
+    metadata.attach(image)
+    for kind in ("PNG", "JPEG", "TIFF", "WEBP"):
+        image.save(BytesIO(), kind, **metadata_of(image).save_options(kind))
+
+
+@pytest.mark.parametrize("suffix", ["png", "jpg", "tif", "ppm"])
+def test_exif_that_cannot_be_read_is_no_traceback(tmp_path: Path, suffix: str) -> None:
+    stream = parse(Codec().compress(make_picture(20, 30)))
+    packed, target = tmp_path / "a.aec", tmp_path / f"b.{suffix}"
+    packed.write_bytes(serialize(replace(stream, ancillary=(Chunk(b"exif", b"no TIFF at all"),))))
+    code = run("decompress", str(packed), "-o", str(target))
+    assert code == (1 if suffix == "tif" else 0)
+    assert target.exists() == (code == 0)
