@@ -84,6 +84,10 @@ def cli() -> None:
 @click.option("--size", metavar="SIZE", help="Instead of a quality: bytes, as in 120KB.")
 @click.option("--bpp", type=float, metavar="BPP", help="Instead of a quality: bits per pixel.")
 @click.option("--psnr", type=float, metavar="DB", help="Instead of a quality: PSNR in dB.")
+@click.option("--ssim", type=float, metavar="X", help="Instead of a quality: MS-SSIM below 1.")
+@click.option(
+    "--max-error", type=float, metavar="E", help="Instead of a quality: largest error of a sample."
+)
 @click.option("--strip", is_flag=True, help="Drop all metadata.")
 @click.option(
     "--keep",
@@ -99,7 +103,7 @@ def compress(
     force: bool,
     model: str | None,
     quality: float,
-    **wishes: Any,  # noqa: ANN401  # size, bpp, psnr, strip and keep, as click parses them
+    **wishes: Any,  # noqa: ANN401  # targets, strip and keep, as click parses them
 ) -> int:
     """Compress pictures to .aec files beside them."""
     _check_wishes(quality, wishes)
@@ -342,10 +346,11 @@ def _region(text: str) -> "Region":
 
 
 def _check_wishes(quality: float, wishes: dict[str, Any]) -> None:
-    """Refuses more than one of quality, size, bpp and PSNR, and values that make no sense."""
+    """Refuses more than one of quality and targets, and values that make no sense."""
     if not math.isfinite(quality):
         raise click.UsageError(f"quality must lie in 0 to 100, not {quality}")
-    given = [f"--{name}" for name in ("size", "bpp", "psnr") if wishes[name] is not None]
+    names = ("size", "bpp", "psnr", "ssim", "max_error")
+    given = [f"--{name.replace('_', '-')}" for name in names if wishes[name] is not None]
     source = click.get_current_context().get_parameter_source("quality")
     if source is not click.core.ParameterSource.DEFAULT:
         given.append("--quality")
@@ -379,13 +384,14 @@ def _target(wishes: dict[str, Any], pixels: int) -> "Target | None":
         return Target("size", parse_size(wishes["size"]))
     if wishes["bpp"] is not None:
         return Target("size", wishes["bpp"] * pixels / 8)
-    return None if wishes["psnr"] is None else Target("psnr", wishes["psnr"])
+    fidelities = ("psnr", "ssim", "max_error")
+    return next((Target(k, wishes[k]) for k in fidelities if wishes[k] is not None), None)
 
 
 def _nearest(target: "Target", found: "Found") -> str:
-    unit = "bytes" if target.kind == "size" else "dB"
+    unit = {"size": "bytes", "psnr": "dB", "ssim": "MS-SSIM", "max_error": "as largest error"}
     return (
-        f"warning: {target.value:.6g} {unit} is out of reach; "
+        f"warning: {target.value:.6g} {unit[target.kind]} is out of reach; "
         f"the nearest is {found.measured:.6g} at quality {found.quality:g}"
     )
 

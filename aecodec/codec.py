@@ -27,6 +27,7 @@ from aecodec.container import (
     serialize,
 )
 from aecodec.errors import InputError, UnsupportedError, WeightsError
+from aecodec.fidelity import MEASURES
 from aecodec.images import Picture, Pixels, to_picture, to_pil
 from aecodec.latents import MEAN_STEP, Grid, decode_prefix, encode_latents
 from aecodec.metadata import KINDS, metadata_in
@@ -40,7 +41,7 @@ from aecodec.rendering import (
 from aecodec.rescue import Rescued, TileState, rescue
 from aecodec.search import EFFORT_MAX, EFFORTS
 from aecodec.selection import lossless_mask, paste_lossless
-from aecodec.targets import Found, Target, pixels_psnr, search_quality
+from aecodec.targets import Found, Target, search_quality
 from aecodec.weights import CodecModel, load_weights
 from aecodec.windows import Region, tile_boxes
 
@@ -167,7 +168,7 @@ class Codec:
         effort: int = DEFAULT_EFFORT,
         keep: "Collection[str]" = KINDS,
     ) -> tuple[bytes, Found]:
-        """Compresses a picture to a size or a PSNR, by search for the quality.
+        """Compresses a picture to a size or a fidelity, by search for the quality.
 
         Args:
             image: see `compress`.
@@ -180,7 +181,7 @@ class Codec:
             and the file is the nearest.
 
         Raises:
-            InputError: see `compress`.
+            InputError: see `compress`; or the picture is too small for MS-SSIM.
             LimitError: see `compress`.
             OSError: see `compress`.
         """
@@ -191,7 +192,7 @@ class Codec:
             files[quality] = data = self.compress(picture, quality, effort=effort)
             if target.kind == "size":
                 return float(len(data))
-            return pixels_psnr(picture.pixels, self.decompress_array(data))
+            return MEASURES[target.kind](picture.pixels, self.decompress_array(data))
 
         found = search_quality(target, measure)
         return files[found.quality], found

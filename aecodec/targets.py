@@ -1,7 +1,8 @@
 """Finds the quality at which a picture meets a target of size or fidelity.
 
-Bits, and PSNR, rise with quality, and their relation to it is nearly straight once the bits are
-taken as logarithms; so a secant that never leaves its bracket needs few evaluations.
+Bits and the measures of fidelity change with quality, and their relation to it is nearly straight
+once bits, errors and 1 - MS-SSIM are taken as logarithms; so a secant that never leaves its bracket
+needs few evaluations.
 """
 
 import math
@@ -9,20 +10,17 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import numpy as np
-import numpy.typing as npt
-
 from aecodec.errors import InputError
 
 EVALUATIONS = 8
 """Most compressions that a search may take."""
 SIZE_TOLERANCE = 0.01
 """Relative difference at which a size counts as met; files that are not larger are preferred."""
-PSNR_TOLERANCE = 0.05
-"""dB."""
-PSNR_MAX = 100.0
+DECIBEL_TOLERANCE = 0.05
+"""Of PSNR, and of MS-SSIM as -10 log10(1 - MS-SSIM)."""
 QUALITY_STEP = 0.25
-
+KINDS = ("size", "psnr", "ssim", "max_error")
+_SSIM_DECIBELS_MAX = 100.0
 
 _UNITS = {"": 1, "b": 1, "kb": 1000, "mb": 1000**2, "kib": 1024, "mib": 1024**2}
 
@@ -44,7 +42,8 @@ class Target:
     """What a file should reach.
 
     Attributes:
-        kind: "size" in bytes or "psnr" in dB.
+        kind: "size" in bytes, "psnr" in dB, "ssim" for an MS-SSIM below 1, or "max_error" for the
+            largest difference of any sample, which a file may also stay below.
         value: the wish.
     """
 
@@ -57,20 +56,36 @@ class Target:
         Raises:
             InputError: no such kind, or a value that no file can have.
         """
-        if self.kind not in {"size", "psnr"}:
-            raise InputError(f"a target is a size or a PSNR, not {self.kind!r}")
-        if not (math.isfinite(self.value) and self.value > 0):
+        if self.kind not in KINDS:
+            raise InputError(f"a target is one of {', '.join(KINDS)}, not {self.kind!r}")
+        limit = 1.0 if self.kind == "ssim" else math.inf
+        if not 0 < self.value < limit:  # nor is a NaN
             raise InputError(f"a target of {self.value:g} cannot be met")
 
+    @property
+    def is_bound(self) -> bool:
+        """Whether better than the wish is as good, so that the lowest quality wins."""
+        return self.kind == "max_error"
+
     def coordinate(self, measured: float) -> float:
-        """The axis on which the relation to quality is nearly straight."""
-        return math.log(measured) if self.kind == "size" else measured
+        """An axis that rises with quality and on which the relation to it is nearly straight."""
+        if self.kind == "size":
+            return math.log(measured)
+        if self.kind == "ssim":
+            return min(_SSIM_DECIBELS_MAX, -10.0 * math.log10(max(1.0 - measured, 1e-10)))
+        return -math.log(measured + 0.5) if self.kind == "max_error" else measured
 
     def is_met(self, measured: float) -> bool:
         """Whether `measured` is as good as the wish."""
         if self.kind == "size":
             return abs(measured / self.value - 1.0) <= SIZE_TOLERANCE
-        return abs(measured - self.value) <= PSNR_TOLERANCE
+        if self.kind == "max_error":
+            return measured <= self.value
+        return self.distance(measured) <= DECIBEL_TOLERANCE
+
+    def distance(self, measured: float) -> float:
+        """How far `measured` is from the wish, on the axis of `coordinate`."""
+        return abs(self.coordinate(measured) - self.coordinate(self.value))
 
 
 @dataclass(frozen=True)
@@ -79,7 +94,7 @@ class Found:
 
     Attributes:
         quality: on the grid of quarters.
-        measured: bytes or dB at that quality.
+        measured: what the target speaks of, at that quality.
         met: whether that is the target, within tolerance.
         evaluations: how many compressions it took.
     """
@@ -90,22 +105,17 @@ class Found:
     evaluations: int
 
 
-def pixels_psnr(first: npt.NDArray[np.uint8], second: npt.NDArray[np.uint8]) -> float:
-    """PSNR in dB over all samples of two 8-bit pictures; 100 for equal ones."""
-    error = first.astype(np.float32) - second
-    mse = float(np.mean(np.square(error), dtype=np.float64))
-    return min(PSNR_MAX, 10.0 * math.log10(255.0**2 / mse)) if mse else PSNR_MAX
-
-
 def search_quality(target: Target, measure: Callable[[float], float]) -> Found:
     """Searches the quality that comes nearest to a target.
 
     Args:
         target: the wish.
-        measure: bytes or dB at a quality, a multiple of 0.25 in [0, 100]; nearly monotonic.
+        measure: what the target speaks of, at a quality that is a multiple of 0.25 in [0, 100];
+            nearly monotonic.
 
     Returns:
-        The nearest of all evaluations, at most `EVALUATIONS` of them.
+        The nearest of all evaluations, at most `EVALUATIONS` of them; of a bound the lowest quality
+        among those that keep it.
     """
     seen: dict[float, float] = {}
     wish = target.coordinate(target.value)
@@ -119,7 +129,7 @@ def search_quality(target: Target, measure: Callable[[float], float]) -> Found:
     middle = 50.0
     while len(seen) < EVALUATIONS:
         value = at(middle)
-        if target.is_met(seen[middle]):
+        if target.is_met(seen[middle]) and not target.is_bound:
             break
         if value < 0:
             low = middle
@@ -129,9 +139,14 @@ def search_quality(target: Target, measure: Callable[[float], float]) -> Found:
         if following is None:
             break
         middle = following
-    quality = min(seen, key=lambda each: abs(target.coordinate(seen[each]) - wish))
+    quality = _best(target, seen)
     measured = seen[quality]
     return Found(quality, measured, target.is_met(measured), len(seen))
+
+
+def _best(target: Target, seen: dict[float, float]) -> float:
+    kept = [quality for quality in seen if target.is_bound and target.is_met(seen[quality])]
+    return min(kept) if kept else min(seen, key=lambda quality: target.distance(seen[quality]))
 
 
 def _next(

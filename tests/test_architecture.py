@@ -9,7 +9,16 @@ import pytest
 
 ROWS = (
     {"errors"},
-    {"allocator", "targets", "container", "entropy", "quantization", "files", "registry"},
+    {
+        "allocator",
+        "targets",
+        "fidelity",
+        "container",
+        "entropy",
+        "quantization",
+        "files",
+        "registry",
+    },
     {"metadata", "modes"},
     {"images"},
     {"dead_zone", "rescue", "layers", "color", "windows", "lossless"},
@@ -30,6 +39,7 @@ NO_TORCH = {
     "container",
     "dead_zone",
     "entropy",
+    "fidelity",
     "files",
     "images",
     "metadata",

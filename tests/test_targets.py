@@ -1,10 +1,9 @@
-"""Targets of size and PSNR: met on smooth relations, with real files, and on the command line."""
+"""Targets of size and fidelity: on smooth relations, real files, and the command line."""
 
 import math
 import sys
 from pathlib import Path
 
-import numpy as np
 import pytest
 from conftest import make_picture
 from hypothesis import given
@@ -14,12 +13,12 @@ from PIL import Image
 from aecodec.cli import main
 from aecodec.codec import Codec
 from aecodec.errors import InputError
+from aecodec.fidelity import MEASURES
 from aecodec.targets import (
     EVALUATIONS,
-    PSNR_MAX,
+    KINDS,
     Target,
     parse_size,
-    pixels_psnr,
     search_quality,
 )
 
@@ -71,24 +70,56 @@ def test_impossible_wishes(value: float) -> None:
         Target("psnr", value)
 
 
-def test_psnr_of_pixels() -> None:
-    black, gray = np.zeros((4, 4, 3), np.uint8), np.full((4, 4, 3), 10, np.uint8)
-    assert pixels_psnr(black, black) == PSNR_MAX
-    assert pixels_psnr(black, gray) == pytest.approx(10 * math.log10(65025 / 100))
+@pytest.mark.parametrize("value", [1.0, 1.5, -0.1])
+def test_impossible_similarities(value: float) -> None:
+    with pytest.raises(InputError, match="cannot be met"):
+        Target("ssim", value)
 
 
-@pytest.mark.parametrize("kind", ["size", "psnr"])
+@given(st.floats(1, 99))
+def test_similarities_are_met(quality: float) -> None:
+    def ssim(at: float) -> float:
+        return float(1 - 10 ** -(0.7 + 0.02 * at))
+
+    found = search_quality(Target("ssim", ssim(quality)), ssim)
+    assert found.met
+    assert found.evaluations <= EVALUATIONS
+
+
+@given(st.integers(1, 60), st.floats(0.02, 0.05))
+def test_errors_are_bounded_at_the_lowest_quality_seen(bound: int, slope: float) -> None:
+    seen = {}
+
+    def error(at: float) -> float:
+        seen[at] = round(80 * math.exp(-slope * at) + 2 * math.sin(at))
+        return seen[at]
+
+    found = search_quality(Target("max_error", bound), error)
+    kept = [quality for quality, measured in seen.items() if measured <= bound]
+    assert found.met == bool(kept)
+    assert found.quality == min(kept, default=found.quality)
+    assert len(seen) <= EVALUATIONS
+
+
+def test_a_bound_is_not_left_at_the_first_quality_that_keeps_it() -> None:
+    found = search_quality(Target("max_error", 30), lambda at: 80 - 0.8 * at)
+    assert found.quality == pytest.approx(62.5, abs=0.25)
+
+
+@pytest.mark.parametrize("kind", KINDS)
 def test_real_files(tiny_codec: Codec, kind: str) -> None:
     pixels = make_picture(200, 220)
-    middle = tiny_codec.compress(pixels, 60)
-    decoded = tiny_codec.decompress_array(middle)
-    value = len(middle) if kind == "size" else pixels_psnr(pixels, decoded)
-    data, found = tiny_codec.compress_to(pixels, Target(kind, value))
+
+    def measure(data: bytes) -> float:
+        if kind == "size":
+            return len(data)
+        return MEASURES[kind](pixels, tiny_codec.decompress_array(data))
+
+    target = Target(kind, measure(tiny_codec.compress(pixels, 60)))
+    data, found = tiny_codec.compress_to(pixels, target)
     assert found.met
-    measured = (
-        len(data) if kind == "size" else pixels_psnr(pixels, tiny_codec.decompress_array(data))
-    )
-    assert measured == found.measured
+    assert measure(data) == found.measured
+    assert target.is_met(found.measured)
 
 
 def run(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
@@ -123,6 +154,9 @@ def test_the_command_line_warns_of_the_nearest(
     [
         ("--size", "9KB", "--bpp", "1"),
         ("-q", "50", "--psnr", "30"),
+        ("--ssim", "0.9", "--max-error", "30"),
+        ("--ssim", "38"),
+        ("--max-error", "0"),
         ("--size", "nine"),
         ("-q", "nan"),
     ],
@@ -133,3 +167,12 @@ def test_options_that_make_no_sense(
 ) -> None:  # fmt: skip
     assert run(monkeypatch, "compress", str(tmp_path / "a.png"), *options) in (1, 2)
     assert len(capsys.readouterr().err.strip().splitlines()) == 1
+
+
+def test_a_picture_too_small_for_ms_ssim_is_one_clear_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Image.fromarray(make_picture(160, 300)).save(tmp_path / "a.png")
+    assert run(monkeypatch, "compress", str(tmp_path / "a.png"), "--ssim", "0.98") == 1
+    assert "MS-SSIM needs 161 pixels a side, the picture has 300x160" in capsys.readouterr().err
+    assert not (tmp_path / "a.aec").exists()

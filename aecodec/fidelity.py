@@ -1,0 +1,64 @@
+"""How near a decoded picture is to its original: the measures that targets speak of."""
+
+import math
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from aecodec.errors import InputError
+
+PSNR_MAX = 100.0
+MS_SSIM_SIDE = 161
+"""Fewest pixels a side: at the coarsest of five scales, 16 times smaller, a window of 11 fits."""
+
+Pixels = npt.NDArray[np.uint8]
+
+
+def pixels_psnr(first: Pixels, second: Pixels) -> float:
+    """PSNR in dB over all samples of two 8-bit pictures of one shape; 100 for equal ones."""
+    error = first.astype(np.float32) - second
+    mse = float(np.mean(np.square(error), dtype=np.float64))
+    return min(PSNR_MAX, 10.0 * math.log10(255.0**2 / mse)) if mse else PSNR_MAX
+
+
+def pixels_ms_ssim(first: Pixels, second: Pixels) -> float:
+    """Multi-scale structural similarity, at most 1, the mean of the channels.
+
+    Source: Wang, Simoncelli, Bovik, "Multiscale structural similarity for image quality
+    assessment", with the paper's weights and a Gaussian window, by the package pytorch-msssim.
+
+    Args:
+        first: `(H, W, 3)` or `(H, W)` uint8.
+        second: the same shape.
+
+    Raises:
+        InputError: a side is shorter than `MS_SSIM_SIDE`.
+    """
+    import torch  # here, for PSNR needs neither
+    from pytorch_msssim import ms_ssim
+
+    height, width = first.shape[:2]
+    if min(height, width) < MS_SSIM_SIDE:
+        reason = f"MS-SSIM needs {MS_SSIM_SIDE} pixels a side, the picture has {width}x{height}"
+        raise InputError(reason)
+    planes = [torch.from_numpy(_planes(each)) for each in (first, second)]
+    # Each channel alone: memory stays at what one channel takes.
+    values = [
+        float(ms_ssim(a[None, None], b[None, None], 255.0)) for a, b in zip(*planes, strict=True)
+    ]
+    return sum(values) / len(values)
+
+
+def pixels_max_error(first: Pixels, second: Pixels) -> float:
+    """The largest difference of two samples, 0 to 255."""
+    return float(np.max(np.maximum(first, second) - np.minimum(first, second)))
+
+
+def _planes(pixels: Pixels) -> npt.NDArray[Any]:
+    channels = pixels[None] if pixels.ndim == 2 else pixels.transpose(2, 0, 1)
+    return np.ascontiguousarray(channels, np.float32)
+
+
+MEASURES = {"psnr": pixels_psnr, "ssim": pixels_ms_ssim, "max_error": pixels_max_error}
+"""Measures by the names that targets give them; `f(original, decoded)`."""

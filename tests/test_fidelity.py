@@ -1,0 +1,46 @@
+"""Measures of fidelity, against hand-made pictures and a second implementation."""
+
+import math
+
+import numpy as np
+import pytest
+from conftest import make_picture
+
+from aecodec.errors import InputError
+from aecodec.fidelity import PSNR_MAX, pixels_max_error, pixels_ms_ssim, pixels_psnr
+
+
+def test_psnr() -> None:
+    black, gray = np.zeros((4, 4, 3), np.uint8), np.full((4, 4, 3), 10, np.uint8)
+    assert pixels_psnr(black, black) == PSNR_MAX
+    assert pixels_psnr(black, gray) == pytest.approx(10 * math.log10(65025 / 100))
+
+
+def test_max_error_goes_both_ways() -> None:
+    first, second = np.array([[0, 255, 7]], np.uint8), np.array([[200, 250, 7]], np.uint8)
+    assert pixels_max_error(first, second) == 200
+    assert pixels_max_error(second, first) == 200
+    assert pixels_max_error(first, first) == 0
+
+
+def test_ms_ssim_is_one_for_equal_pictures_and_falls_with_noise() -> None:
+    picture = make_picture(170, 180)
+    noise = np.random.default_rng(1).normal(size=picture.shape)
+    noisy = [np.clip(picture + s * noise, 0, 255).astype(np.uint8) for s in (4, 16)]
+    little, much = (pixels_ms_ssim(picture, each) for each in noisy)
+    assert pixels_ms_ssim(picture, picture) == pytest.approx(1.0)
+    assert 1 > little > much > 0
+
+
+def test_ms_ssim_of_a_colour_picture_is_the_mean_of_its_channels() -> None:
+    first = make_picture(170, 180)
+    second = np.clip(first.astype(int) + np.array([0, 20, -30]), 0, 255).astype(np.uint8)
+    second[::3] //= 2
+    channels = [pixels_ms_ssim(first[..., c], second[..., c]) for c in range(3)]
+    assert pixels_ms_ssim(first, second) == pytest.approx(sum(channels) / 3)
+
+
+def test_ms_ssim_needs_room_for_its_window() -> None:
+    with pytest.raises(InputError, match="needs 161 pixels a side, the picture has 200x160"):
+        pixels_ms_ssim(make_picture(160, 200), make_picture(160, 200))
+    assert pixels_ms_ssim(make_picture(161, 161), make_picture(161, 161)) == pytest.approx(1.0)
