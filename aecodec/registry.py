@@ -23,6 +23,7 @@ MODELS: tuple[ReleasedModel, ...] = (
     ReleasedModel("aec-1", bytes.fromhex("24d8e758")),
     ReleasedModel("aec-2", bytes.fromhex("a8a4b650")),
     ReleasedModel("aec-3", bytes.fromhex("ff5e95c7")),
+    ReleasedModel("aec-4", bytes.fromhex("329f2676")),
 )
 
 
