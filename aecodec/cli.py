@@ -8,9 +8,10 @@ import json
 import logging
 import math
 import sys
+import threading
 import time
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
@@ -22,6 +23,7 @@ from aecodec import __version__, registry
 from aecodec.container import Header, chunk_table, parse, parse_header
 from aecodec.errors import AecError, InputError, TrainingError
 from aecodec.files import STANDARD, check_output, read_bytes, write_bytes
+from aecodec.jobs import Voice, complain, for_each, share_threads
 from aecodec.rescue import rescue
 
 if TYPE_CHECKING:
@@ -43,6 +45,10 @@ _inputs = click.argument("inputs", nargs=-1, required=True, metavar="INPUT...")
 _output_option = click.option(
     "-o", "--output", metavar="OUTPUT", help="Output file; a folder when there are several inputs."
 )
+_jobs_option = click.option(
+    "-j", "--jobs", type=click.IntRange(1), default=1, show_default=True, metavar="N",
+    help="Inputs to work on at a time.",
+)  # fmt: skip
 _force_option = click.option("-f", "--force", is_flag=True, help="Overwrite existing outputs.")
 
 
@@ -59,7 +65,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         click.echo("aecodec: interrupted", err=True)
         sys.exit(INTERRUPTED)
     except (AecError, OSError) as exc:
-        _complain(None, exc)
+        complain(None, exc)
         sys.exit(1)
     sys.exit(code if isinstance(code, int) else 0)
 
@@ -90,12 +96,14 @@ def cli() -> None:
     metavar="NAMES",
     help="Keep only these metadata, out of icc, exif, xmp, resolution, text.",
 )
+@_jobs_option
 @_force_option
 @_model_option
 def compress(
     inputs: tuple[str, ...],
     output: str | None,
     effort: int,
+    jobs: int,
     force: bool,
     model: str | None,
     quality: float,
@@ -105,32 +113,33 @@ def compress(
     _check_wishes(quality, wishes)
     keep = _kept(wishes)
     outputs = _output_names(inputs, output, SUFFIX)
-    codec = _Lazy(model)
+    codec = _Lazy(model, min(jobs, len(inputs)))
 
-    def work(name: str, target: str) -> None:
+    def work(name: str, target: str, voice: Voice) -> None:
         check_output(target, force=force)
         start = time.perf_counter()
         original = read_bytes(name)
         picture = _picture(original, keep)
         wish = _target(wishes, picture.pixels.shape[0] * picture.pixels.shape[1])
         if wish is None:
-            with _Progress(name) as progress:
+            with _Progress(name, voice) as progress:
                 data = codec.get().compress(picture, quality, effort=effort, progress=progress)
         else:
             data, found = codec.get().compress_to(picture, wish, effort=effort)
             if not found.met:
-                click.echo(f"aecodec: {name}: {_nearest(wish, found)}", err=True)
+                voice.say(f"aecodec: {name}: {_nearest(wish, found)}", err=True)
+        voice.check()
         write_bytes(target, data)
         seconds = time.perf_counter() - start
         header = parse_header(data)
         bpp = 8 * len(data) / (header.width * header.height)
-        click.echo(
+        voice.say(
             f"{name} -> {target}: {len(original)} -> {len(data)} bytes, {bpp:.3f} bpp, "
             f"ratio {len(original) / len(data):.1f}, {seconds:.2f} s",
             err=target == STANDARD,
         )
 
-    return _for_each(inputs, outputs, work)
+    return for_each(inputs, outputs, work, jobs)
 
 
 @cli.command()
@@ -141,6 +150,7 @@ def compress(
     "--allow-truncated", is_flag=True,
     help="Decode what is left of a file that was cut off or damaged.",
 )  # fmt: skip
+@_jobs_option
 @_force_option
 @_model_option
 def decompress(
@@ -148,15 +158,16 @@ def decompress(
     output: str | None,
     region: str | None,
     allow_truncated: bool,
+    jobs: int,
     force: bool,
     model: str | None,
 ) -> int:
     """Decompress .aec files; the output's extension gives the format, PNG by default."""
     part = None if region is None else _region(region)
     outputs = _output_names(inputs, output, ".png")
-    codec = _Lazy(model)
+    codec = _Lazy(model, min(jobs, len(inputs)))
 
-    def work(name: str, target: str) -> None:
+    def work(name: str, target: str, voice: Voice) -> None:
         from aecodec.images import DAMAGE
         from aecodec.metadata import metadata_of, turned
 
@@ -165,14 +176,14 @@ def decompress(
         start = time.perf_counter()
         data = read_bytes(name)
         # Without the permission a damaged file fails here, before torch is imported.
-        header = _rescue(name, data) if allow_truncated else parse(data).header
+        header = _rescue(name, data, voice) if allow_truncated else parse(data).header
         if part is not None:
             part.check(header.width, header.height)
         image = codec.get().decompress(data, region=part, allow_truncated=allow_truncated)
         metadata = metadata_of(image)
         lost = metadata.lost_in(kind)
         if lost:
-            click.echo(f"aecodec: {target}: warning: {kind} carries no {', '.join(lost)}", err=True)
+            voice.say(f"aecodec: {target}: warning: {kind} carries no {', '.join(lost)}", err=True)
         if "exif" in lost:
             image = turned(image)
         encoded = BytesIO()
@@ -180,14 +191,15 @@ def decompress(
             image.save(encoded, kind, **metadata.save_options(kind))
         except (*DAMAGE, OSError) as exc:  # some formats read the EXIF that they write
             raise InputError(f"cannot write {target}: {exc}") from exc
+        voice.check()
         write_bytes(target, encoded.getvalue())
         seconds = time.perf_counter() - start
-        click.echo(
+        voice.say(
             f"{name} -> {target}: {image.width}x{image.height}, {seconds:.2f} s",
             err=target == STANDARD,
         )
 
-    return _for_each(inputs, outputs, work)
+    return for_each(inputs, outputs, work, jobs)
 
 
 @cli.command()
@@ -196,28 +208,29 @@ def decompress(
 def info(files: tuple[str, ...], as_json: bool) -> int:
     """Show header, chunks and model of .aec files, after checking their checksums."""
 
-    def work(name: str, _target: str) -> None:
+    def work(name: str, _target: str, voice: Voice) -> None:
         facts = _facts(name, read_bytes(name))
-        click.echo(json.dumps(facts) if as_json else _facts_text(facts))
+        voice.say(json.dumps(facts) if as_json else _facts_text(facts))
 
-    return _for_each(files, files, work)
+    return for_each(files, files, work)
 
 
 @cli.command()
 @click.argument("files", nargs=-1, required=True, metavar="FILE...")
+@_jobs_option
 @_model_option
-def verify(files: tuple[str, ...], model: str | None) -> int:
+def verify(files: tuple[str, ...], jobs: int, model: str | None) -> int:
     """Check every checksum of .aec files and decode them."""
-    codec = _Lazy(model)
+    codec = _Lazy(model, min(jobs, len(files)))
 
-    def work(name: str, _target: str) -> None:
+    def work(name: str, _target: str, voice: Voice) -> None:
         data = read_bytes(name)
         stream = parse(data)  # a damaged file fails here, before torch is imported
         codec.get().decompress_array(data)
         tiles = f"{len(stream.tiles)} tiles, {stream.lossless_count} lossless"
-        click.echo(f"{name}: ok, {tiles}")
+        voice.say(f"{name}: ok, {tiles}")
 
-    return _for_each(files, files, work)
+    return for_each(files, files, work, jobs)
 
 
 @cli.command()
@@ -276,20 +289,20 @@ def repair(file: str, output: str, force: bool, model: str | None) -> int:
     """Make a valid file of what is left of one that was cut off or damaged."""
     codec = _Lazy(model)
 
-    def work(name: str, target: str) -> None:
+    def work(name: str, target: str, voice: Voice) -> None:
         check_output(target, force=force)
         data = read_bytes(name)
         lines = rescue(data).report()
         repaired, _ = codec.get().repair(data)
         write_bytes(target, repaired)
         for line in lines:
-            click.echo(f"aecodec: {name}: warning: {line}", err=True)
-        click.echo(
+            voice.say(f"aecodec: {name}: warning: {line}", err=True)
+        voice.say(
             f"{name} -> {target}: {len(lines)} tiles were not whole, {len(repaired)} bytes",
             err=target == STANDARD,
         )
 
-    return _for_each([file], [output], work)
+    return for_each([file], [output], work)
 
 
 @cli.command()
@@ -324,10 +337,10 @@ def export(run: str, output: str, force: bool) -> int:
     return 0
 
 
-def _rescue(name: str, data: bytes) -> Header:
+def _rescue(name: str, data: bytes, voice: Voice) -> Header:
     left = rescue(data)
     for line in left.report():
-        click.echo(f"aecodec: {name}: warning: {line}", err=True)
+        voice.say(f"aecodec: {name}: warning: {line}", err=True)
     return left.stream.header
 
 
@@ -391,11 +404,14 @@ def _nearest(target: "Target", found: "Found") -> str:
 
 
 class _Progress:
-    """A bar on standard error, if that is a terminal and the work takes longer than a second."""
+    """A bar on standard error, if that is a terminal and the work takes longer than a second.
 
-    def __init__(self, name: str) -> None:
+    Works beside others show none, but end here when the run is stopped.
+    """
+
+    def __init__(self, name: str, voice: Voice) -> None:
         self._start = time.monotonic()
-        self._name = name
+        self._name, self._voice = name, voice
         self._bar: Any = None
         self._shown = 0
 
@@ -407,8 +423,10 @@ class _Progress:
             self._bar.render_finish()
 
     def __call__(self, done: float) -> None:
+        self._voice.check()
         if self._bar is None:
-            if time.monotonic() - self._start < PROGRESS_SECONDS or not sys.stderr.isatty():
+            early = time.monotonic() - self._start < PROGRESS_SECONDS
+            if early or not self._voice.alone or not sys.stderr.isatty():
                 return
             self._bar = click.progressbar(
                 length=PROGRESS_UNITS, label=self._name, file=sys.stderr, show_eta=True
@@ -419,43 +437,25 @@ class _Progress:
 
 
 class _Lazy:
-    """Makes the codec when the first valid input needs it, since that imports torch."""
+    """Makes the codec when the first valid input needs it, since that imports torch.
 
-    def __init__(self, model: str | None) -> None:
-        self._model = model
+    Several jobs share the cores: torch runs each with its part of the threads.
+    """
+
+    def __init__(self, model: str | None, jobs: int = 1) -> None:
+        self._model, self._jobs = model, jobs
         self._codec: Codec | None = None
+        self._lock = threading.Lock()
 
     def get(self) -> "Codec":
-        if self._codec is None:
-            from aecodec.codec import Codec
+        with self._lock:
+            if self._codec is None:
+                from aecodec.codec import Codec
 
-            self._codec = Codec(self._model)
-        return self._codec
-
-
-def _for_each(
-    names: Sequence[str], targets: Sequence[str], work: Callable[[str, str], None]
-) -> int:
-    """Runs `work` on every input; a failing one does not stop the others."""
-    failed = 0
-    for name, target in zip(names, targets, strict=True):
-        try:
-            work(name, target)
-        except (AecError, OSError, MemoryError) as exc:
-            failed = 1
-            _complain(name, exc)
-    return failed
-
-
-def _complain(name: str | None, exc: BaseException) -> None:
-    if isinstance(exc, OSError) and exc.strerror:
-        about = exc.filename
-        known = about is None or (name is not None and Path(str(about)) == Path(name))
-        reason = exc.strerror if known else f"{about}: {exc.strerror}"
-    else:
-        reason = str(exc) or type(exc).__name__
-    one_line = " ".join(reason.split())
-    click.echo(": ".join(["aecodec", *([name] if name else []), one_line]), err=True)
+                if self._jobs > 1:
+                    share_threads(self._jobs)
+                self._codec = Codec(self._model)
+            return self._codec
 
 
 def _show(exc: click.ClickException) -> None:

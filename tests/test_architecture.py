@@ -9,7 +9,7 @@ import pytest
 
 ROWS = (
     {"errors"},
-    {"allocator", "targets", "container", "entropy", "quantization", "files", "registry"},
+    {"allocator", "targets", "container", "entropy", "quantization", "files", "jobs", "registry"},
     {"metadata", "modes"},
     {"images"},
     {"dead_zone", "rescue", "layers", "color", "windows", "lossless"},
@@ -32,6 +32,7 @@ NO_TORCH = {
     "entropy",
     "files",
     "images",
+    "jobs",
     "metadata",
     "modes",
     "registry",
