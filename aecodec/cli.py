@@ -12,6 +12,7 @@ import threading
 import time
 import warnings
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
@@ -19,12 +20,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from aecodec import __version__, registry
-from aecodec.container import Header, chunk_table, parse, parse_header
+from aecodec import __version__
+from aecodec.container import Header, parse, parse_header
 from aecodec.errors import AecError, InputError, TrainingError
-from aecodec.files import STANDARD, check_output, read_bytes, write_bytes
+from aecodec.facts import facts_of, facts_text
+from aecodec.files import STANDARD, check_output, write_bytes
 from aecodec.jobs import Voice, complain, for_each, share_threads
 from aecodec.rescue import rescue
+from aecodec.sources import Source, base_name, is_url, load, opened_for_parts, read_info
 
 if TYPE_CHECKING:
     from aecodec.codec import Codec
@@ -118,7 +121,7 @@ def compress(
     def work(name: str, target: str, voice: Voice) -> None:
         check_output(target, force=force)
         start = time.perf_counter()
-        original = read_bytes(name)
+        original = load(name)
         picture = _picture(original, keep)
         wish = _target(wishes, picture.pixels.shape[0] * picture.pixels.shape[1])
         if wish is None:
@@ -174,12 +177,21 @@ def decompress(
         check_output(target, force=force)
         kind = _picture_format(target)
         start = time.perf_counter()
-        data = read_bytes(name)
-        # Without the permission a damaged file fails here, before torch is imported.
-        header = _rescue(name, data, voice) if allow_truncated else parse(data).header
-        if part is not None:
-            part.check(header.width, header.height)
-        image = codec.get().decompress(data, region=part, allow_truncated=allow_truncated)
+        with ExitStack() as stack:
+            source: Source
+            # Without the permission a damaged file fails here, before torch is imported.
+            if allow_truncated:
+                source = load(name)
+                header = _rescue(name, source, voice)
+            elif part is not None:
+                source = stack.enter_context(opened_for_parts(name))
+                header = read_info(source)
+            else:
+                source = load(name)
+                header = parse(source).header
+            if part is not None:
+                part.check(header.width, header.height)
+            image = codec.get().decompress(source, region=part, allow_truncated=allow_truncated)
         metadata = metadata_of(image)
         lost = metadata.lost_in(kind)
         if lost:
@@ -206,11 +218,14 @@ def decompress(
 @click.argument("files", nargs=-1, required=True, metavar="FILE...")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object a line.")
 def info(files: tuple[str, ...], as_json: bool) -> int:
-    """Show header, chunks and model of .aec files, after checking their checksums."""
+    """Show header, chunks and model of .aec files.
+
+    Checksums of local files are checked. Behind a URL only the starts of chunks are read.
+    """
 
     def work(name: str, _target: str, voice: Voice) -> None:
-        facts = _facts(name, read_bytes(name))
-        voice.say(json.dumps(facts) if as_json else _facts_text(facts))
+        facts = facts_of(name)
+        voice.say(json.dumps(facts) if as_json else facts_text(facts))
 
     return for_each(files, files, work)
 
@@ -224,7 +239,7 @@ def verify(files: tuple[str, ...], jobs: int, model: str | None) -> int:
     codec = _Lazy(model, min(jobs, len(files)))
 
     def work(name: str, _target: str, voice: Voice) -> None:
-        data = read_bytes(name)
+        data = load(name)
         stream = parse(data)  # a damaged file fails here, before torch is imported
         codec.get().decompress_array(data)
         tiles = f"{len(stream.tiles)} tiles, {stream.lossless_count} lossless"
@@ -291,7 +306,7 @@ def repair(file: str, output: str, force: bool, model: str | None) -> int:
 
     def work(name: str, target: str, voice: Voice) -> None:
         check_output(target, force=force)
-        data = read_bytes(name)
+        data = load(name)
         lines = rescue(data).report()
         repaired, _ = codec.get().repair(data)
         write_bytes(target, repaired)
@@ -481,11 +496,17 @@ def _output_names(inputs: Sequence[str], output: str | None, suffix: str) -> lis
     if STANDARD in inputs:
         return [STANDARD if output is None else str(Path(output) / f"picture{suffix}")]
     folder = None if output is None else Path(output)
-    names = [str((folder or Path(name).parent) / (Path(name).stem + suffix)) for name in inputs]
+    names = [_beside(name, folder, suffix) for name in inputs]
     doubled = {name for name in names if names.count(name) > 1}
     if doubled:
         raise click.UsageError(f"several inputs would become {min(doubled)}")
     return names
+
+
+def _beside(name: str, folder: Path | None, suffix: str) -> str:
+    """The output for an input; what a URL names goes into the current folder."""
+    path = Path(base_name(name)) if is_url(name) else Path(name)
+    return str((folder or path.parent) / (path.stem + suffix))
 
 
 def _picture(data: bytes, keep: tuple[str, ...]) -> Any:  # noqa: ANN401  # numpy is imported late
@@ -505,40 +526,3 @@ def _picture_format(target: str) -> str:
         reason = f"unknown picture format {suffix!r}" if suffix else "its name has no extension"
         raise InputError(f"cannot write {target}: {reason}")
     return kind
-
-
-def _facts(name: str, data: bytes) -> dict[str, Any]:
-    stream = parse(data)
-    header = stream.header
-    released = registry.find_model(header.model_id)
-    return {
-        "file": name,
-        "bytes": len(data),
-        "width": header.width,
-        "height": header.height,
-        "pixel_format": header.pixel_format.name,
-        "quality": header.quality,
-        "bpp": 8 * len(data) / (header.width * header.height),
-        "model": released.name if released else None,
-        "model_id": header.model_id.hex(),
-        "tile_side": header.tile_side,
-        "tiles": header.tile_count,
-        "lossless_tiles": stream.lossless_count,
-        "chunks": [
-            {"type": kind, "offset": offset, "length": length}
-            for kind, offset, length in chunk_table(data)
-        ],
-    }
-
-
-def _facts_text(facts: dict[str, Any]) -> str:
-    model = facts["model"] or "unknown to this version"
-    lines = [
-        f"{facts['file']}: {facts['width']}x{facts['height']} {facts['pixel_format']}, "
-        f"{facts['bytes']} bytes, {facts['bpp']:.3f} bpp",
-        f"  quality {facts['quality']:g}, model {model} ({facts['model_id']}), "
-        f"{facts['tiles']} tiles of {facts['tile_side']} pixels, "
-        f"{facts['lossless_tiles']} lossless",
-    ]
-    lines += [f"  chunk {c['type']} at {c['offset']}, {c['length']} bytes" for c in facts["chunks"]]
-    return "\n".join(lines)

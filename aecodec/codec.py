@@ -18,6 +18,7 @@ from aecodec.container import (
     QUALITY_STEPS,
     TILE_EXPONENT_MAX,
     TILE_EXPONENT_MIN,
+    Buffer,
     Header,
     Limits,
     PixelFormat,
@@ -30,6 +31,7 @@ from aecodec.errors import InputError, UnsupportedError, WeightsError
 from aecodec.images import Picture, Pixels, to_picture, to_pil
 from aecodec.latents import MEAN_STEP, Grid, decode_prefix, encode_latents
 from aecodec.metadata import KINDS, metadata_in
+from aecodec.reading import PartialFile
 from aecodec.rendering import (
     boxes_of,
     canvas,
@@ -40,9 +42,10 @@ from aecodec.rendering import (
 from aecodec.rescue import Rescued, TileState, rescue
 from aecodec.search import EFFORT_MAX, EFFORTS
 from aecodec.selection import lossless_mask, paste_lossless
+from aecodec.sources import Source, can_seek, opened, read_all
 from aecodec.targets import Found, Target, pixels_psnr, search_quality
 from aecodec.weights import CodecModel, load_weights
-from aecodec.windows import Region, tile_boxes
+from aecodec.windows import Region, tile_boxes, tiles_around
 
 if TYPE_CHECKING:
     import os
@@ -198,7 +201,7 @@ class Codec:
 
     def decompress_array(
         self,
-        data: "bytes | bytearray | memoryview",
+        source: Source,
         *,
         region: Region | None = None,
         allow_truncated: bool = False,
@@ -206,8 +209,10 @@ class Codec:
         """Decompresses to an array.
 
         Args:
-            data: a complete `.aec` file.
-            region: the part of the picture to decode; only the tiles that it needs are decoded.
+            source: a complete `.aec` file: its bytes, a path, a URL that fsspec knows (extra
+                `remote`), or a binary file object.
+            region: the part of the picture to decode; only the tiles that it needs are decoded,
+                and where the source is no bytes but can seek, only they are read and checked.
             allow_truncated: decodes what is left of a file that was cut off or damaged, see
                 `rescue.rescue`, which also tells what is lost. A tile that was cut off is as good
                 as its complete passes, and one that is lost is what the model expects of nothing.
@@ -219,13 +224,14 @@ class Codec:
             FormatError: the bytes are damaged or not an .aec file.
             UnsupportedError: the file needs a newer version or an unknown model.
             LimitError: the picture exceeds the limits.
-            InputError: the region does not lie within the picture.
+            InputError: the region does not lie within the picture; the source cannot be opened.
+            OSError: it cannot be read.
         """
-        return self._decode(*self._read(data, allow_truncated), region)
+        return self._decode(*self._read(source, region, allow_truncated), region)
 
     def decompress(
         self,
-        data: "bytes | bytearray | memoryview",
+        source: Source,
         *,
         region: Region | None = None,
         allow_truncated: bool = False,
@@ -235,19 +241,28 @@ class Codec:
         Metadata stand in its `info`; `metadata.metadata_of(image).save_options(format)` gives the
         arguments with which Pillow's `save` keeps them.
         """
-        stream, states = self._read(data, allow_truncated)
+        stream, states = self._read(source, region, allow_truncated)
         image = to_pil(self._decode(stream, states, region))
         metadata_in(stream).attach(image)
         return image
 
     def _read(
-        self, data: "bytes | bytearray | memoryview", allow_truncated: bool
+        self, source: Source, region: Region | None, allow_truncated: bool
     ) -> "tuple[Stream, Sequence[TileState] | None]":
-        """A file's content; with permission to be incomplete, also what is left of each tile."""
-        if not allow_truncated:
-            return parse(data, self._limits), None
-        left = rescue(data, self._limits)
-        return left.stream, left.states
+        """What a picture needs of a file; with permission to be incomplete, also what is left."""
+        if allow_truncated:
+            left = rescue(read_all(source, self._limits), self._limits)
+            return left.stream, left.states
+        if region is None or isinstance(source, Buffer):
+            return parse(read_all(source, self._limits), self._limits), None
+        with opened(source) as file:
+            if not can_seek(file):
+                return parse(read_all(file, self._limits), self._limits), None
+            partial = PartialFile(file, self._limits)
+            sides = partial.header.height, partial.header.width
+            region.check(*reversed(sides))
+            needed = tiles_around(region.latents, *sides, partial.header.tile_side)
+            return partial.part(list(needed)), None
 
     def _decode(
         self, stream: Stream, states: "Sequence[TileState] | None", region: Region | None
@@ -323,14 +338,14 @@ def compress(
     return DEFAULT_CODEC.compress(image, quality, effort=effort)
 
 
-def decompress(data: "bytes | bytearray | memoryview") -> Image.Image:
-    """Decompresses to a PIL image; see `Codec.decompress`."""
-    return DEFAULT_CODEC.decompress(data)
+def decompress(source: Source, *, region: Region | None = None) -> Image.Image:
+    """Decompresses a file, or a part of the picture, to a PIL image; see `Codec.decompress`."""
+    return DEFAULT_CODEC.decompress(source, region=region)
 
 
-def decompress_array(data: "bytes | bytearray | memoryview") -> Pixels:
+def decompress_array(source: Source, *, region: Region | None = None) -> Pixels:
     """Decompresses to an array `(H, W, 3)` or `(H, W)`; see `Codec.decompress_array`."""
-    return DEFAULT_CODEC.decompress_array(data)
+    return DEFAULT_CODEC.decompress_array(source, region=region)
 
 
 def quality_index(quality: float) -> int:

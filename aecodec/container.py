@@ -149,7 +149,10 @@ _CHUNK_START = struct.Struct("<I4s")
 _HEAD_FIELDS = struct.Struct("<IIBBH4s")
 _PIXL_FIELDS = struct.Struct("<IB")
 _U32 = struct.Struct("<I")
-_CHUNK_BYTES = _CHUNK_START.size + _U32.size
+CHUNK_START_BYTES = _CHUNK_START.size
+"""Length and type of a chunk, which is what `read_start` needs."""
+CHUNK_BYTES = CHUNK_START_BYTES + _U32.size
+"""Size of a chunk beside its payload."""
 
 Buffer = bytes | bytearray | memoryview
 
@@ -253,7 +256,7 @@ class Tile:
     @property
     def size(self) -> int:
         """Bytes of its chunk."""
-        return _CHUNK_BYTES + _U32.size + len(self.words)
+        return CHUNK_BYTES + _U32.size + len(self.words)
 
 
 @dataclass(frozen=True)
@@ -271,7 +274,7 @@ class LosslessTile:
     @property
     def size(self) -> int:
         """Bytes of its chunk."""
-        return _CHUNK_BYTES + _PIXL_FIELDS.size + len(self.data)
+        return CHUNK_BYTES + _PIXL_FIELDS.size + len(self.data)
 
 
 AnyTile = Tile | LosslessTile
@@ -426,10 +429,7 @@ def read_chunk(view: memoryview, offset: int, tile: int) -> RawChunk:
     start = offset + _CHUNK_START.size
     if start > len(view):
         raise TruncatedError(f"chunk at byte {offset}", needed=8, available=len(view) - offset)
-    length, kind = _CHUNK_START.unpack_from(view, offset)
-    _check_range(f"length of the chunk at byte {offset}", length, 0, LENGTH_MAX)
-    if not _is_type(kind):
-        raise HeaderError(f"type {kind!r} of the chunk at byte {offset} is not four letters")
+    length, kind = read_start(view[offset:start], offset)
     name = f"{str(kind, 'ascii')} {tile if kind in (_TILE, _PIXL) else 'chunk'}"
     needed, available = length + _U32.size, len(view) - start
     if needed > available:
@@ -439,6 +439,15 @@ def read_chunk(view: memoryview, offset: int, tile: int) -> RawChunk:
     if stored != computed:
         raise ChecksumError(name, stored=stored, computed=computed)
     return RawChunk(kind, view[start : start + length], offset, start + needed, name)
+
+
+def read_start(start: memoryview, offset: int) -> tuple[int, bytes]:
+    """Length of the payload and type, from the first 8 bytes of the chunk at `offset`."""
+    length, kind = _CHUNK_START.unpack(start)
+    _check_range(f"length of the chunk at byte {offset}", length, 0, LENGTH_MAX)
+    if not _is_type(kind):
+        raise HeaderError(f"type {kind!r} of the chunk at byte {offset} is not four letters")
+    return length, kind
 
 
 def _write_chunk(kind: bytes, payload: bytes) -> bytes:
