@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from aecodec.windows import Region
 
 SUFFIX = ".aec"
+SCALES = {"1": 1, "1/2": 2, "1/4": 4, "1/8": 8}
 INTERRUPTED = 130
 PROGRESS_SECONDS = 1.0
 PROGRESS_UNITS = 1000
@@ -150,6 +151,10 @@ def compress(
 @_output_option
 @click.option("--region", metavar="X,Y,W,H", help="Decode only this part of the picture.")
 @click.option(
+    "--scale", type=click.Choice(list(SCALES)), default="1",
+    help="Make the picture smaller, which is faster.",
+)  # fmt: skip
+@click.option(
     "--allow-truncated", is_flag=True,
     help="Decode what is left of a file that was cut off or damaged.",
 )  # fmt: skip
@@ -159,16 +164,16 @@ def compress(
 def decompress(
     inputs: tuple[str, ...],
     output: str | None,
-    region: str | None,
     allow_truncated: bool,
     jobs: int,
     force: bool,
-    model: str | None,
+    **options: Any,  # noqa: ANN401  # region, scale and model, as click parses them
 ) -> int:
     """Decompress .aec files; the output's extension gives the format, PNG by default."""
-    part = None if region is None else _region(region)
+    part = None if options["region"] is None else _region(options["region"])
+    scale = SCALES[options["scale"]]
     outputs = _output_names(inputs, output, ".png")
-    codec = _Lazy(model, min(jobs, len(inputs)))
+    codec = _Lazy(options["model"], min(jobs, len(inputs)))
 
     def work(name: str, target: str, voice: Voice) -> None:
         from aecodec.images import DAMAGE
@@ -191,7 +196,9 @@ def decompress(
                 header = parse(source).header
             if part is not None:
                 part.check(header.width, header.height)
-            image = codec.get().decompress(source, region=part, allow_truncated=allow_truncated)
+            image = codec.get().decompress(
+                source, region=part, scale=scale, allow_truncated=allow_truncated
+            )
         metadata = metadata_of(image)
         lost = metadata.lost_in(kind)
         if lost:

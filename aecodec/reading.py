@@ -8,7 +8,6 @@ What is not read is not checked: damage in other tiles, a missing end, bytes beh
 """
 
 import os
-from collections.abc import Collection
 from typing import NamedTuple
 
 from aecodec.container import (
@@ -22,7 +21,6 @@ from aecodec.container import (
     LosslessTile,
     PixelCoder,
     RawChunk,
-    Stream,
     Tile,
     parse_header,
     read_chunk,
@@ -68,21 +66,22 @@ class PartialFile:
         self._optional: list[Place] = []
         self._tiles: list[Place] = []
 
-    def part(self, numbers: Collection[int]) -> Stream:
-        """The file's content, where tiles other than those with these numbers hold nothing.
+    @property
+    def ancillary(self) -> tuple[Chunk, ...]:
+        """The optional chunks.
 
-        Of tiles up to the last one that is asked for, it is still told which are lossless.
-
-        Raises what `container.parse` raises, if it concerns what is read.
+        Raises what `container.parse` raises, if it concerns these or lengths before a tile.
         """
-        least = self.header.tile_count * CHUNK_BYTES
-        self._check_available(least, 0, f"{self.header.tile_count} tiles")
-        self._walk(max(numbers, default=0))
-        tiles: list[AnyTile] = [_UNREAD[place.type] for place in self._tiles]
-        tiles += [_UNREAD[b"TILE"]] * (self.header.tile_count - len(tiles))
-        for number in sorted(numbers):
-            tiles[number] = self.tile(number)
-        return Stream(self.header, tuple(tiles), tuple(self._ancillary))
+        self._walk(0)
+        return tuple(self._ancillary)
+
+    def is_lossless(self, number: int) -> bool:
+        """Whether a tile holds pixels.
+
+        Raises what `container.parse` raises, if it concerns lengths before this tile.
+        """
+        self._walk(number)
+        return self._tiles[number].type == b"PIXL"
 
     def tile(self, number: int) -> AnyTile:
         """Reads one tile.

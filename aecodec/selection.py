@@ -28,14 +28,12 @@ from aecodec.container import (
     AnyTile,
     Header,
     LosslessTile,
-    PixelFormat,
     Stream,
     Tile,
     serialize,
 )
 from aecodec.images import Pixels
 from aecodec.lossless import (
-    decode_pixels,
     encode_pixels,
     encode_png,
     estimate_bytes,
@@ -91,20 +89,6 @@ def lossless_mask(stream: Stream) -> Mask | None:
     for box, tile in zip(_boxes(stream.header), stream.tiles, strict=True):
         mask[box.slices()] = isinstance(tile, LosslessTile)
     return mask
-
-
-def paste_lossless(stream: Stream, pixels: Pixels, within: Box) -> None:
-    """Decodes the lossless tiles that touch `within` into their places in a picture.
-
-    Raises:
-        FormatError: the data of a tile are damaged.
-        UnsupportedError: they need WebP, which Pillow lacks.
-    """
-    gray = stream.header.pixel_format == PixelFormat.GRAY8
-    for box, tile in zip(_boxes(stream.header), stream.tiles, strict=True):
-        if isinstance(tile, LosslessTile) and box.overlap(within):
-            part = pixels[box.slices(STRIDE)]
-            part[:] = decode_pixels(tile, part.shape[0], part.shape[1], gray=gray)
 
 
 def _boxes(header: Header) -> Iterator[Box]:

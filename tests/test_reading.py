@@ -96,7 +96,7 @@ def test_bytes_and_tiles_grow_with_the_region(
         decoded.append(tile)
         return decode_latents(prior, tile, grid, quality_index)
 
-    monkeypatch.setattr("aecodec.rendering.decode_latents", count)
+    monkeypatch.setattr("aecodec.bands.decode_latents", count)
     sizes = [length + CHUNK_BYTES for kind, _, length in chunk_table(tiled) if kind == "TILE"]
     start = 36 + CHUNK_BYTES + 4  # header and metadata, read once
     found = []
