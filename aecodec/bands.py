@@ -129,6 +129,8 @@ class Bands:
         self._gray = header.pixel_format == PixelFormat.GRAY8
         self._grid = latent_grid(header.height, header.width)
         self._latents = Latents(model, tiles, states)
+        self.size = view.size
+        """Rows and columns of the view."""
         self._lossless: Mask = np.zeros((self._grid.height, self._grid.width), np.bool_)
         sides = header.height, header.width, header.tile_side
         for number in tiles_around(view.region.latents, *sides):

@@ -4,6 +4,7 @@ import math
 import threading
 from contextlib import contextmanager
 from dataclasses import replace
+from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -32,7 +33,7 @@ from aecodec.container import (
 from aecodec.errors import InputError, UnsupportedError, WeightsError
 from aecodec.images import Picture, Pixels, to_picture, to_pil
 from aecodec.latents import MEAN_STEP, Grid, decode_prefix, encode_latents
-from aecodec.metadata import KINDS, Ancillary, metadata_in
+from aecodec.metadata import KINDS, Ancillary, Metadata, metadata_in
 from aecodec.reading import PartialFile
 from aecodec.rendering import (
     boxes_of,
@@ -284,6 +285,36 @@ class Codec:
         bands = Bands(lambda: self._model_for(tiles.header.model_id), tiles, view, states)
         with torch.inference_mode():
             return bands.whole()
+
+    @contextmanager
+    def open_bands(
+        self,
+        source: Source,
+        *,
+        region: Region | None = None,
+        scale: "int | float | Rational" = 1,
+    ) -> "Iterator[tuple[Bands, Metadata]]":
+        """Decompresses from top to bottom, in memory that does not grow with the height.
+
+        Iterate over the bands, once and under `torch.inference_mode()`, before the block ends. A
+        file is read as they ask for it, so that damage may be found late.
+
+        Args:
+            source: see `decompress_array`; one that can seek is not held in memory.
+            region: see `decompress_array`.
+            scale: see `decompress_array`.
+
+        Raises what `decompress_array` raises, here or while the bands are read.
+        """
+        with opened(source) as file:
+            if not can_seek(file):
+                file = BytesIO(read_all(file, self._limits))
+            tiles = PartialFile(file, self._limits)
+            if region is None:
+                tiles.table()
+            view = view_of(tiles.header, region, scale_of(scale))
+            bands = Bands(lambda: self._model_for(tiles.header.model_id), tiles, view)
+            yield bands, metadata_in(tiles)
 
     def repair(self, data: "bytes | bytearray | memoryview") -> tuple[bytes, Rescued]:
         """Makes a valid file of what is left of one that was cut off or damaged.

@@ -12,7 +12,7 @@ ROWS = (
     {"allocator", "targets", "container", "entropy", "quantization", "files", "jobs", "registry"},
     {"metadata", "modes", "sources"},
     {"images"},
-    {"dead_zone", "reading", "rescue", "layers", "color", "windows", "lossless"},
+    {"dead_zone", "reading", "writers", "rescue", "layers", "color", "windows", "lossless"},
     {"transforms", "priors", "selection", "facts"},
     {"model", "scaling"},
     {"integer"},
@@ -46,6 +46,7 @@ NO_TORCH = {
     "sources",
     "targets",
     "windows",
+    "writers",
 }
 LEVEL = {room: level for level, row in enumerate(ROWS) for room in row}
 PACKAGE_LEVEL = LEVEL["codec"]
