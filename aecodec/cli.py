@@ -13,7 +13,7 @@ import time
 import warnings
 from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from aecodec import __version__
-from aecodec.container import Header, parse, parse_header
+from aecodec.container import DEFAULT_LIMITS, Header, Limits, parse, parse_header
 from aecodec.errors import AecError, InputError, TrainingError
 from aecodec.facts import facts_of, facts_text
 from aecodec.files import STANDARD, check_output, write_bytes
@@ -30,6 +30,8 @@ from aecodec.rescue import rescue
 from aecodec.sources import Source, base_name, is_url, load, opened_for_parts, read_info
 
 if TYPE_CHECKING:
+    from PIL import Image
+
     from aecodec.codec import Codec
     from aecodec.targets import Found, Target
     from aecodec.windows import Region
@@ -155,6 +157,10 @@ def compress(
     help="Make the picture smaller, which is faster.",
 )  # fmt: skip
 @click.option(
+    "--max-pixels", type=click.IntRange(1), metavar="N",
+    help=f"Refuse larger pictures; {DEFAULT_LIMITS.pixels} by default.",
+)  # fmt: skip
+@click.option(
     "--allow-truncated", is_flag=True,
     help="Decode what is left of a file that was cut off or damaged.",
 )  # fmt: skip
@@ -170,10 +176,17 @@ def decompress(
     **options: Any,  # noqa: ANN401  # region, scale and model, as click parses them
 ) -> int:
     """Decompress .aec files; the output's extension gives the format, PNG by default."""
-    part = None if options["region"] is None else _region(options["region"])
-    scale = SCALES[options["scale"]]
+    limits = DEFAULT_LIMITS
+    if options["max_pixels"] is not None:
+        limits = replace(limits, pixels=options["max_pixels"])
+    wish = _Wish(
+        _Lazy(options["model"], min(jobs, len(inputs)), limits),
+        None if options["region"] is None else _region(options["region"]),
+        SCALES[options["scale"]],
+        limits,
+        allow_truncated,
+    )
     outputs = _output_names(inputs, output, ".png")
-    codec = _Lazy(options["model"], min(jobs, len(inputs)))
 
     def work(name: str, target: str, voice: Voice) -> None:
         from aecodec.images import DAMAGE
@@ -182,23 +195,13 @@ def decompress(
         check_output(target, force=force)
         kind = _picture_format(target)
         start = time.perf_counter()
-        with ExitStack() as stack:
-            source: Source
-            # Without the permission a damaged file fails here, before torch is imported.
-            if allow_truncated:
-                source = load(name)
-                header = _rescue(name, source, voice)
-            elif part is not None:
-                source = stack.enter_context(opened_for_parts(name))
-                header = read_info(source)
-            else:
-                source = load(name)
-                header = parse(source).header
-            if part is not None:
-                part.check(header.width, header.height)
-            image = codec.get().decompress(
-                source, region=part, scale=scale, allow_truncated=allow_truncated
-            )
+        if target != STANDARD:
+            size = wish.write_huge(name, target, kind, voice)
+            if size is not None:
+                seconds = time.perf_counter() - start
+                voice.say(f"{name} -> {target}: {size[1]}x{size[0]}, {seconds:.2f} s")
+                return
+        image = wish.picture(name, voice)
         metadata = metadata_of(image)
         lost = metadata.lost_in(kind)
         if lost:
@@ -359,8 +362,70 @@ def export(run: str, output: str, force: bool) -> int:
     return 0
 
 
-def _rescue(name: str, data: bytes, voice: Voice) -> Header:
-    left = rescue(data)
+@dataclass(frozen=True)
+class _Wish:
+    """What `decompress` is to make of each input."""
+
+    codec: "_Lazy"
+    part: "Region | None"
+    scale: int
+    limits: Limits
+    allow_truncated: bool
+
+    def picture(self, name: str, voice: Voice) -> "Image.Image":
+        """The whole result as one picture."""
+        with ExitStack() as stack:
+            source: Source
+            # Without the permission a damaged file fails here, before torch is imported.
+            if self.allow_truncated:
+                source = load(name)
+                header = _rescue(name, source, voice, self.limits)
+            elif self.part is not None:
+                source = stack.enter_context(opened_for_parts(name))
+                header = read_info(source, self.limits)
+            else:
+                source = load(name)
+                header = parse(source, self.limits).header
+            if self.part is not None:
+                self.part.check(header.width, header.height)
+            return self.codec.get().decompress(
+                source,
+                region=self.part,
+                scale=self.scale,
+                allow_truncated=self.allow_truncated,
+            )
+
+    def write_huge(self, name: str, target: str, kind: str, voice: Voice) -> tuple[int, int] | None:
+        """Decodes by rows of tiles, if called for and possible; returns height and width."""
+        from aecodec import writers
+
+        if self.allow_truncated or kind not in writers.STREAMED or not Path(name).is_file():
+            return None
+        with opened_for_parts(name) as source:
+            header = read_info(source, self.limits)
+            if self.part is not None:
+                self.part.check(header.width, header.height)
+            whole = header.width * header.height
+            area = self.part.width * self.part.height if self.part else whole
+            if area // self.scale**2 < writers.STREAM_PIXELS:
+                return None
+
+            from aecodec.unpacking import unpack
+
+            codec = self.codec.get()
+            done = unpack(
+                codec, source, target, kind, region=self.part, scale=self.scale, check=voice.check
+            )
+        if done is None:
+            return None
+        size, lost = done
+        if lost:
+            voice.say(f"aecodec: {target}: warning: {kind} carries no {', '.join(lost)}", err=True)
+        return size
+
+
+def _rescue(name: str, data: bytes, voice: Voice, limits: Limits) -> Header:
+    left = rescue(data, limits)
     for line in left.report():
         voice.say(f"aecodec: {name}: warning: {line}", err=True)
     return left.stream.header
@@ -464,8 +529,8 @@ class _Lazy:
     Several jobs share the cores: torch runs each with its part of the threads.
     """
 
-    def __init__(self, model: str | None, jobs: int = 1) -> None:
-        self._model, self._jobs = model, jobs
+    def __init__(self, model: str | None, jobs: int = 1, limits: Limits = DEFAULT_LIMITS) -> None:
+        self._model, self._jobs, self._limits = model, jobs, limits
         self._codec: Codec | None = None
         self._lock = threading.Lock()
 
@@ -476,7 +541,7 @@ class _Lazy:
 
                 if self._jobs > 1:
                     share_threads(self._jobs)
-                self._codec = Codec(self._model)
+                self._codec = Codec(self._model, limits=self._limits)
             return self._codec
 
 

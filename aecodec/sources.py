@@ -8,6 +8,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from io import BytesIO
+from pathlib import Path
 from typing import Any, BinaryIO, Protocol, TypeGuard
 from urllib.parse import urlsplit
 
@@ -118,7 +119,7 @@ def opened(source: Source) -> Iterator[Seekable]:
         with _Remote(source) as remote:
             yield remote
     elif isinstance(source, (str, os.PathLike)):
-        with open(source, "rb") as file:
+        with Path(source).open("rb") as file:
             yield file
     elif hasattr(source, "read") and not hasattr(source, "encoding"):
         yield source

@@ -15,6 +15,8 @@ from aecodec.metadata import Metadata
 
 STREAMED = ("PNG", "PPM")
 """Formats that `write_rows` knows, as Pillow calls them."""
+STREAM_PIXELS = 2**25
+"""Larger pictures are written so by the command line."""
 _ROWS = 64
 """Rows that are filtered at a time."""
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"

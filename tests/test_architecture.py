@@ -22,7 +22,7 @@ ROWS = (
     {"bands"},
     {"rendering"},
     {"codec"},
-    {"training"},
+    {"training", "unpacking"},
     {"cli"},
 )
 NO_TORCH = {

@@ -1,7 +1,9 @@
 """Pictures written and decoded a row of tiles at a time are those made at once."""
 
+from collections.abc import Iterator
 from io import BytesIO
 from pathlib import Path
+from typing import Any, BinaryIO
 
 import numpy as np
 import pytest
@@ -9,9 +11,11 @@ import torch
 from conftest import make_picture
 from PIL import Image
 
+from aecodec.cli import main
 from aecodec.codec import Codec
 from aecodec.errors import ChecksumError, TruncatedError
 from aecodec.files import replacing
+from aecodec.images import Pixels
 from aecodec.metadata import Metadata, metadata_of
 from aecodec.writers import STREAMED, write_rows
 
@@ -72,3 +76,52 @@ def test_a_file_that_fails_on_the_way_leaves_the_old_one(tmp_path: Path) -> None
     with replacing(str(path)) as file:
         file.write(b"new")
     assert path.read_bytes() == b"new"
+
+
+@pytest.mark.parametrize("name", ["a.png", "a.ppm"])
+@pytest.mark.parametrize("options", [(), ("--region", "5,70,100,101"), ("--scale", "1/2")])
+def test_huge_pictures_are_written_by_rows(
+    name: str,
+    options: tuple[str, ...],
+    tmp_path: Path,
+    tiny_codec: Codec,
+    tiny_weights: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    packed = tmp_path / "in.aec"
+    image = Image.fromarray(make_picture(200, 150))
+    image.info["dpi"] = (72.0, 72.0)
+    packed.write_bytes(tiny_codec.compress(image, 80, tile_exponent=6))
+    arguments = ["decompress", str(packed), *options, "--model", str(tiny_weights), "-o"]
+    heights = []
+
+    def spy(file: BinaryIO, kind: str, size: Any, bands: Any, metadata: Metadata) -> None:  # noqa: ANN401
+        def noted() -> Iterator[Pixels]:
+            for band in bands:
+                heights.append(len(band))
+                yield band
+
+        write_rows(file, kind, size, noted(), metadata)
+
+    def run(*more: str) -> int:
+        with pytest.raises(SystemExit) as exit_:
+            main([*arguments, *more])
+        return int(exit_.value.code or 0)
+
+    assert run(str(tmp_path / f"at-once-{name}")) == 0
+    monkeypatch.setattr("aecodec.writers.STREAM_PIXELS", 1)
+    monkeypatch.setattr("aecodec.unpacking.write_rows", spy)
+    assert run(str(tmp_path / name)) == 0
+    assert len(heights) > 1
+    assert max(heights) <= 64
+    with Image.open(tmp_path / f"at-once-{name}") as a, Image.open(tmp_path / name) as b:
+        np.testing.assert_array_equal(np.asarray(a), np.asarray(b))
+        assert metadata_of(a) == metadata_of(b)
+    data = bytearray(packed.read_bytes())
+    data[-40] ^= 1
+    packed.write_bytes(data)
+    before = sorted(tmp_path.iterdir())
+    if not options:
+        assert run(str(tmp_path / f"b{name}")) == 1
+    assert run(str(tmp_path / f"c{name}"), "--max-pixels", "29999") == 1
+    assert sorted(tmp_path.iterdir()) == before
