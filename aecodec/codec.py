@@ -34,6 +34,7 @@ from aecodec.errors import InputError, UnsupportedError, WeightsError
 from aecodec.images import Picture, Pixels, to_picture, to_pil
 from aecodec.latents import MEAN_STEP, Grid, decode_prefix, encode_latents
 from aecodec.metadata import KINDS, Ancillary, Metadata, metadata_in
+from aecodec.packing import pack
 from aecodec.reading import PartialFile
 from aecodec.rendering import (
     boxes_of,
@@ -44,6 +45,7 @@ from aecodec.rescue import Rescued, TileState, rescue
 from aecodec.scaling import scale_of
 from aecodec.search import EFFORT_MAX, EFFORTS
 from aecodec.sources import Source, can_seek, opened, read_all
+from aecodec.strips import StripPicture
 from aecodec.targets import Found, Target, pixels_psnr, search_quality
 from aecodec.weights import CodecModel, load_weights
 from aecodec.windows import Region, tile_boxes
@@ -163,6 +165,40 @@ class Codec:
             if lossless_tiles:
                 stream = store_unusual_tiles(model, pixels, stream, EFFORTS[effort])
         return serialize(stream)
+
+    def compress_strips(
+        self,
+        picture: StripPicture,
+        quality: float = DEFAULT_QUALITY,
+        *,
+        effort: int = DEFAULT_EFFORT,
+        tile_exponent: int = TILE_EXPONENT,
+        progress: "Callable[[float], None] | None" = None,
+    ) -> "Iterator[bytes]":
+        """Compresses by rows of tiles, in memory that does not grow with the height.
+
+        Args:
+            picture: see `strips.open_strips`.
+            quality: see `compress`.
+            effort: see `compress`.
+            tile_exponent: see `compress`.
+            progress: see `compress`; tiles beside lossless ones are made twice and counted once.
+
+        Yields:
+            The pieces of an `.aec` file.
+
+        Raises what `compress` raises.
+        """
+        index = quality_index(quality)
+        _check_effort(effort)
+        self._limits.check_pixels(picture.width, picture.height)
+        model = self.model
+        form = PixelFormat.GRAY8 if picture.gray else PixelFormat.RGB8
+        header = Header(picture.width, picture.height, form, tile_exponent, index, model.model_id)
+        step = _Steps(header.tile_count * (EFFORTS[effort].rounds + 1), progress)
+        pieces = pack(model, picture, header, EFFORTS[effort], step=step)
+        with torch.inference_mode():
+            yield from pieces
 
     def compress_to(
         self,
@@ -425,7 +461,7 @@ class _Steps:
     def __call__(self) -> None:
         self._done += 1
         if self._report is not None:
-            self._report(self._done / self._total)
+            self._report(min(self._done / self._total, 1.0))
 
 
 DEFAULT_CODEC = Codec()

@@ -369,10 +369,14 @@ def parse_header(data: Buffer, limits: Limits = DEFAULT_LIMITS) -> Header:
 
 def serialize(stream: Stream) -> bytes:
     """Writes a stream as a file, which `parse` turns into the same stream."""
-    parts = [SIGNATURE, _write_chunk(_HEAD, _HEAD_FIELDS.pack(*astuple(stream.header)))]
-    parts += [_write_chunk(chunk.type, chunk.payload) for chunk in stream.ancillary]
-    parts += [_write_tile(tile) for tile in stream.tiles]
-    return b"".join((*parts, _write_chunk(_DONE, b"")))
+    tiles = [tile_chunk(tile) for tile in stream.tiles]
+    return b"".join((opening(stream.header, stream.ancillary), *tiles, ENDING))
+
+
+def opening(header: Header, ancillary: tuple[Chunk, ...]) -> bytes:
+    """What a file begins with: all before the first tile."""
+    parts = [SIGNATURE, _write_chunk(_HEAD, _HEAD_FIELDS.pack(*astuple(header)))]
+    return b"".join((*parts, *(_write_chunk(chunk.type, chunk.payload) for chunk in ancillary)))
 
 
 def chunk_table(data: Buffer) -> list[tuple[str, int, int]]:
@@ -492,10 +496,15 @@ def read_lossless(chunk: RawChunk) -> LosslessTile:
     return LosslessTile(checksum, coder, bytes(chunk.payload[_PIXL_FIELDS.size :]))
 
 
-def _write_tile(tile: AnyTile) -> bytes:
+def tile_chunk(tile: AnyTile) -> bytes:
+    """The chunk of a tile."""
     if isinstance(tile, LosslessTile):
         return _write_chunk(_PIXL, _PIXL_FIELDS.pack(tile.checksum, tile.coder) + tile.data)
     return _write_chunk(_TILE, _U32.pack(tile.checksum) + tile.words)
+
+
+ENDING = _write_chunk(_DONE, b"")
+"""What a file ends with."""
 
 
 def _check_range(name: str, value: int, low: int, high: int) -> None:

@@ -70,14 +70,21 @@ def store_unusual(
     expected = 0
     for box, tile in zip(_boxes(stream.header), stream.tiles, strict=True):
         part = pixels[box.slices(STRIDE)]
-        estimate = estimate_bytes(part)
-        chosen: AnyTile = tile
-        if isinstance(tile, Tile) and is_unusual(part, estimate, tile.size):
-            chosen = _cheaper(stream.header, tile, part, lmbda, render)
+        chosen, estimate = choose_tile(stream.header, tile, part, lmbda, render)
         tiles.append(chosen)
         expected += chosen.size if isinstance(chosen, LosslessTile) else estimate
     mixed = _settle(replace(stream, tiles=tuple(tiles)), encode)
     return _as_whole(mixed, pixels, expected) or mixed
+
+
+def choose_tile(
+    header: Header, tile: AnyTile, part: Pixels, lmbda: float, render: Render
+) -> tuple[AnyTile, int]:
+    """A tile or its lossless replacement, and about how many bytes the latter takes."""
+    estimate = estimate_bytes(part)
+    if isinstance(tile, Tile) and is_unusual(part, estimate, tile.size):
+        return _cheaper(header, tile, part, lmbda, render), estimate
+    return tile, estimate
 
 
 def lossless_mask(stream: Stream) -> Mask | None:
