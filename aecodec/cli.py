@@ -15,8 +15,9 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from io import BytesIO
+from os import SEEK_END
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
@@ -24,7 +25,7 @@ from aecodec import __version__
 from aecodec.container import DEFAULT_LIMITS, Header, Limits, parse, parse_header
 from aecodec.errors import AecError, InputError, TrainingError
 from aecodec.facts import facts_of, facts_text
-from aecodec.files import STANDARD, check_output, write_bytes
+from aecodec.files import STANDARD, check_output, replacing, write_bytes
 from aecodec.jobs import Voice, complain, for_each, share_threads
 from aecodec.rescue import rescue
 from aecodec.sources import Source, base_name, is_url, load, opened_for_parts, read_info
@@ -54,6 +55,10 @@ _output_option = click.option(
 _jobs_option = click.option(
     "-j", "--jobs", type=click.IntRange(1), default=1, show_default=True, metavar="N",
     help="Inputs to work on at a time.",
+)  # fmt: skip
+_max_pixels_option = click.option(
+    "--max-pixels", type=click.IntRange(1), metavar="N",
+    help=f"Refuse larger pictures; {DEFAULT_LIMITS.pixels} by default.",
 )  # fmt: skip
 _force_option = click.option("-f", "--force", is_flag=True, help="Overwrite existing outputs.")
 
@@ -102,6 +107,7 @@ def cli() -> None:
     metavar="NAMES",
     help="Keep only these metadata, out of icc, exif, xmp, resolution, text.",
 )
+@_max_pixels_option
 @_jobs_option
 @_force_option
 @_model_option
@@ -113,17 +119,16 @@ def compress(
     force: bool,
     model: str | None,
     quality: float,
-    **wishes: Any,  # noqa: ANN401  # size, bpp, psnr, strip and keep, as click parses them
+    **wishes: Any,  # noqa: ANN401  # size to max_pixels, as click parses them
 ) -> int:
     """Compress pictures to .aec files beside them."""
     _check_wishes(quality, wishes)
     keep = _kept(wishes)
     outputs = _output_names(inputs, output, SUFFIX)
-    codec = _Lazy(model, min(jobs, len(inputs)))
+    limits = _limits(wishes["max_pixels"])
+    codec = _Lazy(model, min(jobs, len(inputs)), limits)
 
-    def work(name: str, target: str, voice: Voice) -> None:
-        check_output(target, force=force)
-        start = time.perf_counter()
+    def at_once(name: str, target: str, voice: Voice) -> _Packed:
         original = load(name)
         picture = _picture(original, keep)
         wish = _target(wishes, picture.pixels.shape[0] * picture.pixels.shape[1])
@@ -136,12 +141,21 @@ def compress(
                 voice.say(f"aecodec: {name}: {_nearest(wish, found)}", err=True)
         voice.check()
         write_bytes(target, data)
+        header = parse_header(data, limits)
+        return _Packed(len(original), len(data), header.width * header.height)
+
+    def work(name: str, target: str, voice: Voice) -> None:
+        check_output(target, force=force)
+        start = time.perf_counter()
+        done = None
+        if target != STANDARD and _target(wishes, 1) is None and Path(name).is_file():
+            done = _pack_huge(codec, name, target, (quality, effort), voice)
+        done = done or at_once(name, target, voice)
         seconds = time.perf_counter() - start
-        header = parse_header(data)
-        bpp = 8 * len(data) / (header.width * header.height)
         voice.say(
-            f"{name} -> {target}: {len(original)} -> {len(data)} bytes, {bpp:.3f} bpp, "
-            f"ratio {len(original) / len(data):.1f}, {seconds:.2f} s",
+            f"{name} -> {target}: {done.before} -> {done.after} bytes, "
+            f"{8 * done.after / done.pixels:.3f} bpp, "
+            f"ratio {done.before / done.after:.1f}, {seconds:.2f} s",
             err=target == STANDARD,
         )
 
@@ -156,10 +170,7 @@ def compress(
     "--scale", type=click.Choice(list(SCALES)), default="1",
     help="Make the picture smaller, which is faster.",
 )  # fmt: skip
-@click.option(
-    "--max-pixels", type=click.IntRange(1), metavar="N",
-    help=f"Refuse larger pictures; {DEFAULT_LIMITS.pixels} by default.",
-)  # fmt: skip
+@_max_pixels_option
 @click.option(
     "--allow-truncated", is_flag=True,
     help="Decode what is left of a file that was cut off or damaged.",
@@ -176,9 +187,7 @@ def decompress(
     **options: Any,  # noqa: ANN401  # region, scale and model, as click parses them
 ) -> int:
     """Decompress .aec files; the output's extension gives the format, PNG by default."""
-    limits = DEFAULT_LIMITS
-    if options["max_pixels"] is not None:
-        limits = replace(limits, pixels=options["max_pixels"])
+    limits = _limits(options["max_pixels"])
     wish = _Wish(
         _Lazy(options["model"], min(jobs, len(inputs)), limits),
         None if options["region"] is None else _region(options["region"]),
@@ -360,6 +369,36 @@ def export(run: str, output: str, force: bool) -> int:
     size = Path(output).stat().st_size
     click.echo(f"{output}: model {model_id.hex()}, {kind} tables, {size} bytes")
     return 0
+
+
+class _Packed(NamedTuple):
+    """Bytes of the input, bytes of the output, pixels."""
+
+    before: int
+    after: int
+    pixels: int
+
+
+def _limits(max_pixels: int | None) -> Limits:
+    return replace(DEFAULT_LIMITS, pixels=max_pixels) if max_pixels else DEFAULT_LIMITS
+
+
+def _pack_huge(
+    codec: "_Lazy", name: str, target: str, settings: tuple[float, int], voice: Voice
+) -> _Packed | None:
+    """Encodes by rows of tiles with a quality and an effort, if called for and possible."""
+    from aecodec import strips
+
+    with Path(name).open("rb") as source:
+        picture = strips.open_strips(source)
+        if picture is None or picture.width * picture.height < strips.STRIP_PIXELS:
+            return None
+        quality, effort = settings
+        with _Progress(name, voice) as progress, replacing(target) as file:
+            pieces = codec.get().compress_strips(picture, quality, effort=effort, progress=progress)
+            after = sum(file.write(piece) for piece in pieces)
+        before = source.seek(0, SEEK_END)
+    return _Packed(before, after, picture.width * picture.height)
 
 
 @dataclass(frozen=True)

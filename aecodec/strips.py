@@ -8,6 +8,8 @@ import numpy as np
 from aecodec.errors import InputError
 from aecodec.images import Pixels
 
+STRIP_PIXELS = 2**25
+"""Larger pictures are read so by the command line."""
 _HEAD = re.compile(rb"P([56])" + 3 * rb"(?:\s|#[^\n]*\n)+?(\d{1,10})" + rb"\s")
 _HEAD_BYTES = 4096
 
