@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from aecodec.codec import Codec, compress, decompress, decompress_array
     from aecodec.container import Header, Limits
-    from aecodec.container import parse_header as read_info
     from aecodec.errors import (
         AecError,
         ChecksumError,
@@ -30,6 +29,7 @@ if TYPE_CHECKING:
         UnsupportedError,
         WeightsError,
     )
+    from aecodec.sources import read_info
     from aecodec.targets import Target
     from aecodec.windows import Region
 
@@ -67,6 +67,7 @@ _HOMES = {
     "Header": "container",
     "Limits": "container",
     "Region": "windows",
+    "read_info": "sources",
     "Target": "targets",
 }
 
@@ -77,8 +78,6 @@ def __getattr__(name: str) -> Any:  # noqa: ANN401  # PEP 562: whatever the name
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from importlib import import_module
 
-    if name == "read_info":
-        return import_module("aecodec.container").parse_header
     return getattr(import_module(f"aecodec.{_HOMES.get(name, 'errors')}"), name)
 
 

@@ -8,28 +8,37 @@ import json
 import logging
 import math
 import sys
+import threading
 import time
 import warnings
-from collections.abc import Callable, Sequence
-from dataclasses import replace
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
 from io import BytesIO
+from os import SEEK_END
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
-from aecodec import __version__, registry
-from aecodec.container import Header, chunk_table, parse, parse_header
+from aecodec import __version__
+from aecodec.container import DEFAULT_LIMITS, Header, Limits, parse, parse_header
 from aecodec.errors import AecError, InputError, TrainingError
-from aecodec.files import STANDARD, check_output, read_bytes, write_bytes
+from aecodec.facts import facts_of, facts_text
+from aecodec.files import STANDARD, check_output, replacing, write_bytes
+from aecodec.jobs import Voice, complain, for_each, share_threads
 from aecodec.rescue import rescue
+from aecodec.sources import Source, base_name, is_url, load, opened_for_parts, read_info
 
 if TYPE_CHECKING:
+    from PIL import Image
+
     from aecodec.codec import Codec
     from aecodec.targets import Found, Target
     from aecodec.windows import Region
 
 SUFFIX = ".aec"
+SCALES = {"1": 1, "1/2": 2, "1/4": 4, "1/8": 8}
 INTERRUPTED = 130
 PROGRESS_SECONDS = 1.0
 PROGRESS_UNITS = 1000
@@ -43,6 +52,14 @@ _inputs = click.argument("inputs", nargs=-1, required=True, metavar="INPUT...")
 _output_option = click.option(
     "-o", "--output", metavar="OUTPUT", help="Output file; a folder when there are several inputs."
 )
+_jobs_option = click.option(
+    "-j", "--jobs", type=click.IntRange(1), default=1, show_default=True, metavar="N",
+    help="Inputs to work on at a time.",
+)  # fmt: skip
+_max_pixels_option = click.option(
+    "--max-pixels", type=click.IntRange(1), metavar="N",
+    help=f"Refuse larger pictures; {DEFAULT_LIMITS.pixels} by default.",
+)  # fmt: skip
 _force_option = click.option("-f", "--force", is_flag=True, help="Overwrite existing outputs.")
 
 
@@ -59,7 +76,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         click.echo("aecodec: interrupted", err=True)
         sys.exit(INTERRUPTED)
     except (AecError, OSError) as exc:
-        _complain(None, exc)
+        complain(None, exc)
         sys.exit(1)
     sys.exit(code if isinstance(code, int) else 0)
 
@@ -94,47 +111,59 @@ def cli() -> None:
     metavar="NAMES",
     help="Keep only these metadata, out of icc, exif, xmp, resolution, text.",
 )
+@_max_pixels_option
+@_jobs_option
 @_force_option
 @_model_option
 def compress(
     inputs: tuple[str, ...],
     output: str | None,
     effort: int,
+    jobs: int,
     force: bool,
     model: str | None,
     quality: float,
-    **wishes: Any,  # noqa: ANN401  # targets, strip and keep, as click parses them
+    **wishes: Any,  # noqa: ANN401  # targets to max_pixels, as click parses them
 ) -> int:
     """Compress pictures to .aec files beside them."""
     _check_wishes(quality, wishes)
     keep = _kept(wishes)
     outputs = _output_names(inputs, output, SUFFIX)
-    codec = _Lazy(model)
+    limits = _limits(wishes["max_pixels"])
+    codec = _Lazy(model, min(jobs, len(inputs)), limits)
 
-    def work(name: str, target: str) -> None:
-        check_output(target, force=force)
-        start = time.perf_counter()
-        original = read_bytes(name)
+    def at_once(name: str, target: str, voice: Voice) -> _Packed:
+        original = load(name)
         picture = _picture(original, keep)
         wish = _target(wishes, picture.pixels.shape[0] * picture.pixels.shape[1])
         if wish is None:
-            with _Progress(name) as progress:
+            with _Progress(name, voice) as progress:
                 data = codec.get().compress(picture, quality, effort=effort, progress=progress)
         else:
             data, found = codec.get().compress_to(picture, wish, effort=effort)
             if not found.met:
-                click.echo(f"aecodec: {name}: {_nearest(wish, found)}", err=True)
+                voice.say(f"aecodec: {name}: {_nearest(wish, found)}", err=True)
+        voice.check()
         write_bytes(target, data)
+        header = parse_header(data, limits)
+        return _Packed(len(original), len(data), header.width * header.height)
+
+    def work(name: str, target: str, voice: Voice) -> None:
+        check_output(target, force=force)
+        start = time.perf_counter()
+        done = None
+        if target != STANDARD and _target(wishes, 1) is None and Path(name).is_file():
+            done = _pack_huge(codec, name, target, (quality, effort), voice)
+        done = done or at_once(name, target, voice)
         seconds = time.perf_counter() - start
-        header = parse_header(data)
-        bpp = 8 * len(data) / (header.width * header.height)
-        click.echo(
-            f"{name} -> {target}: {len(original)} -> {len(data)} bytes, {bpp:.3f} bpp, "
-            f"ratio {len(original) / len(data):.1f}, {seconds:.2f} s",
+        voice.say(
+            f"{name} -> {target}: {done.before} -> {done.after} bytes, "
+            f"{8 * done.after / done.pixels:.3f} bpp, "
+            f"ratio {done.before / done.after:.1f}, {seconds:.2f} s",
             err=target == STANDARD,
         )
 
-    return _for_each(inputs, outputs, work)
+    return for_each(inputs, outputs, work, jobs)
 
 
 @cli.command()
@@ -142,41 +171,54 @@ def compress(
 @_output_option
 @click.option("--region", metavar="X,Y,W,H", help="Decode only this part of the picture.")
 @click.option(
+    "--scale", type=click.Choice(list(SCALES)), default="1",
+    help="Make the picture smaller, which is faster.",
+)  # fmt: skip
+@_max_pixels_option
+@click.option(
     "--allow-truncated", is_flag=True,
     help="Decode what is left of a file that was cut off or damaged.",
 )  # fmt: skip
+@_jobs_option
 @_force_option
 @_model_option
 def decompress(
     inputs: tuple[str, ...],
     output: str | None,
-    region: str | None,
     allow_truncated: bool,
+    jobs: int,
     force: bool,
-    model: str | None,
+    **options: Any,  # noqa: ANN401  # region, scale and model, as click parses them
 ) -> int:
     """Decompress .aec files; the output's extension gives the format, PNG by default."""
-    part = None if region is None else _region(region)
+    limits = _limits(options["max_pixels"])
+    wish = _Wish(
+        _Lazy(options["model"], min(jobs, len(inputs)), limits),
+        None if options["region"] is None else _region(options["region"]),
+        SCALES[options["scale"]],
+        limits,
+        allow_truncated,
+    )
     outputs = _output_names(inputs, output, ".png")
-    codec = _Lazy(model)
 
-    def work(name: str, target: str) -> None:
+    def work(name: str, target: str, voice: Voice) -> None:
         from aecodec.images import DAMAGE
         from aecodec.metadata import metadata_of, turned
 
         check_output(target, force=force)
         kind = _picture_format(target)
         start = time.perf_counter()
-        data = read_bytes(name)
-        # Without the permission a damaged file fails here, before torch is imported.
-        header = _rescue(name, data) if allow_truncated else parse(data).header
-        if part is not None:
-            part.check(header.width, header.height)
-        image = codec.get().decompress(data, region=part, allow_truncated=allow_truncated)
+        if target != STANDARD:
+            size = wish.write_huge(name, target, kind, voice)
+            if size is not None:
+                seconds = time.perf_counter() - start
+                voice.say(f"{name} -> {target}: {size[1]}x{size[0]}, {seconds:.2f} s")
+                return
+        image = wish.picture(name, voice)
         metadata = metadata_of(image)
         lost = metadata.lost_in(kind)
         if lost:
-            click.echo(f"aecodec: {target}: warning: {kind} carries no {', '.join(lost)}", err=True)
+            voice.say(f"aecodec: {target}: warning: {kind} carries no {', '.join(lost)}", err=True)
         if "exif" in lost:
             image = turned(image)
         encoded = BytesIO()
@@ -184,44 +226,49 @@ def decompress(
             image.save(encoded, kind, **metadata.save_options(kind))
         except (*DAMAGE, OSError) as exc:  # some formats read the EXIF that they write
             raise InputError(f"cannot write {target}: {exc}") from exc
+        voice.check()
         write_bytes(target, encoded.getvalue())
         seconds = time.perf_counter() - start
-        click.echo(
+        voice.say(
             f"{name} -> {target}: {image.width}x{image.height}, {seconds:.2f} s",
             err=target == STANDARD,
         )
 
-    return _for_each(inputs, outputs, work)
+    return for_each(inputs, outputs, work, jobs)
 
 
 @cli.command()
 @click.argument("files", nargs=-1, required=True, metavar="FILE...")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object a line.")
 def info(files: tuple[str, ...], as_json: bool) -> int:
-    """Show header, chunks and model of .aec files, after checking their checksums."""
+    """Show header, chunks and model of .aec files.
 
-    def work(name: str, _target: str) -> None:
-        facts = _facts(name, read_bytes(name))
-        click.echo(json.dumps(facts) if as_json else _facts_text(facts))
+    Checksums of local files are checked. Behind a URL only the starts of chunks are read.
+    """
 
-    return _for_each(files, files, work)
+    def work(name: str, _target: str, voice: Voice) -> None:
+        facts = facts_of(name)
+        voice.say(json.dumps(facts) if as_json else facts_text(facts))
+
+    return for_each(files, files, work)
 
 
 @cli.command()
 @click.argument("files", nargs=-1, required=True, metavar="FILE...")
+@_jobs_option
 @_model_option
-def verify(files: tuple[str, ...], model: str | None) -> int:
+def verify(files: tuple[str, ...], jobs: int, model: str | None) -> int:
     """Check every checksum of .aec files and decode them."""
-    codec = _Lazy(model)
+    codec = _Lazy(model, min(jobs, len(files)))
 
-    def work(name: str, _target: str) -> None:
-        data = read_bytes(name)
+    def work(name: str, _target: str, voice: Voice) -> None:
+        data = load(name)
         stream = parse(data)  # a damaged file fails here, before torch is imported
         codec.get().decompress_array(data)
         tiles = f"{len(stream.tiles)} tiles, {stream.lossless_count} lossless"
-        click.echo(f"{name}: ok, {tiles}")
+        voice.say(f"{name}: ok, {tiles}")
 
-    return _for_each(files, files, work)
+    return for_each(files, files, work, jobs)
 
 
 @cli.command()
@@ -280,20 +327,20 @@ def repair(file: str, output: str, force: bool, model: str | None) -> int:
     """Make a valid file of what is left of one that was cut off or damaged."""
     codec = _Lazy(model)
 
-    def work(name: str, target: str) -> None:
+    def work(name: str, target: str, voice: Voice) -> None:
         check_output(target, force=force)
-        data = read_bytes(name)
+        data = load(name)
         lines = rescue(data).report()
         repaired, _ = codec.get().repair(data)
         write_bytes(target, repaired)
         for line in lines:
-            click.echo(f"aecodec: {name}: warning: {line}", err=True)
-        click.echo(
+            voice.say(f"aecodec: {name}: warning: {line}", err=True)
+        voice.say(
             f"{name} -> {target}: {len(lines)} tiles were not whole, {len(repaired)} bytes",
             err=target == STANDARD,
         )
 
-    return _for_each([file], [output], work)
+    return for_each([file], [output], work)
 
 
 @cli.command()
@@ -328,10 +375,102 @@ def export(run: str, output: str, force: bool) -> int:
     return 0
 
 
-def _rescue(name: str, data: bytes) -> Header:
-    left = rescue(data)
+class _Packed(NamedTuple):
+    """Bytes of the input, bytes of the output, pixels."""
+
+    before: int
+    after: int
+    pixels: int
+
+
+def _limits(max_pixels: int | None) -> Limits:
+    return replace(DEFAULT_LIMITS, pixels=max_pixels) if max_pixels else DEFAULT_LIMITS
+
+
+def _pack_huge(
+    codec: "_Lazy", name: str, target: str, settings: tuple[float, int], voice: Voice
+) -> _Packed | None:
+    """Encodes by rows of tiles with a quality and an effort, if called for and possible."""
+    from aecodec import strips
+
+    with Path(name).open("rb") as source:
+        picture = strips.open_strips(source)
+        if picture is None or picture.width * picture.height < strips.STRIP_PIXELS:
+            return None
+        quality, effort = settings
+        with _Progress(name, voice) as progress, replacing(target) as file:
+            pieces = codec.get().compress_strips(picture, quality, effort=effort, progress=progress)
+            after = sum(file.write(piece) for piece in pieces)
+        before = source.seek(0, SEEK_END)
+    return _Packed(before, after, picture.width * picture.height)
+
+
+@dataclass(frozen=True)
+class _Wish:
+    """What `decompress` is to make of each input."""
+
+    codec: "_Lazy"
+    part: "Region | None"
+    scale: int
+    limits: Limits
+    allow_truncated: bool
+
+    def picture(self, name: str, voice: Voice) -> "Image.Image":
+        """The whole result as one picture."""
+        with ExitStack() as stack:
+            source: Source
+            # Without the permission a damaged file fails here, before torch is imported.
+            if self.allow_truncated:
+                source = load(name)
+                header = _rescue(name, source, voice, self.limits)
+            elif self.part is not None:
+                source = stack.enter_context(opened_for_parts(name))
+                header = read_info(source, self.limits)
+            else:
+                source = load(name)
+                header = parse(source, self.limits).header
+            if self.part is not None:
+                self.part.check(header.width, header.height)
+            return self.codec.get().decompress(
+                source,
+                region=self.part,
+                scale=self.scale,
+                allow_truncated=self.allow_truncated,
+            )
+
+    def write_huge(self, name: str, target: str, kind: str, voice: Voice) -> tuple[int, int] | None:
+        """Decodes by rows of tiles, if called for and possible; returns height and width."""
+        from aecodec import writers
+
+        if self.allow_truncated or kind not in writers.STREAMED or not Path(name).is_file():
+            return None
+        with opened_for_parts(name) as source:
+            header = read_info(source, self.limits)
+            if self.part is not None:
+                self.part.check(header.width, header.height)
+            whole = header.width * header.height
+            area = self.part.width * self.part.height if self.part else whole
+            if area // self.scale**2 < writers.STREAM_PIXELS:
+                return None
+
+            from aecodec.unpacking import unpack
+
+            codec = self.codec.get()
+            done = unpack(
+                codec, source, target, kind, region=self.part, scale=self.scale, check=voice.check
+            )
+        if done is None:
+            return None
+        size, lost = done
+        if lost:
+            voice.say(f"aecodec: {target}: warning: {kind} carries no {', '.join(lost)}", err=True)
+        return size
+
+
+def _rescue(name: str, data: bytes, voice: Voice, limits: Limits) -> Header:
+    left = rescue(data, limits)
     for line in left.report():
-        click.echo(f"aecodec: {name}: warning: {line}", err=True)
+        voice.say(f"aecodec: {name}: warning: {line}", err=True)
     return left.stream.header
 
 
@@ -397,11 +536,14 @@ def _nearest(target: "Target", found: "Found") -> str:
 
 
 class _Progress:
-    """A bar on standard error, if that is a terminal and the work takes longer than a second."""
+    """A bar on standard error, if that is a terminal and the work takes longer than a second.
 
-    def __init__(self, name: str) -> None:
+    Works beside others show none, but end here when the run is stopped.
+    """
+
+    def __init__(self, name: str, voice: Voice) -> None:
         self._start = time.monotonic()
-        self._name = name
+        self._name, self._voice = name, voice
         self._bar: Any = None
         self._shown = 0
 
@@ -413,8 +555,10 @@ class _Progress:
             self._bar.render_finish()
 
     def __call__(self, done: float) -> None:
+        self._voice.check()
         if self._bar is None:
-            if time.monotonic() - self._start < PROGRESS_SECONDS or not sys.stderr.isatty():
+            early = time.monotonic() - self._start < PROGRESS_SECONDS
+            if early or not self._voice.alone or not sys.stderr.isatty():
                 return
             self._bar = click.progressbar(
                 length=PROGRESS_UNITS, label=self._name, file=sys.stderr, show_eta=True
@@ -425,43 +569,25 @@ class _Progress:
 
 
 class _Lazy:
-    """Makes the codec when the first valid input needs it, since that imports torch."""
+    """Makes the codec when the first valid input needs it, since that imports torch.
 
-    def __init__(self, model: str | None) -> None:
-        self._model = model
+    Several jobs share the cores: torch runs each with its part of the threads.
+    """
+
+    def __init__(self, model: str | None, jobs: int = 1, limits: Limits = DEFAULT_LIMITS) -> None:
+        self._model, self._jobs, self._limits = model, jobs, limits
         self._codec: Codec | None = None
+        self._lock = threading.Lock()
 
     def get(self) -> "Codec":
-        if self._codec is None:
-            from aecodec.codec import Codec
+        with self._lock:
+            if self._codec is None:
+                from aecodec.codec import Codec
 
-            self._codec = Codec(self._model)
-        return self._codec
-
-
-def _for_each(
-    names: Sequence[str], targets: Sequence[str], work: Callable[[str, str], None]
-) -> int:
-    """Runs `work` on every input; a failing one does not stop the others."""
-    failed = 0
-    for name, target in zip(names, targets, strict=True):
-        try:
-            work(name, target)
-        except (AecError, OSError, MemoryError) as exc:
-            failed = 1
-            _complain(name, exc)
-    return failed
-
-
-def _complain(name: str | None, exc: BaseException) -> None:
-    if isinstance(exc, OSError) and exc.strerror:
-        about = exc.filename
-        known = about is None or (name is not None and Path(str(about)) == Path(name))
-        reason = exc.strerror if known else f"{about}: {exc.strerror}"
-    else:
-        reason = str(exc) or type(exc).__name__
-    one_line = " ".join(reason.split())
-    click.echo(": ".join(["aecodec", *([name] if name else []), one_line]), err=True)
+                if self._jobs > 1:
+                    share_threads(self._jobs)
+                self._codec = Codec(self._model, limits=self._limits)
+            return self._codec
 
 
 def _show(exc: click.ClickException) -> None:
@@ -487,11 +613,17 @@ def _output_names(inputs: Sequence[str], output: str | None, suffix: str) -> lis
     if STANDARD in inputs:
         return [STANDARD if output is None else str(Path(output) / f"picture{suffix}")]
     folder = None if output is None else Path(output)
-    names = [str((folder or Path(name).parent) / (Path(name).stem + suffix)) for name in inputs]
+    names = [_beside(name, folder, suffix) for name in inputs]
     doubled = {name for name in names if names.count(name) > 1}
     if doubled:
         raise click.UsageError(f"several inputs would become {min(doubled)}")
     return names
+
+
+def _beside(name: str, folder: Path | None, suffix: str) -> str:
+    """The output for an input; what a URL names goes into the current folder."""
+    path = Path(base_name(name)) if is_url(name) else Path(name)
+    return str((folder or path.parent) / (path.stem + suffix))
 
 
 def _picture(data: bytes, keep: tuple[str, ...]) -> Any:  # noqa: ANN401  # numpy is imported late
@@ -511,40 +643,3 @@ def _picture_format(target: str) -> str:
         reason = f"unknown picture format {suffix!r}" if suffix else "its name has no extension"
         raise InputError(f"cannot write {target}: {reason}")
     return kind
-
-
-def _facts(name: str, data: bytes) -> dict[str, Any]:
-    stream = parse(data)
-    header = stream.header
-    released = registry.find_model(header.model_id)
-    return {
-        "file": name,
-        "bytes": len(data),
-        "width": header.width,
-        "height": header.height,
-        "pixel_format": header.pixel_format.name,
-        "quality": header.quality,
-        "bpp": 8 * len(data) / (header.width * header.height),
-        "model": released.name if released else None,
-        "model_id": header.model_id.hex(),
-        "tile_side": header.tile_side,
-        "tiles": header.tile_count,
-        "lossless_tiles": stream.lossless_count,
-        "chunks": [
-            {"type": kind, "offset": offset, "length": length}
-            for kind, offset, length in chunk_table(data)
-        ],
-    }
-
-
-def _facts_text(facts: dict[str, Any]) -> str:
-    model = facts["model"] or "unknown to this version"
-    lines = [
-        f"{facts['file']}: {facts['width']}x{facts['height']} {facts['pixel_format']}, "
-        f"{facts['bytes']} bytes, {facts['bpp']:.3f} bpp",
-        f"  quality {facts['quality']:g}, model {model} ({facts['model_id']}), "
-        f"{facts['tiles']} tiles of {facts['tile_side']} pixels, "
-        f"{facts['lossless_tiles']} lossless",
-    ]
-    lines += [f"  chunk {c['type']} at {c['offset']}, {c['length']} bytes" for c in facts["chunks"]]
-    return "\n".join(lines)

@@ -2,7 +2,9 @@
 
 import math
 import threading
+from contextlib import contextmanager
 from dataclasses import replace
+from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,10 +16,12 @@ from torch import Tensor
 
 from aecodec import registry
 from aecodec.allocator import keep_freed_memory
+from aecodec.bands import Bands, StreamTiles, Tiles, view_of
 from aecodec.container import (
     QUALITY_STEPS,
     TILE_EXPONENT_MAX,
     TILE_EXPONENT_MIN,
+    Buffer,
     Header,
     Limits,
     PixelFormat,
@@ -30,24 +34,27 @@ from aecodec.errors import InputError, UnsupportedError, WeightsError
 from aecodec.fidelity import MEASURES
 from aecodec.images import Picture, Pixels, to_picture, to_pil
 from aecodec.latents import MEAN_STEP, Grid, decode_prefix, encode_latents
-from aecodec.metadata import KINDS, metadata_in
+from aecodec.metadata import KINDS, Ancillary, Metadata, metadata_in
+from aecodec.packing import pack
+from aecodec.reading import PartialFile
 from aecodec.rendering import (
     boxes_of,
-    canvas,
     encode_picture_tile,
-    render,
     store_unusual_tiles,
 )
 from aecodec.rescue import Rescued, TileState, rescue
+from aecodec.scaling import scale_of
 from aecodec.search import EFFORT_MAX, EFFORTS
-from aecodec.selection import lossless_mask, paste_lossless
+from aecodec.sources import Source, can_seek, opened, read_all
+from aecodec.strips import StripPicture
 from aecodec.targets import Found, Target, search_quality
 from aecodec.weights import CodecModel, load_weights
 from aecodec.windows import Region, tile_boxes
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Callable, Collection, Sequence
+    from collections.abc import Callable, Collection, Iterator, Sequence
+    from numbers import Rational
 
 DEFAULT_QUALITY = 75.0
 DEFAULT_EFFORT = 1
@@ -160,6 +167,40 @@ class Codec:
                 stream = store_unusual_tiles(model, pixels, stream, EFFORTS[effort])
         return serialize(stream)
 
+    def compress_strips(
+        self,
+        picture: StripPicture,
+        quality: float = DEFAULT_QUALITY,
+        *,
+        effort: int = DEFAULT_EFFORT,
+        tile_exponent: int = TILE_EXPONENT,
+        progress: "Callable[[float], None] | None" = None,
+    ) -> "Iterator[bytes]":
+        """Compresses by rows of tiles, in memory that does not grow with the height.
+
+        Args:
+            picture: see `strips.open_strips`.
+            quality: see `compress`.
+            effort: see `compress`.
+            tile_exponent: see `compress`.
+            progress: see `compress`; tiles beside lossless ones are made twice and counted once.
+
+        Yields:
+            The pieces of an `.aec` file.
+
+        Raises what `compress` raises.
+        """
+        index = quality_index(quality)
+        _check_effort(effort)
+        self._limits.check_pixels(picture.width, picture.height)
+        model = self.model
+        form = PixelFormat.GRAY8 if picture.gray else PixelFormat.RGB8
+        header = Header(picture.width, picture.height, form, tile_exponent, index, model.model_id)
+        step = _Steps(header.tile_count * (EFFORTS[effort].rounds + 1), progress)
+        pieces = pack(model, picture, header, EFFORTS[effort], step=step)
+        with torch.inference_mode():
+            yield from pieces
+
     def compress_to(
         self,
         image: "str | os.PathLike[str] | Image.Image | npt.NDArray[Any] | Tensor | Picture",
@@ -199,16 +240,21 @@ class Codec:
 
     def decompress_array(
         self,
-        data: "bytes | bytearray | memoryview",
+        source: Source,
         *,
         region: Region | None = None,
+        scale: "int | float | Rational" = 1,
         allow_truncated: bool = False,
     ) -> Pixels:
         """Decompresses to an array.
 
         Args:
-            data: a complete `.aec` file.
-            region: the part of the picture to decode; only the tiles that it needs are decoded.
+            source: a complete `.aec` file: its bytes, a path, a URL that fsspec knows (extra
+                `remote`), or a binary file object.
+            region: the part of the picture to decode; only the tiles that it needs are decoded,
+                and where the source is no bytes but can seek, only they are read and checked.
+            scale: 2, 4 or 8, or 1/2, 1/4 or 1/8: each pixel is the mean of a square of so many
+                pixels a side; sides are rounded up. A region grows to whole squares.
             allow_truncated: decodes what is left of a file that was cut off or damaged, see
                 `rescue.rescue`, which also tells what is lost. A tile that was cut off is as good
                 as its complete passes, and one that is lost is what the model expects of nothing.
@@ -220,15 +266,19 @@ class Codec:
             FormatError: the bytes are damaged or not an .aec file.
             UnsupportedError: the file needs a newer version or an unknown model.
             LimitError: the picture exceeds the limits.
-            InputError: the region does not lie within the picture.
+            InputError: the region does not lie within the picture, the scale is none of these, or
+                the source cannot be opened.
+            OSError: it cannot be read.
         """
-        return self._decode(*self._read(data, allow_truncated), region)
+        with self._opened(source, region, allow_truncated) as (tiles, states, _):
+            return self._decode(tiles, states, region, scale)
 
     def decompress(
         self,
-        data: "bytes | bytearray | memoryview",
+        source: Source,
         *,
         region: Region | None = None,
+        scale: "int | float | Rational" = 1,
         allow_truncated: bool = False,
     ) -> Image.Image:
         """Decompresses to a PIL image of mode RGB or L; see `decompress_array`.
@@ -236,38 +286,72 @@ class Codec:
         Metadata stand in its `info`; `metadata.metadata_of(image).save_options(format)` gives the
         arguments with which Pillow's `save` keeps them.
         """
-        stream, states = self._read(data, allow_truncated)
-        image = to_pil(self._decode(stream, states, region))
-        metadata_in(stream).attach(image)
+        with self._opened(source, region, allow_truncated) as (tiles, states, ancillary):
+            image = to_pil(self._decode(tiles, states, region, scale))
+            metadata_in(ancillary).attach(image)
         return image
 
-    def _read(
-        self, data: "bytes | bytearray | memoryview", allow_truncated: bool
-    ) -> "tuple[Stream, Sequence[TileState] | None]":
-        """A file's content; with permission to be incomplete, also what is left of each tile."""
-        if not allow_truncated:
-            return parse(data, self._limits), None
-        left = rescue(data, self._limits)
-        return left.stream, left.states
+    @contextmanager
+    def _opened(
+        self, source: Source, region: Region | None, allow_truncated: bool
+    ) -> "Iterator[tuple[Tiles, Sequence[TileState] | None, Ancillary]]":
+        """What a picture needs of a file; with permission to be incomplete, also what is left."""
+        if allow_truncated:
+            left = rescue(read_all(source, self._limits), self._limits)
+            yield StreamTiles(left.stream), left.states, left.stream
+        elif region is None or isinstance(source, Buffer):
+            stream = parse(read_all(source, self._limits), self._limits)
+            yield StreamTiles(stream), None, stream
+        else:
+            with opened(source) as file:
+                if can_seek(file):
+                    partial = PartialFile(file, self._limits)
+                    yield partial, None, partial
+                else:
+                    stream = parse(read_all(file, self._limits), self._limits)
+                    yield StreamTiles(stream), None, stream
 
     def _decode(
-        self, stream: Stream, states: "Sequence[TileState] | None", region: Region | None
+        self,
+        tiles: Tiles,
+        states: "Sequence[TileState] | None",
+        region: Region | None,
+        scale: "int | float | Rational",
     ) -> Pixels:
-        header = stream.header
-        region = region or Region(0, 0, header.width, header.height)
-        region.check(header.width, header.height)
-        lossless = lossless_mask(stream)
-        within = region.latents
-        if lossless is None or not lossless[within.slices()].all():
-            model = self._model_for(header.model_id)
-            with torch.inference_mode():
-                pixels = render(model, stream, within, states)
-        else:
-            pixels = canvas(header)
-        if lossless is not None:
-            paste_lossless(stream, pixels, within)
-        part = pixels[region.slices()]
-        return part if part.shape == pixels.shape else part.copy()
+        view = view_of(tiles.header, region, scale_of(scale))
+        bands = Bands(lambda: self._model_for(tiles.header.model_id), tiles, view, states)
+        with torch.inference_mode():
+            return bands.whole()
+
+    @contextmanager
+    def open_bands(
+        self,
+        source: Source,
+        *,
+        region: Region | None = None,
+        scale: "int | float | Rational" = 1,
+    ) -> "Iterator[tuple[Bands, Metadata]]":
+        """Decompresses from top to bottom, in memory that does not grow with the height.
+
+        Iterate over the bands, once and under `torch.inference_mode()`, before the block ends. A
+        file is read as they ask for it, so that damage may be found late.
+
+        Args:
+            source: see `decompress_array`; one that can seek is not held in memory.
+            region: see `decompress_array`.
+            scale: see `decompress_array`.
+
+        Raises what `decompress_array` raises, here or while the bands are read.
+        """
+        with opened(source) as file:
+            if not can_seek(file):
+                file = BytesIO(read_all(file, self._limits))
+            tiles = PartialFile(file, self._limits)
+            if region is None:
+                tiles.table()
+            view = view_of(tiles.header, region, scale_of(scale))
+            bands = Bands(lambda: self._model_for(tiles.header.model_id), tiles, view)
+            yield bands, metadata_in(tiles)
 
     def repair(self, data: "bytes | bytearray | memoryview") -> tuple[bytes, Rescued]:
         """Makes a valid file of what is left of one that was cut off or damaged.
@@ -324,14 +408,18 @@ def compress(
     return DEFAULT_CODEC.compress(image, quality, effort=effort)
 
 
-def decompress(data: "bytes | bytearray | memoryview") -> Image.Image:
-    """Decompresses to a PIL image; see `Codec.decompress`."""
-    return DEFAULT_CODEC.decompress(data)
+def decompress(
+    source: Source, *, region: Region | None = None, scale: "int | float | Rational" = 1
+) -> Image.Image:
+    """Decompresses a file, or a part of the picture, to a PIL image; see `Codec.decompress`."""
+    return DEFAULT_CODEC.decompress(source, region=region, scale=scale)
 
 
-def decompress_array(data: "bytes | bytearray | memoryview") -> Pixels:
+def decompress_array(
+    source: Source, *, region: Region | None = None, scale: "int | float | Rational" = 1
+) -> Pixels:
     """Decompresses to an array `(H, W, 3)` or `(H, W)`; see `Codec.decompress_array`."""
-    return DEFAULT_CODEC.decompress_array(data)
+    return DEFAULT_CODEC.decompress_array(source, region=region, scale=scale)
 
 
 def quality_index(quality: float) -> int:
@@ -374,7 +462,7 @@ class _Steps:
     def __call__(self) -> None:
         self._done += 1
         if self._report is not None:
-            self._report(self._done / self._total)
+            self._report(min(self._done / self._total, 1.0))
 
 
 DEFAULT_CODEC = Codec()

@@ -149,7 +149,10 @@ _CHUNK_START = struct.Struct("<I4s")
 _HEAD_FIELDS = struct.Struct("<IIBBH4s")
 _PIXL_FIELDS = struct.Struct("<IB")
 _U32 = struct.Struct("<I")
-_CHUNK_BYTES = _CHUNK_START.size + _U32.size
+CHUNK_START_BYTES = _CHUNK_START.size
+"""Length and type of a chunk, which is what `read_start` needs."""
+CHUNK_BYTES = CHUNK_START_BYTES + _U32.size
+"""Size of a chunk beside its payload."""
 
 Buffer = bytes | bytearray | memoryview
 
@@ -253,7 +256,7 @@ class Tile:
     @property
     def size(self) -> int:
         """Bytes of its chunk."""
-        return _CHUNK_BYTES + _U32.size + len(self.words)
+        return CHUNK_BYTES + _U32.size + len(self.words)
 
 
 @dataclass(frozen=True)
@@ -271,7 +274,7 @@ class LosslessTile:
     @property
     def size(self) -> int:
         """Bytes of its chunk."""
-        return _CHUNK_BYTES + _PIXL_FIELDS.size + len(self.data)
+        return CHUNK_BYTES + _PIXL_FIELDS.size + len(self.data)
 
 
 AnyTile = Tile | LosslessTile
@@ -366,10 +369,14 @@ def parse_header(data: Buffer, limits: Limits = DEFAULT_LIMITS) -> Header:
 
 def serialize(stream: Stream) -> bytes:
     """Writes a stream as a file, which `parse` turns into the same stream."""
-    parts = [SIGNATURE, _write_chunk(_HEAD, _HEAD_FIELDS.pack(*astuple(stream.header)))]
-    parts += [_write_chunk(chunk.type, chunk.payload) for chunk in stream.ancillary]
-    parts += [_write_tile(tile) for tile in stream.tiles]
-    return b"".join((*parts, _write_chunk(_DONE, b"")))
+    tiles = [tile_chunk(tile) for tile in stream.tiles]
+    return b"".join((opening(stream.header, stream.ancillary), *tiles, ENDING))
+
+
+def opening(header: Header, ancillary: tuple[Chunk, ...]) -> bytes:
+    """What a file begins with: all before the first tile."""
+    parts = [SIGNATURE, _write_chunk(_HEAD, _HEAD_FIELDS.pack(*astuple(header)))]
+    return b"".join((*parts, *(_write_chunk(chunk.type, chunk.payload) for chunk in ancillary)))
 
 
 def chunk_table(data: Buffer) -> list[tuple[str, int, int]]:
@@ -426,10 +433,7 @@ def read_chunk(view: memoryview, offset: int, tile: int) -> RawChunk:
     start = offset + _CHUNK_START.size
     if start > len(view):
         raise TruncatedError(f"chunk at byte {offset}", needed=8, available=len(view) - offset)
-    length, kind = _CHUNK_START.unpack_from(view, offset)
-    _check_range(f"length of the chunk at byte {offset}", length, 0, LENGTH_MAX)
-    if not _is_type(kind):
-        raise HeaderError(f"type {kind!r} of the chunk at byte {offset} is not four letters")
+    length, kind = read_start(view[offset:start], offset)
     name = f"{str(kind, 'ascii')} {tile if kind in (_TILE, _PIXL) else 'chunk'}"
     needed, available = length + _U32.size, len(view) - start
     if needed > available:
@@ -439,6 +443,15 @@ def read_chunk(view: memoryview, offset: int, tile: int) -> RawChunk:
     if stored != computed:
         raise ChecksumError(name, stored=stored, computed=computed)
     return RawChunk(kind, view[start : start + length], offset, start + needed, name)
+
+
+def read_start(start: memoryview, offset: int) -> tuple[int, bytes]:
+    """Length of the payload and type, from the first 8 bytes of the chunk at `offset`."""
+    length, kind = _CHUNK_START.unpack(start)
+    _check_range(f"length of the chunk at byte {offset}", length, 0, LENGTH_MAX)
+    if not _is_type(kind):
+        raise HeaderError(f"type {kind!r} of the chunk at byte {offset} is not four letters")
+    return length, kind
 
 
 def _write_chunk(kind: bytes, payload: bytes) -> bytes:
@@ -483,10 +496,15 @@ def read_lossless(chunk: RawChunk) -> LosslessTile:
     return LosslessTile(checksum, coder, bytes(chunk.payload[_PIXL_FIELDS.size :]))
 
 
-def _write_tile(tile: AnyTile) -> bytes:
+def tile_chunk(tile: AnyTile) -> bytes:
+    """The chunk of a tile."""
     if isinstance(tile, LosslessTile):
         return _write_chunk(_PIXL, _PIXL_FIELDS.pack(tile.checksum, tile.coder) + tile.data)
     return _write_chunk(_TILE, _U32.pack(tile.checksum) + tile.words)
+
+
+ENDING = _write_chunk(_DONE, b"")
+"""What a file ends with."""
 
 
 def _check_range(name: str, value: int, low: int, high: int) -> None:

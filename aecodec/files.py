@@ -3,7 +3,10 @@
 import os
 import sys
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 from aecodec.errors import InputError
 
@@ -42,12 +45,35 @@ def write_bytes(name: str, data: bytes) -> None:
         raise
 
 
+@contextmanager
+def replacing(name: str) -> Iterator[BinaryIO]:
+    """A file to write piece by piece, which takes the name at the end of the block, if it ends.
+
+    Links are followed; devices and pipes are written to as they are.
+
+    Raises:
+        OSError: it cannot be written; nothing is left behind.
+    """
+    if _is_special(Path(name)):
+        with Path(name).open("wb") as file:
+            yield file
+    else:
+        with _replacing(Path(name).resolve()) as file:
+            yield file
+
+
 def _replace(path: Path, data: bytes) -> None:
+    with _replacing(path) as file:
+        file.write(data)
+
+
+@contextmanager
+def _replacing(path: Path) -> Iterator[BinaryIO]:
     # The prefix is short, since the target's name may be as long as a name can be.
     descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=".aecodec.", suffix=".partial")
     try:
         with os.fdopen(descriptor, "wb") as file:
-            file.write(data)
+            yield file
             file.flush()
             os.fsync(file.fileno())
         Path(temporary).chmod(0o666 & ~_umask())

@@ -7,11 +7,11 @@ shows the picture turns it once. Where EXIF is not kept, the pixels are turned i
 import struct
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 from PIL import ExifTags, Image, ImageOps, PngImagePlugin
 
-from aecodec.container import Chunk, Stream
+from aecodec.container import Chunk
 
 KINDS = ("icc", "exif", "xmp", "resolution", "text")
 _PACKETS = {"icc": b"iccp", "exif": b"exif", "xmp": b"xmpd"}
@@ -139,7 +139,15 @@ def metadata_of(image: Image.Image) -> Metadata:
     )
 
 
-def metadata_in(stream: Stream) -> Metadata:
+class Ancillary(Protocol):
+    """Whatever has optional chunks, such as a `container.Stream`."""
+
+    @property
+    def ancillary(self) -> tuple[Chunk, ...]:
+        """They, in their order."""
+
+
+def metadata_in(stream: Ancillary) -> Metadata:
     """The metadata in a file; of repeated chunks other than text the first counts."""
     first: dict[bytes, bytes] = {}
     for chunk in stream.ancillary:

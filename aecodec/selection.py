@@ -28,14 +28,12 @@ from aecodec.container import (
     AnyTile,
     Header,
     LosslessTile,
-    PixelFormat,
     Stream,
     Tile,
     serialize,
 )
 from aecodec.images import Pixels
 from aecodec.lossless import (
-    decode_pixels,
     encode_pixels,
     encode_png,
     estimate_bytes,
@@ -72,14 +70,21 @@ def store_unusual(
     expected = 0
     for box, tile in zip(_boxes(stream.header), stream.tiles, strict=True):
         part = pixels[box.slices(STRIDE)]
-        estimate = estimate_bytes(part)
-        chosen: AnyTile = tile
-        if isinstance(tile, Tile) and is_unusual(part, estimate, tile.size):
-            chosen = _cheaper(stream.header, tile, part, lmbda, render)
+        chosen, estimate = choose_tile(stream.header, tile, part, lmbda, render)
         tiles.append(chosen)
         expected += chosen.size if isinstance(chosen, LosslessTile) else estimate
     mixed = _settle(replace(stream, tiles=tuple(tiles)), encode)
     return _as_whole(mixed, pixels, expected) or mixed
+
+
+def choose_tile(
+    header: Header, tile: AnyTile, part: Pixels, lmbda: float, render: Render
+) -> tuple[AnyTile, int]:
+    """A tile or its lossless replacement, and about how many bytes the latter takes."""
+    estimate = estimate_bytes(part)
+    if isinstance(tile, Tile) and is_unusual(part, estimate, tile.size):
+        return _cheaper(header, tile, part, lmbda, render), estimate
+    return tile, estimate
 
 
 def lossless_mask(stream: Stream) -> Mask | None:
@@ -91,20 +96,6 @@ def lossless_mask(stream: Stream) -> Mask | None:
     for box, tile in zip(_boxes(stream.header), stream.tiles, strict=True):
         mask[box.slices()] = isinstance(tile, LosslessTile)
     return mask
-
-
-def paste_lossless(stream: Stream, pixels: Pixels, within: Box) -> None:
-    """Decodes the lossless tiles that touch `within` into their places in a picture.
-
-    Raises:
-        FormatError: the data of a tile are damaged.
-        UnsupportedError: they need WebP, which Pillow lacks.
-    """
-    gray = stream.header.pixel_format == PixelFormat.GRAY8
-    for box, tile in zip(_boxes(stream.header), stream.tiles, strict=True):
-        if isinstance(tile, LosslessTile) and box.overlap(within):
-            part = pixels[box.slices(STRIDE)]
-            part[:] = decode_pixels(tile, part.shape[0], part.shape[1], gray=gray)
 
 
 def _boxes(header: Header) -> Iterator[Box]:

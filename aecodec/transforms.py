@@ -71,6 +71,11 @@ class SynthesisTransform(nn.Module):
         Returns:
             `(N, 3, 16h, 16w)`, nominally in [0, 1], not clipped.
         """
+        h = self.features(y_hat, q, mixed=mixed)
+        return functional.pixel_shuffle(self.exit(h), PATCH) + 0.5
+
+    def features(self, y_hat: Tensor, q: Tensor, *, mixed: bool = False) -> Tensor:
+        """What the last layer, which is linear, turns into patches: `(N, C, 2h, 2w)`."""
         h = y_hat * self.outer_gain(q)
         with autocast(h, enabled=mixed):
             h = self.first(h)
@@ -79,8 +84,8 @@ class SynthesisTransform(nn.Module):
             h = self.blocks(h)
         h = h * self.inner_gain(q)
         with autocast(h, enabled=mixed):
-            h = self.last(h)
-        return functional.pixel_shuffle(self.exit(h), PATCH) + 0.5
+            last: Tensor = self.last(h)
+        return last
 
 
 class HyperAnalysis(nn.Module):

@@ -155,6 +155,14 @@ def with_halo(box: Box, grid: Box, lossless: Mask | None = None) -> Box:
     )
 
 
+def tiles_around(box: Box, height: int, width: int, tile_side: int) -> Iterator[int]:
+    """Numbers of the tiles, as `tile_boxes` counts, that the pixels of a box depend on."""
+    needed = with_halo(box, latent_grid(height, width))
+    for number, tile in enumerate(tile_boxes(height, width, tile_side)):
+        if tile.overlap(needed):
+            yield number
+
+
 def touches(box: Box, grid: Box, lossless: Mask) -> bool:
     """Whether one of the eight tiles around a tile is stored losslessly."""
     return bool(lossless[with_halo(box, grid).slices()].any())

@@ -473,10 +473,11 @@ def test_unreadable_files_are_named(
     path.chmod(0)
     if os.access(path, os.R_OK):  # the superuser reads everything
 
-        def refuse(self: Path) -> bytes:
+        def refuse(self: Path, *_mode: str) -> bytes:
             raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(self))
 
         monkeypatch.setattr(Path, "read_bytes", refuse)
+        monkeypatch.setattr(Path, "open", refuse)
     result = shell.run(command, "img.bin")
     assert_one_line(result, 1, "aecodec: img.bin: Permission denied\n")
     monkeypatch.undo()

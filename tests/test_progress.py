@@ -6,6 +6,7 @@ import sys
 import pytest
 
 from aecodec import cli
+from aecodec.jobs import Voice
 
 
 class Screen(io.StringIO):
@@ -24,7 +25,7 @@ def shown(monkeypatch: pytest.MonkeyPatch, *, terminal: bool, seconds: float) ->
     screen = Screen(terminal)
     monkeypatch.setattr(sys, "stderr", screen)
     monkeypatch.setattr(cli, "PROGRESS_SECONDS", seconds)
-    with cli._Progress("img.png") as progress:
+    with cli._Progress("img.png", Voice()) as progress:
         progress(0.25)
         progress(1.0)
     return screen.getvalue()

@@ -69,7 +69,7 @@ def test_work_grows_with_the_region(
         decoded.append(tile)
         return decode_latents(prior, tile, grid, quality_index)
 
-    monkeypatch.setattr("aecodec.rendering.decode_latents", count)
+    monkeypatch.setattr("aecodec.bands.decode_latents", count)
     tiny_codec.decompress_array(data, region=region)
     assert len(decoded) == tiles
 

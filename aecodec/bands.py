@@ -1,0 +1,258 @@
+"""Tiles to pixels, a row of tiles at a time: memory does not grow with the picture's height.
+
+Each tile is decoded once. The latents of three rows of tiles are kept, since the synthesis of one
+row looks into the next ones.
+"""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+import torch
+
+from aecodec.color import to_pixels
+from aecodec.container import AnyTile, Header, LosslessTile, PixelFormat, Stream, Tile
+from aecodec.errors import HeaderError
+from aecodec.images import Pixels
+from aecodec.latents import Grid, YHat, decode_latents, decode_prefix
+from aecodec.lossless import decode_pixels
+from aecodec.priors import MEAN_FRACTION
+from aecodec.rescue import TileState
+from aecodec.scaling import shrink, synthesize_scaled
+from aecodec.search import relative_quality
+from aecodec.windows import (
+    STRIDE,
+    Box,
+    Mask,
+    Region,
+    latent_grid,
+    tiles_around,
+    with_halo,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from aecodec.weights import CodecModel
+
+
+class Tiles(Protocol):
+    """A file, of which tiles can be read; see `reading.PartialFile`."""
+
+    @property
+    def header(self) -> Header:
+        """Its header."""
+
+    def tile(self, number: int) -> AnyTile:
+        """One tile, read anew each time."""
+
+    def is_lossless(self, number: int) -> bool:
+        """Whether a tile holds pixels."""
+
+
+@dataclass(frozen=True)
+class StreamTiles:
+    """The tiles of a parsed file."""
+
+    stream: Stream
+
+    @property
+    def header(self) -> Header:
+        """See `Tiles`."""
+        return self.stream.header
+
+    def tile(self, number: int) -> AnyTile:
+        """See `Tiles`."""
+        return self.stream.tiles[number]
+
+    def is_lossless(self, number: int) -> bool:
+        """See `Tiles`."""
+        return isinstance(self.stream.tiles[number], LosslessTile)
+
+
+@dataclass(frozen=True)
+class View:
+    """What of a picture is wanted: a region, grown to whole squares of `scale` pixels a side."""
+
+    region: Region
+    scale: int = 1
+
+    @property
+    def corner(self) -> tuple[int, int]:
+        """First row and column in the whole smaller picture."""
+        return self.region.top // self.scale, self.region.left // self.scale
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Rows and columns of the result."""
+        top, left = self.corner
+        bottom, right = self.region.top + self.region.height, self.region.left + self.region.width
+        return -(-bottom // self.scale) - top, -(-right // self.scale) - left
+
+
+def view_of(header: Header, region: Region | None = None, scale: int = 1) -> View:
+    """A view of a part or, by default, of the whole picture.
+
+    Raises:
+        InputError: the region does not lie within the picture.
+    """
+    if region is None:
+        return View(Region(0, 0, header.width, header.height), scale)
+    region.check(header.width, header.height)
+    return View(region, scale)
+
+
+class Bands:
+    """A view, decoded from top to bottom: iterate once.
+
+    Each item is one row of tiles, `(h, w, 3)` or `(h, w)` uint8; together they are the view.
+    """
+
+    def __init__(
+        self,
+        model: "Callable[[], CodecModel]",
+        tiles: Tiles,
+        view: View,
+        states: "Sequence[TileState] | None" = None,
+    ) -> None:
+        """Finds out which tiles around the view are lossless.
+
+        Args:
+            model: gives the file's model; called only if the view touches a learned tile.
+            tiles: the file.
+            view: what of it to decode.
+            states: what is left of each tile; None where all are whole.
+        """
+        self._model, self._tiles, self._view = model, tiles, view
+        self._header = header = tiles.header
+        self._step = header.tile_side // STRIDE
+        self._gray = header.pixel_format == PixelFormat.GRAY8
+        self._grid = latent_grid(header.height, header.width)
+        self._latents = Latents(model, tiles, states)
+        self.size = view.size
+        """Rows and columns of the view."""
+        self._lossless: Mask = np.zeros((self._grid.height, self._grid.width), np.bool_)
+        sides = header.height, header.width, header.tile_side
+        for number in tiles_around(view.region.latents, *sides):
+            self._lossless[_tile_box(header, number).slices()] = tiles.is_lossless(number)
+
+    def __iter__(self) -> "Iterator[Pixels]":
+        """Decodes; raises what `Codec.decompress_array` raises."""
+        within, scale, step = self._view.region.latents, self._view.scale, self._step
+        (top, left), (height, width) = self._view.corner, self._view.size
+        left -= within.left * STRIDE // scale
+        for row in range(within.top // step, -(-within.bottom // step)):
+            start, end = max(row * step, within.top), min((row + 1) * step, within.bottom)
+            pixels = self._band(Box(start, within.left, end, within.right))
+            self._latents.forget(row)
+            first = top - start * STRIDE // scale
+            yield pixels[max(first, 0) : first + height, left : left + width]
+
+    def whole(self) -> Pixels:
+        """The view as one array."""
+        pixels = np.empty(self._shape(*self._view.size), np.uint8)
+        first = 0
+        for band in self:
+            pixels[first : first + len(band)] = band
+            first += len(band)
+        return pixels
+
+    def _shape(self, height: int, width: int) -> tuple[int, ...]:
+        return (height, width) if self._gray else (height, width, 3)
+
+    def _band(self, band: Box) -> Pixels:
+        """Pixels of a box within one row of tiles, and beyond the border up to whole latents."""
+        side = STRIDE // self._view.scale
+        pixels = np.empty(self._shape(band.height * side, band.width * side), np.uint8)
+        for column in range(band.left // self._step, -(-band.right // self._step)):
+            number = band.top // self._step * self._header.tile_columns + column
+            tile = _tile_box(self._header, number)
+            box = tile.overlap(band) or tile
+            target = pixels[box.relative_to(band).slices(side)]
+            if self._lossless[tile.top, tile.left]:
+                part = self._stored(number, tile)[box.relative_to(tile).slices(side)]
+            else:
+                part = self._synthesize(tile, box)
+            target[: part.shape[0], : part.shape[1]] = part
+        return pixels
+
+    def _synthesize(self, tile: Box, box: Box) -> Pixels:
+        """Pixels of a box in a learned tile, and beyond the border up to whole latents."""
+        header, grid, scale = self._header, self._grid, self._view.scale
+        # The tile's own window ends at lossless neighbours, which a part of it need not touch.
+        window = with_halo(box, grid).overlap(with_halo(tile, grid, self._lossless)) or box
+        y = torch.from_numpy(self._latents.window(window)).permute(2, 0, 1)[None]  # (1, M, h, w)
+        y_hat = y.float().mul_(1 / MEAN_FRACTION)
+        inside = header.height - window.top * STRIDE, header.width - window.left * STRIDE
+        q = relative_quality(header.quality_index)
+        x_hat = synthesize_scaled(self._model().synthesis, y_hat, q, scale, inside)
+        rows, columns = box.relative_to(window).slices(STRIDE // scale)
+        return to_pixels(x_hat[:, :, rows, columns], gray=self._gray)
+
+    def _stored(self, number: int, box: Box) -> Pixels:
+        """Pixels of a lossless tile."""
+        tile = self._tiles.tile(number)
+        if not isinstance(tile, LosslessTile):
+            raise HeaderError(f"tile {number} changed while it was read")
+        height = min(box.bottom * STRIDE, self._header.height) - box.top * STRIDE
+        width = min(box.right * STRIDE, self._header.width) - box.left * STRIDE
+        return shrink(decode_pixels(tile, height, width, gray=self._gray), self._view.scale)
+
+
+class Latents:
+    """Latents of the tiles near the row that is being made; each tile is decoded once."""
+
+    def __init__(
+        self,
+        model: "Callable[[], CodecModel]",
+        tiles: Tiles,
+        states: "Sequence[TileState] | None" = None,
+    ) -> None:
+        self._model, self._tiles, self._states = model, tiles, states
+        self._decoded: dict[int, YHat | None] = {}
+
+    def window(self, window: Box) -> YHat:
+        """`(h, w, M)` int16 in 1/16 step, 0 in lossless tiles."""
+        header = self._tiles.header
+        step = header.tile_side // STRIDE
+        channels = self._model().config.latent_channels
+        y_hat = np.zeros((window.height, window.width, channels), np.int16)
+        for row in range(window.top // step, -(-window.bottom // step)):
+            for column in range(window.left // step, -(-window.right // step)):
+                number = row * header.tile_columns + column
+                box = _tile_box(header, number)
+                shared, part = box.overlap(window), self._tile(number, box)
+                if shared is not None and part is not None:
+                    inner = part[shared.relative_to(box).slices()]
+                    y_hat[shared.relative_to(window).slices()] = inner
+        return y_hat
+
+    def forget(self, row: int) -> None:
+        """Drops what no row of tiles after this one looks into."""
+        for number in [n for n in self._decoded if n // self._tiles.header.tile_columns < row]:
+            del self._decoded[number]
+
+    def _tile(self, number: int, box: Box) -> YHat | None:
+        if number not in self._decoded:
+            self._decoded[number] = self._decode(number, Grid(box.height, box.width))
+        return self._decoded[number]
+
+    def _decode(self, number: int, size: Grid) -> YHat | None:
+        tile = self._tiles.tile(number)
+        if not isinstance(tile, Tile):
+            return None
+        prior, index = self._model().prior, self._tiles.header.quality_index
+        if self._states is None or self._states[number] is TileState.WHOLE:
+            return decode_latents(prior, tile, size, index)
+        y_hat, _ = decode_prefix(prior, tile.words, size, index)
+        return y_hat
+
+
+def _tile_box(header: Header, number: int) -> Box:
+    row, column = divmod(number, header.tile_columns)
+    grid = latent_grid(header.height, header.width)
+    step = header.tile_side // STRIDE
+    return Box(
+        row * step, column * step,
+        min((row + 1) * step, grid.bottom), min((column + 1) * step, grid.right),
+    )  # fmt: skip

@@ -1,0 +1,75 @@
+"""What `aecodec info` tells of a file: header, chunks, model."""
+
+from typing import Any
+
+from aecodec import registry
+from aecodec.container import CHUNK_BYTES, Header, chunk_table, parse
+from aecodec.reading import PartialFile
+from aecodec.sources import can_seek, is_url, load, opened, read_all
+
+Table = list[tuple[str, int, int]]
+"""Type, offset in the file and size of the payload of each chunk."""
+
+
+def facts_of(name: str) -> dict[str, Any]:
+    """Reads a file, or of a URL that can seek only the starts of its chunks, and describes it.
+
+    Raises:
+        FormatError: the file is damaged, as far as it is read.
+        UnsupportedError: newer version, unknown pixel format or unknown critical chunk.
+        LimitError: file or picture exceed the limits.
+        InputError: the URL cannot be opened.
+        OSError: the file cannot be read.
+    """
+    if is_url(name):
+        with opened(name) as file:
+            if can_seek(file):
+                return _facts(name, *_survey(PartialFile(file)), checked=False)
+            data = read_all(file)
+    else:
+        data = load(name)
+    return _facts(name, parse(data).header, chunk_table(data), checked=True)
+
+
+def facts_text(facts: dict[str, Any]) -> str:
+    """The same for people, in several lines."""
+    model = facts["model"] or "unknown to this version"
+    lines = [
+        f"{facts['file']}: {facts['width']}x{facts['height']} {facts['pixel_format']}, "
+        f"{facts['bytes']} bytes, {facts['bpp']:.3f} bpp",
+        f"  quality {facts['quality']:g}, model {model} ({facts['model_id']}), "
+        f"{facts['tiles']} tiles of {facts['tile_side']} pixels, "
+        f"{facts['lossless_tiles']} lossless",
+    ]
+    if not facts["checked"]:
+        lines.append("  read from afar: checksums of the chunks are not checked")
+    lines += [f"  chunk {c['type']} at {c['offset']}, {c['length']} bytes" for c in facts["chunks"]]
+    return "\n".join(lines)
+
+
+def _survey(file: PartialFile) -> tuple[Header, Table]:
+    table = [(place.type.decode(), place.offset, place.length) for place in file.table()]
+    return file.header, table
+
+
+def _facts(name: str, header: Header, table: Table, *, checked: bool) -> dict[str, Any]:
+    released = registry.find_model(header.model_id)
+    size = table[-1][1] + CHUNK_BYTES  # DONE ends the file
+    return {
+        "file": name,
+        "bytes": size,
+        "checked": checked,
+        "width": header.width,
+        "height": header.height,
+        "pixel_format": header.pixel_format.name,
+        "quality": header.quality,
+        "bpp": 8 * size / (header.width * header.height),
+        "model": released.name if released else None,
+        "model_id": header.model_id.hex(),
+        "tile_side": header.tile_side,
+        "tiles": header.tile_count,
+        "lossless_tiles": sum(kind == "PIXL" for kind, _, _ in table),
+        "chunks": [
+            {"type": kind, "offset": offset, "length": length} for kind, offset, length in table
+        ],
+    }

@@ -1,0 +1,114 @@
+"""Runs one work on many inputs, one or several at a time, as if they came one after the other.
+
+Several at a time are threads of this process: torch computes without holding the interpreter, and
+they share one copy of the weights. What they say is printed in the order of the inputs.
+"""
+
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import click
+
+from aecodec.errors import AecError
+
+
+class Voice:
+    """What one input's work says, and whether it shall go on."""
+
+    def __init__(self, stop: threading.Event | None = None) -> None:
+        """Speaks at once; with `stop`, on `flush`, and `check` heeds that event."""
+        self._stop = stop
+        self._lines: list[tuple[str, bool]] = []
+
+    @property
+    def alone(self) -> bool:
+        """Whether no other input is worked on at the same time."""
+        return self._stop is None
+
+    def say(self, text: str, *, err: bool = False) -> None:
+        """Prints a line on standard output or standard error, now or when its turn has come."""
+        if self._stop is None:
+            click.echo(text, err=err)
+        else:
+            self._lines.append((text, err))
+
+    def check(self) -> None:
+        """Ends this work quietly if the whole run is being stopped."""
+        if self._stop is not None and self._stop.is_set():
+            raise _Stopped
+
+    def flush(self) -> None:
+        """Prints what was said so far."""
+        for text, err in self._lines:
+            click.echo(text, err=err)
+        self._lines.clear()
+
+
+Work = Callable[[str, str, Voice], None]
+
+
+def for_each(names: Sequence[str], targets: Sequence[str], work: Work, jobs: int = 1) -> int:
+    """Runs `work` on every input, up to `jobs` at a time; a failing one does not stop the others.
+
+    When an exception such as KeyboardInterrupt ends the run, inputs that wait are given up, and
+    those at work end at their next `Voice.check`.
+
+    Returns:
+        The exit code: 0, or 1 if an input failed.
+    """
+    pairs = list(zip(names, targets, strict=True))
+    if min(jobs, len(pairs)) == 1:
+        return max(_attempt(*pair, work, Voice()) for pair in pairs)
+    stop = threading.Event()
+    pool = ThreadPoolExecutor(min(jobs, len(pairs)), "aecodec")
+    voices = [Voice(stop) for _ in pairs]
+    attempts = [
+        pool.submit(_attempt, *pair, work, voice) for pair, voice in zip(pairs, voices, strict=True)
+    ]
+    code = 0
+    try:
+        for attempt, voice in zip(attempts, voices, strict=True):
+            code = max(code, attempt.result())
+            voice.flush()
+    except BaseException:
+        stop.set()
+        raise
+    finally:
+        pool.shutdown(cancel_futures=True)
+    return code
+
+
+def share_threads(jobs: int) -> None:
+    """Lets torch use, in each of `jobs` jobs, its part of the threads that it would use alone."""
+    import torch
+
+    torch.set_num_threads(max(1, torch.get_num_threads() // jobs))
+
+
+def complain(name: str | None, exc: BaseException, voice: Voice | None = None) -> None:
+    """Says in one line what went wrong with an input."""
+    if isinstance(exc, OSError) and exc.strerror:
+        about = exc.filename
+        known = about is None or (name is not None and Path(str(about)) == Path(name))
+        reason = exc.strerror if known else f"{about}: {exc.strerror}"
+    else:
+        reason = str(exc) or type(exc).__name__
+    one_line = " ".join(reason.split())
+    (voice or Voice()).say(": ".join(["aecodec", *([name] if name else []), one_line]), err=True)
+
+
+class _Stopped(Exception):  # no error
+    """The whole run is being stopped."""
+
+
+def _attempt(name: str, target: str, work: Work, voice: Voice) -> int:
+    try:
+        work(name, target, voice)
+    except (AecError, OSError, MemoryError) as exc:
+        complain(name, exc, voice)
+        return 1
+    except _Stopped:
+        return 1
+    return 0

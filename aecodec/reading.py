@@ -1,0 +1,154 @@
+"""Reads an .aec file in parts: its header, where its chunks are, and the tiles that are asked for.
+
+A chunk's place follows from the lengths of all chunks before it, so that they are read on the way,
+8 bytes each, up to the last tile that is needed. A file object that fetches its bytes from far away
+should read ahead, as those of fsspec do.
+
+What is not read is not checked: damage in other tiles, a missing end, bytes behind it.
+"""
+
+import os
+from typing import NamedTuple
+
+from aecodec.container import (
+    CHUNK_BYTES,
+    CHUNK_START_BYTES,
+    DEFAULT_LIMITS,
+    HEADER_BYTES,
+    AnyTile,
+    Chunk,
+    Limits,
+    LosslessTile,
+    PixelCoder,
+    RawChunk,
+    Tile,
+    parse_header,
+    read_chunk,
+    read_lossless,
+    read_start,
+    read_tile,
+)
+from aecodec.errors import HeaderError, TruncatedError, UnsupportedError
+from aecodec.sources import Seekable
+
+_UNREAD: dict[bytes, AnyTile] = {
+    b"TILE": Tile(0, b""),
+    b"PIXL": LosslessTile(0, PixelCoder.PNG, b""),
+}
+
+
+class Place(NamedTuple):
+    """Where a chunk lies: its first byte, and the size of its payload."""
+
+    type: bytes
+    offset: int
+    length: int
+
+
+class PartialFile:
+    """A file of which only what is asked for is read.
+
+    Attributes:
+        header: its header.
+    """
+
+    def __init__(self, file: Seekable, limits: Limits = DEFAULT_LIMITS) -> None:
+        """Reads the header.
+
+        Raises what `container.parse_header` raises.
+        """
+        self._file, self._limits = file, limits
+        self._size = file.seek(0, os.SEEK_END)
+        file.seek(0)
+        self.header = parse_header(file.read(HEADER_BYTES), limits)
+        self._end = HEADER_BYTES
+        self._ancillary: list[Chunk] = []
+        self._optional: list[Place] = []
+        self._tiles: list[Place] = []
+
+    @property
+    def ancillary(self) -> tuple[Chunk, ...]:
+        """The optional chunks.
+
+        Raises what `container.parse` raises, if it concerns these or lengths before a tile.
+        """
+        self._walk(0)
+        return tuple(self._ancillary)
+
+    def is_lossless(self, number: int) -> bool:
+        """Whether a tile holds pixels.
+
+        Raises what `container.parse` raises, if it concerns lengths before this tile.
+        """
+        self._walk(number)
+        return self._tiles[number].type == b"PIXL"
+
+    def tile(self, number: int) -> AnyTile:
+        """Reads one tile.
+
+        Raises what `container.parse` raises, if it concerns this tile or lengths before it.
+        """
+        self._walk(number)
+        chunk = self._chunk(self._tiles[number], number)
+        return read_tile(chunk) if chunk.type == b"TILE" else read_lossless(chunk)
+
+    def table(self) -> list[Place]:
+        """All chunks of the file, of which only types and lengths have been read.
+
+        Raises what `container.parse` raises, except for what stands in the chunks.
+        """
+        self._walk(self.header.tile_count - 1)
+        done = self._start(self._end)
+        if done.type != b"DONE":
+            raise HeaderError(f"more than {self.header.tile_count} tiles, or no DONE behind them")
+        if done.offset + CHUNK_BYTES != self._size:
+            raise HeaderError(f"bytes behind the DONE chunk at {done.offset}")
+        head = Place(b"HEAD", HEADER_BYTES - 16 - CHUNK_BYTES, 16)
+        return [head, *self._optional, *self._tiles, done]
+
+    def _walk(self, number: int) -> None:
+        """Goes on until the place of a tile is known."""
+        while len(self._tiles) <= number:
+            place = self._start(self._end)
+            self._end += CHUNK_BYTES + place.length
+            if place.type in _UNREAD:
+                self._tiles.append(place)
+            elif place.type in (b"HEAD", b"DONE"):
+                raise HeaderError(
+                    f"{len(self._tiles)} tiles before the {place.type.decode()} chunk at byte "
+                    f"{place.offset}, the header asks {self.header.tile_count}"
+                )
+            elif place.type[:1].isupper():
+                name = place.type.decode()
+                raise UnsupportedError(f"critical {name} chunk at byte {place.offset} is unknown")
+            elif self._tiles:
+                raise HeaderError(f"an optional chunk at byte {place.offset} follows a tile")
+            else:
+                self._optional.append(place)
+                self._limits.check_metadata(sum(each.length for each in self._optional))
+                self._ancillary.append(Chunk(place.type, bytes(self._chunk(place, 0).payload)))
+
+    def _start(self, offset: int) -> Place:
+        what = f"chunk at byte {offset}"
+        length, kind = read_start(memoryview(self._read(offset, CHUNK_START_BYTES, what)), offset)
+        place = Place(kind, offset, length)
+        self._check_available(offset + CHUNK_BYTES + length, offset, f"{kind.decode()} {what[:5]}")
+        return place
+
+    def _chunk(self, place: Place, number: int) -> RawChunk:
+        data = self._read(place.offset, CHUNK_BYTES + place.length, f"chunk at byte {place.offset}")
+        return read_chunk(memoryview(data), 0, number)
+
+    def _read(self, offset: int, size: int, what: str) -> bytes:
+        self._check_available(offset + size, offset, what)
+        self._file.seek(offset)
+        data = self._file.read(size)
+        if len(data) != size:
+            raise TruncatedError(what, needed=size, available=len(data))
+        return data
+
+    def _check_available(self, end: int, offset: int, what: str) -> None:
+        """Checks before memory is reserved for a length that the file only claims."""
+        if end > self._size:
+            left = max(self._size - offset, 0)
+            raise TruncatedError(what, needed=end - offset, available=left)

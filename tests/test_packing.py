@@ -1,0 +1,104 @@
+"""Pictures encoded by rows of tiles give the bytes that encoding at once gives."""
+
+from io import BytesIO
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import make_picture
+from PIL import Image
+
+from aecodec.cli import main
+from aecodec.codec import Codec
+from aecodec.container import Limits, LosslessTile, Tile, parse
+from aecodec.errors import InputError, LimitError
+from aecodec.strips import StripPicture, open_strips
+
+
+def ppm(pixels: "np.ndarray[tuple[int, ...], np.dtype[np.uint8]]") -> BytesIO:
+    file = BytesIO()
+    Image.fromarray(pixels).save(file, "PPM")
+    return file
+
+
+def strips(file: BytesIO) -> StripPicture:
+    found = open_strips(file)
+    assert found is not None
+    return found
+
+
+@pytest.mark.parametrize("gray", [False, True])
+@pytest.mark.parametrize("size", [(300, 200), (64, 64), (201, 143)])
+def test_bytes_are_those_of_encoding_at_once(
+    tiny_codec: Codec, size: tuple[int, int], gray: bool
+) -> None:
+    pixels = make_picture(*size)[:, :, 0].copy() if gray else make_picture(*size)
+    if size[0] > 64:
+        pixels[64:128, 64:128] = 40  # lossless, so that its neighbours are made again
+    expected = tiny_codec.compress(pixels, 80, tile_exponent=6)
+    done: list[float] = []
+    pieces = tiny_codec.compress_strips(
+        strips(ppm(pixels)), 80, tile_exponent=6, progress=done.append
+    )
+    assert b"".join(pieces) == expected
+    if size[0] > 64:
+        assert {type(tile) for tile in parse(expected).tiles} == {Tile, LosslessTile}
+    assert done == sorted(done)
+    assert done[-1] == 1.0
+
+
+def test_rows_are_read_where_they_lie() -> None:
+    pixels = make_picture(30, 20)
+    picture = strips(ppm(pixels))
+    assert (picture.height, picture.width, picture.gray) == (30, 20, False)
+    np.testing.assert_array_equal(picture.rows(7, 19), pixels[7:19])
+    commented = BytesIO(b"P5 # a comment\n# and\n2 1\n255\n\x01\x02")
+    assert strips(commented).rows(0, 1).tolist() == [[1, 2]]
+
+
+@pytest.mark.parametrize(
+    "data", [b"", b"P6 2", b"P3 1 1 255 1 2 3", b"P5 1 1 65535 ab", b"P6 0 1 255 ", b"\x89PNG"]
+)
+def test_other_files_have_no_strips(data: bytes) -> None:
+    assert open_strips(BytesIO(data)) is None
+
+
+def test_faults_are_named(tiny_codec: Codec) -> None:
+    data = ppm(make_picture(100, 90)).getvalue()
+    with pytest.raises(InputError, match="ends before row"):
+        list(tiny_codec.compress_strips(strips(BytesIO(data[:-1])), 50))
+    with pytest.raises(LimitError):
+        list(Codec(limits=Limits(pixels=99)).compress_strips(strips(BytesIO(data))))
+
+
+def test_the_command_line_streams_huge_pictures(
+    tmp_path: Path,
+    tiny_weights: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    source, packed = tmp_path / "a.ppm", tmp_path / "a.aec"
+    source.write_bytes(ppm(make_picture(90, 80)).getvalue())
+
+    def run(*more: str) -> tuple[int, bytes]:
+        with pytest.raises(SystemExit) as exit_:
+            main(["compress", str(source), "-f", "--model", str(tiny_weights), *more])
+        data = packed.read_bytes() if packed.exists() else b""
+        packed.unlink(missing_ok=True)
+        return int(exit_.value.code or 0), data
+
+    expected = run()
+    assert expected[0] == 0
+    line = capsys.readouterr().out.rpartition(",")[0]
+    monkeypatch.setattr("aecodec.strips.STRIP_PIXELS", 1)
+    monkeypatch.setattr(Codec, "compress", None)  # which nothing calls any more
+    assert run() == expected
+    assert capsys.readouterr().out.rpartition(",")[0] == line
+    source.write_bytes(source.read_bytes()[:-1])
+    assert run() == (1, b"")
+    assert run("--max-pixels", "7199") == (1, b"")
+    assert [path.name for path in tmp_path.iterdir()] == ["a.ppm"]
+    errors = capsys.readouterr().err.splitlines()
+    assert len(errors) == 2
+    assert "ends before row 90" in errors[0]
+    assert "the limit is 7199" in errors[1]

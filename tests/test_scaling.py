@@ -1,0 +1,158 @@
+"""Smaller pictures equal the shrunk whole, pixel by pixel, for all sizes and kinds of tiles."""
+
+from fractions import Fraction
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+import torch
+from conftest import make_picture
+from PIL import Image
+
+import aecodec
+from aecodec.cli import main
+from aecodec.codec import Codec
+from aecodec.container import LosslessTile, Tile, parse
+from aecodec.errors import InputError
+from aecodec.metadata import metadata_of
+from aecodec.scaling import SCALES, scale_of, shrink, synthesize_scaled
+from aecodec.weights import CodecModel
+from aecodec.windows import Region
+
+SMALLER = [scale for scale in SCALES if scale > 1]
+
+
+def means(pixels: npt.NDArray[np.uint8], scale: int) -> npt.NDArray[np.float64]:
+    """Means of the squares, of those at the border over what is inside."""
+    rows, columns = (range(0, side, scale) for side in pixels.shape[:2])
+    return np.array(
+        [[pixels[y : y + scale, x : x + scale].mean((0, 1)) for x in columns] for y in rows]
+    )
+
+
+@pytest.fixture(scope="module")
+def mixed(tiny_codec: Codec) -> dict[tuple[int, int, bool], bytes]:
+    """Pictures of learned and lossless tiles, whose sides are multiples of 8 or of nothing."""
+    files = {}
+    for height, width, gray in ((192, 160, False), (195, 141, False), (150, 201, True)):
+        pixels = make_picture(height, width)[:, :, 0] if gray else make_picture(height, width)
+        pixels = pixels // 2 + 64  # far from black and white, which the decoder clips to
+        pixels[64:128, 64:128] = 40
+        pixels[128:, :64] = 200
+        data = tiny_codec.compress(pixels, 90, tile_exponent=6)
+        assert {type(tile) for tile in parse(data).tiles} == {Tile, LosslessTile}
+        files[height, width, gray] = data
+    return files
+
+
+@pytest.mark.parametrize("scale", SMALLER)
+def test_scaled_pictures_are_means_of_the_whole(
+    tiny_codec: Codec, mixed: dict[tuple[int, int, bool], bytes], scale: int
+) -> None:
+    for (height, width, _), data in mixed.items():
+        whole = tiny_codec.decompress_array(data)
+        assert whole.min() > 0
+        assert whole.max() < 255
+        found = tiny_codec.decompress_array(data, scale=scale)
+        assert found.shape[:2] == (-(-height // scale), -(-width // scale))
+        assert np.abs(found - means(whole, scale)).max() <= 1.0
+
+
+@pytest.mark.parametrize("scale", SMALLER)
+@pytest.mark.parametrize(
+    "region", [Region(0, 0, 1, 1), Region(8, 16, 40, 24), Region(33, 61, 70, 101)]
+)
+def test_regions_grow_to_whole_squares(
+    tiny_codec: Codec,
+    mixed: dict[tuple[int, int, bool], bytes],
+    region: Region,
+    scale: int,
+) -> None:
+    data = mixed[195, 141, False]
+    whole = tiny_codec.decompress_array(data, scale=scale)
+    expected = whole[
+        region.top // scale : -(-(region.top + region.height) // scale),
+        region.left // scale : -(-(region.left + region.width) // scale),
+    ]
+    for source in (data, BytesIO(data)):
+        part = tiny_codec.decompress_array(source, region=region, scale=scale)
+        assert part.shape == expected.shape
+        assert np.abs(part.astype(int) - expected).max() <= 1
+
+
+@pytest.mark.parametrize("scale", SMALLER)
+@pytest.mark.parametrize("inside", [(64, 48), (63, 41), (50, 48), (49, 33), (1, 1), (200, 300)])
+def test_the_smaller_synthesis_is_exact(
+    tiny_coder: CodecModel, scale: int, inside: tuple[int, int]
+) -> None:
+    """Without rounding and clipping nothing is left of the difference."""
+    torch.manual_seed(3)
+    y = torch.randn(1, 16, 4, 3) * 3
+    q = torch.tensor([0.5])
+    with torch.inference_mode():
+        whole = tiny_coder.synthesis(y, q)[0, :, : inside[0], : inside[1]]
+        found = synthesize_scaled(tiny_coder.synthesis, y, q, scale, inside)[0]
+    expected = means(whole.permute(1, 2, 0).numpy(), scale).transpose(2, 0, 1)
+    found = found[:, : expected.shape[1], : expected.shape[2]]
+    np.testing.assert_allclose(found, expected, atol=1e-5)
+
+
+def test_lossless_pixels_are_shrunk_as_pillow_does() -> None:
+    pixels = make_picture(21, 19)
+    assert np.abs(shrink(pixels, 4) - means(pixels, 4)).max() <= 0.5
+    assert shrink(pixels[:, :, 0], 8).shape == (3, 3)
+
+
+@pytest.mark.parametrize(
+    ("value", "scale"),
+    [(1, 1), (2, 2), (8, 8), (0.5, 2), (0.125, 8), (Fraction(1, 4), 4), (Fraction(4), 4)],
+)
+def test_scales_have_two_names(value: Any, scale: int) -> None:  # noqa: ANN401  # several types
+    assert scale_of(value) == scale
+
+
+@pytest.mark.parametrize("value", [0, 3, 16, -2, 0.3, True, "1/2", None, float("nan")])
+def test_other_scales_are_refused(value: Any) -> None:  # noqa: ANN401  # wrong on purpose
+    with pytest.raises(InputError, match="scale must be"):
+        scale_of(value)
+
+
+def test_the_command_line_keeps_metadata(
+    tmp_path: Path, tiny_weights: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    image = Image.fromarray(make_picture(50, 70))
+    exif = image.getexif()
+    exif[0x0112] = 6  # turned; its value stays, and so do the pixels
+    image.save(tmp_path / "a.png", exif=exif)
+    packed, small = tmp_path / "a.aec", tmp_path / "small.png"
+
+    def run(*arguments: str | Path) -> int:
+        with pytest.raises(SystemExit) as exit_:
+            main([*map(str, arguments), "--model", str(tiny_weights)])
+        return int(exit_.value.code or 0)
+
+    assert run("compress", tmp_path / "a.png") == 0
+    assert run("decompress", packed, "-o", small, "--scale", "1/4") == 0
+    with Image.open(small) as found:
+        assert found.size == (18, 13)
+        assert found.getexif()[0x0112] == 6
+        exif_bytes = metadata_of(found).exif
+    whole = Codec(tiny_weights).decompress(packed)
+    assert exif_bytes == metadata_of(whole).exif
+    assert (
+        run("decompress", packed, "-o", small, "-f", "--scale", "1/8", "--region", "8,8,9,8") == 0
+    )
+    with Image.open(small) as found:
+        assert found.size == (2, 1)
+    capsys.readouterr()
+    assert run("decompress", packed, "-o", small, "-f", "--scale", "1/3") == 2
+    assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_the_module_functions_take_regions_and_scales() -> None:
+    data = aecodec.compress(make_picture(40, 64))
+    assert aecodec.decompress(data, scale=2).size == (32, 20)
+    assert aecodec.decompress_array(data, region=Region(0, 0, 8, 9), scale=0.25).shape == (3, 2, 3)

@@ -1,0 +1,180 @@
+"""Files behind URLs and in file objects: read through fsspec, in parts, with one clear error."""
+
+import json
+import sys
+from collections.abc import Iterator
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from conftest import make_picture
+from PIL import Image
+
+import aecodec
+from aecodec.cli import main
+from aecodec.codec import Codec
+from aecodec.container import Limits
+from aecodec.errors import InputError, LimitError
+from aecodec.sources import base_name, opened_for_parts, read_all
+from aecodec.windows import Region
+
+fsspec = pytest.importorskip("fsspec")
+URL = "memory://aecodec-tests/a.aec"
+REGION = Region(10, 20, 50, 30)
+
+
+@pytest.fixture(scope="module")
+def packed(tiny_codec: Codec) -> bytes:
+    return tiny_codec.compress(make_picture(300, 290), 80, tile_exponent=6)
+
+
+@pytest.fixture
+def remote(packed: bytes) -> Iterator[str]:
+    fs = fsspec.filesystem("memory")
+    fs.pipe("/aecodec-tests/a.aec", packed)
+    yield URL
+    fs.rm("/aecodec-tests", recursive=True)
+
+
+class Pipe:
+    """A file object that cannot seek, and gives a few bytes at a time."""
+
+    def __init__(self, data: bytes) -> None:
+        self._file = BytesIO(data)
+
+    def read(self, size: int = -1, /) -> bytes:
+        """Up to 1000 bytes."""
+        return self._file.read(1000 if size < 0 else min(size, 1000))
+
+    def seek(self, offset: int, whence: int = 0, /) -> int:
+        """What it cannot."""
+        raise OSError("not seekable")
+
+    def seekable(self) -> bool:
+        """No."""
+        return False
+
+
+def run(*arguments: str | Path) -> int:
+    with pytest.raises(SystemExit) as exit_:
+        main([str(a) for a in arguments])
+    return int(exit_.value.code or 0)
+
+
+def test_a_region_of_a_url(tiny_codec: Codec, packed: bytes, remote: str) -> None:
+    np.testing.assert_array_equal(
+        tiny_codec.decompress_array(remote, region=REGION),
+        tiny_codec.decompress_array(packed, region=REGION),
+    )
+    assert aecodec.read_info(remote) == aecodec.read_info(packed)
+    assert tiny_codec.decompress(remote).size == (290, 300)
+
+
+def test_the_command_line_takes_urls(
+    remote: str,
+    tiny_weights: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    packed: bytes,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    local = tmp_path / "b.aec"
+    local.write_bytes(packed)
+    model = ("--model", tiny_weights)
+    assert run("decompress", remote, local.as_uri(), "--region", str(REGION), *model) == 0
+    with Image.open("a.png") as a, Image.open("b.png") as b:
+        assert a.size == (50, 30)
+        assert a.tobytes() == b.tobytes()
+    assert run("verify", remote, *model) == 0
+    capsys.readouterr()
+    assert run("info", "--json", remote, "b.aec") == 0
+    far, near = (json.loads(line) for line in capsys.readouterr().out.splitlines())
+    assert (far.pop("checked"), near.pop("checked")) == (False, True)
+    assert (far.pop("file"), near.pop("file")) == (remote, "b.aec")
+    assert far == near
+
+
+@pytest.mark.parametrize(
+    ("url", "reason"),
+    [
+        ("memory://aecodec-tests/none.aec", "none.aec"),
+        ("nothing://host/a.aec", "nothing"),
+    ],
+)
+def test_what_cannot_be_opened_gives_one_line(
+    url: str, reason: str, remote: str, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    for command in (
+        ("info", url),
+        ("decompress", url, "-o", tmp_path / "a.png", "--region", "0,0,1,1"),
+        ("decompress", url, "-o", tmp_path / "a.png"),
+    ):
+        assert run(*command) == 1
+        err = capsys.readouterr().err
+        assert err.count("\n") == 1
+        assert url in err
+        assert reason in err
+    assert not list(tmp_path.iterdir())
+
+
+def test_without_fsspec_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "fsspec", None)
+    with pytest.raises(InputError, match=r"pip install 'aecodec\[remote\]'"):
+        aecodec.read_info(URL)
+
+
+def test_failures_of_a_protocol_name_the_url(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Odd(Exception):
+        pass
+
+    def fail(*_arguments: Any, **_options: Any) -> None:  # noqa: ANN401  # as fsspec's
+        raise Odd("503, message='busy'")
+
+    monkeypatch.setattr(fsspec, "open", fail)
+    with pytest.raises(InputError, match=r"cannot read memory://.*503"):
+        aecodec.read_info(URL)
+
+
+def test_pipes_are_read_whole(tiny_codec: Codec, packed: bytes) -> None:
+    found = tiny_codec.decompress_array(Pipe(packed), region=REGION)
+    np.testing.assert_array_equal(found, tiny_codec.decompress_array(packed, region=REGION))
+    assert aecodec.read_info(Pipe(packed)).width == 290
+
+
+def test_standard_input_has_parts(
+    packed: bytes, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "a").write_bytes(packed)
+    with (tmp_path / "a").open("r") as stdin:
+        monkeypatch.setattr(sys, "stdin", stdin)
+        with opened_for_parts("-") as file:
+            assert file.seek(0, 2) == len(packed)
+
+
+@pytest.mark.parametrize("make", [BytesIO, Pipe])
+def test_files_beyond_the_limit_are_not_read(make: Any, packed: bytes) -> None:  # noqa: ANN401  # both classes
+    with pytest.raises(LimitError, match="the limit is 1000"):
+        read_all(make(packed), Limits(file_bytes=1000))
+    assert read_all(make(packed), Limits(file_bytes=len(packed))) == packed
+
+
+@pytest.mark.parametrize("source", [None, 3, ["a.aec"]])
+def test_other_things_are_no_sources(source: Any) -> None:  # noqa: ANN401  # wrong on purpose
+    with pytest.raises(InputError, match="cannot read a file from"):
+        aecodec.read_info(source)
+
+
+@pytest.mark.parametrize(
+    ("url", "name"),
+    [
+        ("https://host/x/y.aec?token=a/b", "y.aec"),
+        ("s3://bucket/y.aec", "y.aec"),
+        ("simplecache::https://host/y.aec", "y.aec"),
+        ("https://host", "picture"),
+    ],
+)
+def test_names_of_urls(url: str, name: str) -> None:
+    assert base_name(url) == name
