@@ -25,6 +25,7 @@ from PIL import AvifImagePlugin, Image
 
 from aecodec.files import write_bytes
 from benchmarks.codecs import FACTORIES, ImageCodec, describe, load_picture, machine_facts
+from benchmarks.curves import Point
 from benchmarks.metrics import METRICS, measure_all
 from benchmarks.results import Cell, Results, cell_from_dict, cell_to_dict
 
@@ -170,6 +171,13 @@ def measure_cell(
     values, lines = measure_all(image, restored, plan.metrics)
     seconds = statistics.median(encode), statistics.median(decode)
     return Cell(codec.name, picture, quality, len(data), *image.size, values, *seconds), lines
+
+
+def measure_curve(codec: ImageCodec, image: Image.Image) -> list[Point]:
+    """Codes one picture at each quality of the codec's ladder; rate and RGB PSNR only."""
+    plan = Plan(metrics=("psnr",))
+    cells = [measure_cell(codec, image, "", quality, plan)[0] for quality in codec.qualities]
+    return [Point(cell.quality, cell.bpp, cell.metrics["psnr"]) for cell in cells]
 
 
 def _kept_path(codec: ImageCodec, quality: float, digest: str, plan: Plan) -> Path | None:
