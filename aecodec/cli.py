@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from aecodec import __version__, registry
+from aecodec.bench import bench
 from aecodec.container import Header, chunk_table, parse, parse_header
 from aecodec.errors import AecError, InputError, TrainingError
 from aecodec.files import STANDARD, check_output, read_bytes, write_bytes
@@ -68,6 +69,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
 @click.version_option(__version__)
 def cli() -> None:
     """Compress pictures with a learned codec that decodes the same on every machine."""
+
+
+cli.add_command(bench)
 
 
 @cli.command()

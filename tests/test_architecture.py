@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 ROWS = (
-    {"errors"},
+    {"errors", "bench"},
     {"allocator", "targets", "container", "entropy", "quantization", "files", "registry"},
     {"metadata", "modes"},
     {"images"},
@@ -26,6 +26,7 @@ ROWS = (
 )
 NO_TORCH = {
     "allocator",
+    "bench",
     "errors",
     "container",
     "dead_zone",
