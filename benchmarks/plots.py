@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from statistics import median
 
 import matplotlib as mpl
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -20,6 +21,7 @@ _COLOURS = (
 )  # fmt: skip
 _MARKERS = "svD^v<>PX*"
 _PUBLISHED_COLOURS = ("#999999", "#b58900", "#6c71c4", "#2aa198", "#b0413e")
+_MOST_BPP = 3.0
 FORMATS = ("png", "svg")
 
 
@@ -60,9 +62,20 @@ def plot_curves(
         _line(axes, curve, label=f"{name} (published)", linestyle="--", linewidth=1.2, color=colour)
     count = max(map(len, curves.values()), default=0)
     axes.set_title(f"{METRICS[metric].label}: mean of {count} picture{'s' * (count != 1)}")
-    axes.set_xlim(0, min(3.0, axes.get_xlim()[1]))
+    _zoom(axes)
     axes.legend(fontsize=8, loc="lower right", ncols=2 if published else 1)
     return figure
+
+
+def _zoom(axes: Axes) -> None:
+    """Leaves out the rates above `_MOST_BPP`, and the heights that only they reach."""
+    right = min(_MOST_BPP, axes.get_xlim()[1])
+    points = [np.asarray(line.get_xydata(), np.float64) for line in axes.lines]
+    heights = [float(y) for line in points for x, y in line if x <= right]
+    if heights:
+        margin = 0.04 * (max(heights) - min(heights)) or 1.0
+        axes.set_xlim(0, right)
+        axes.set_ylim(min(heights) - margin, max(heights) + margin)
 
 
 def _line(axes: Axes, points: Curve, **options: str | float) -> None:

@@ -64,6 +64,20 @@ def test_ladders_that_do_not_overlap_are_said_to(
     assert not (tmp_path / "bd_rate.png").exists()
 
 
+def test_published_curves_stand_beside_kodak_pictures_only(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(report, "crop_sheet", lambda *_: b"")
+    machine: dict[str, str | int] = {"repeats": 1, "threads": 1, "processes": 1}
+    names = [f"kodim{number:02d}.png" for number in range(1, 25)]
+    for count in (24, 23):
+        made = [cell for name in names[:count] for cell in cells("jpeg420", name, 0.1, 40)]
+        report.write_report(Results(made, [], machine), tmp_path, None)
+        drawn = "VTM (published)" in (tmp_path / "rd_psnr.svg").read_text(encoding="utf-8")
+        said = "CompressAI" in (tmp_path / "report.html").read_text(encoding="utf-8")
+        assert (drawn, said) == (count == 24, count == 24)
+
+
 def test_table_names_the_worst_picture_and_the_gain() -> None:
     found = Results(cells("jpeg420", "a", 0.2, 40) + cells("jpeg420", "b", 0.2, 40)
                     + cells("webp", "a", 0.1, 40) + cells("webp", "b", 0.3, 40))  # fmt: skip
