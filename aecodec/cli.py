@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import click
 
 from aecodec import __version__
+from aecodec.bench import bench
 from aecodec.container import DEFAULT_LIMITS, Header, Limits, parse, parse_header
 from aecodec.errors import AecError, InputError, TrainingError
 from aecodec.facts import facts_of, facts_text
@@ -85,6 +86,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
 @click.version_option(__version__)
 def cli() -> None:
     """Compress pictures with a learned codec that decodes the same on every machine."""
+
+
+cli.add_command(bench)
 
 
 @cli.command()

@@ -2,10 +2,16 @@
 
 import click
 
-from benchmarks import crops, rd, regress, timing
+from benchmarks import crops, footprint, rd, regress, timing
 
 cli = click.Group(
-    commands={"rd": rd.main, "speed": timing.main, "crops": crops.main, "regress": regress.main},
+    commands={
+        "rd": rd.main,
+        "speed": timing.main,
+        "footprint": footprint.main,
+        "crops": crops.main,
+        "regress": regress.main,
+    },
     help="Measurements of aecodec against other codecs.",
 )
 

@@ -16,7 +16,8 @@ class Point:
     Attributes:
         quality: what the encoder was asked for, on its own scale.
         bpp: bits of the whole file / pixels of the unpadded picture.
-        psnr: dB over all RGB channels, `inf` when the picture came back unchanged.
+        psnr: dB over all RGB channels, `inf` when the picture came back unchanged; in curves of
+            another metric, its value.
     """
 
     quality: float
@@ -113,6 +114,24 @@ def bd_rate(anchor: Curve, test: Curve) -> BdRate | None:
         min_overlap=0,
     )
     return BdRate(percent=float(percent), low=low, high=high)
+
+
+def bd_psnr(anchor: Curve, test: Curve) -> float | None:
+    """Bjontegaard's delta PSNR of `test` against `anchor`, dB; above 0, `test` is better.
+
+    PSNR as a function of log-rate by the same method as `bd_rate`, over the common rates.
+
+    Returns:
+        None when the curves share no rates, or one of them has fewer than two usable points.
+    """
+    fronts = _front(anchor), _front(test)
+    if min(map(len, fronts)) < 2:
+        return None
+    if max(front[0].bpp for front in fronts) >= min(front[-1].bpp for front in fronts):
+        return None
+    axes = [axis for f in fronts for axis in ([p.bpp for p in f], [p.psnr for p in f])]
+    delta = bjontegaard.bd_psnr(*axes, method="pchip", require_matching_points=False, min_overlap=0)
+    return float(delta)
 
 
 def _front(curve: Curve) -> list[Point]:

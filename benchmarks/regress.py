@@ -10,9 +10,9 @@ from pathlib import Path
 
 import click
 
+from benchmarks.cells import measure_curve
 from benchmarks.codecs import aecodec, load_picture, machine_facts
 from benchmarks.curves import Curve, Point, bd_rate, mean_curve
-from benchmarks.rd import measure_curve
 
 QUALITIES = (10.0, 30.0, 50.0, 70.0, 90.0)
 TOLERANCE = 0.5

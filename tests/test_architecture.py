@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 ROWS = (
-    {"errors"},
+    {"errors", "bench"},
     {
         "allocator",
         "targets",
@@ -48,6 +48,7 @@ ROWS = (
 )
 NO_TORCH = {
     "allocator",
+    "bench",
     "errors",
     "container",
     "facts",

@@ -1,0 +1,126 @@
+"""How alike two pictures are. All values grow with fidelity.
+
+Both pictures are 8-bit RGB of one size. A metric that cannot say anything of a picture raises
+`MetricUnavailableError`; its message is the line that the report shows.
+"""
+
+import math
+import tempfile
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from benchmarks.curves import psnr
+
+INSTALL = "pip install 'aecodec[bench]'"
+MS_SSIM_SIDE = 161
+"""Smallest side for MS-SSIM: 5 scales of a window of 11 samples, (11 - 1) * 2^4 + 1."""
+SSIMULACRA2_SIDE = 8
+_LUMA = np.array([0.299, 0.587, 0.114])
+"""BT.601, full range, as in JPEG."""
+
+
+class MetricUnavailableError(Exception):
+    """The metric cannot be computed: its package is missing, or the picture is too small."""
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A metric as tables and plots name it.
+
+    Attributes:
+        label: with its unit, for an axis.
+        compute: its value for an original and a restored picture.
+    """
+
+    label: str
+    compute: Callable[[Image.Image, Image.Image], float]
+
+
+def y_psnr(original: Image.Image, restored: Image.Image) -> float:
+    """PSNR of the luma Y of BT.601 at full range, not rounded, in dB; `inf` when equal."""
+    difference = np.asarray(original, np.float64) - np.asarray(restored, np.float64)
+    mse = float(np.mean(np.square(difference @ _LUMA)))
+    return 10 * math.log10(255**2 / mse) if mse else math.inf
+
+
+def ms_ssim(original: Image.Image, restored: Image.Image) -> float:
+    """MS-SSIM (Wang et al., 2003) over RGB, `-10 log10(1 - x)` dB; `inf` when equal.
+
+    Raises:
+        MetricUnavailableError: no pytorch-msssim, or a side is shorter than 161.
+    """
+    _need("pytorch_msssim", "MS-SSIM")
+    _need_side(original, MS_SSIM_SIDE, "MS-SSIM")
+    import torch
+    from pytorch_msssim import ms_ssim as compute
+
+    # In float64: 1 - x of good pictures is near the resolution of float32.
+    x, y = (
+        torch.from_numpy(np.array(image, np.float64)).permute(2, 0, 1)[None]  # (1, 3, H, W)
+        for image in (original, restored)
+    )
+    lost = 1 - float(compute(x, y, data_range=255))
+    return -10 * math.log10(lost) if lost > 0 else math.inf
+
+
+def ssimulacra2(original: Image.Image, restored: Image.Image) -> float:
+    """SSIMULACRA 2, at most 100; about 70 is high quality, 90 visually lossless.
+
+    Raises:
+        MetricUnavailableError: no ssimulacra2, or a side is shorter than 8.
+    """
+    _need("ssimulacra2", "SSIMULACRA2")
+    _need_side(original, SSIMULACRA2_SIDE, "SSIMULACRA2")
+    from ssimulacra2 import compute_ssimulacra2
+
+    with tempfile.TemporaryDirectory() as folder:  # the package takes files only
+        paths = [Path(folder, "original.bmp"), Path(folder, "restored.bmp")]
+        for path, image in zip(paths, (original, restored), strict=True):
+            image.save(path)
+        return float(compute_ssimulacra2(*map(str, paths)))
+
+
+METRICS: Mapping[str, Metric] = {
+    "psnr": Metric("RGB PSNR, dB", psnr),
+    "y_psnr": Metric("Y PSNR, dB", y_psnr),
+    "ms_ssim_db": Metric("MS-SSIM, dB", ms_ssim),
+    "ssimulacra2": Metric("SSIMULACRA2", ssimulacra2),
+}
+
+
+def measure_all(
+    original: Image.Image, restored: Image.Image, names: Iterable[str] = METRICS
+) -> tuple[dict[str, float], list[str]]:
+    """The value of each metric that can be computed, and a line for each that cannot.
+
+    Raises:
+        ValueError: sizes or modes differ.
+    """
+    if (original.size, original.mode) != (restored.size, restored.mode):
+        raise ValueError(f"got {restored.size} {restored.mode} for {original.size} {original.mode}")
+    values, lines = {}, []
+    for name in names:
+        try:
+            values[name] = METRICS[name].compute(original, restored)
+        except MetricUnavailableError as exc:
+            lines.append(str(exc))
+        except Exception as exc:  # a package may fail in any way, and the other metrics still count
+            lines.append(f"{name}: {type(exc).__name__}: {' '.join(str(exc).split())}")
+    return values, lines
+
+
+def _need(package: str, label: str) -> None:
+    if find_spec(package) is None:
+        raise MetricUnavailableError(f"{label}: no {package} here; {INSTALL}")
+
+
+def _need_side(image: Image.Image, side: int, label: str) -> None:
+    if min(image.size) < side:
+        raise MetricUnavailableError(
+            f"{label}: needs sides of at least {side} pixels, got {image.width}x{image.height}"
+        )

@@ -1,0 +1,58 @@
+"""The template of `report.html`: no scripts, no files beside it."""
+
+PAGE = """<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>Rate-distortion report</title>
+<style>
+body { font: 15px/1.5 system-ui, sans-serif; max-width: 1100px; margin: 2em auto; padding: 0 1em; }
+img { max-width: 100%; height: auto; }
+.wide { overflow-x: auto; }
+table { border-collapse: collapse; font-size: 13px; font-variant-numeric: tabular-nums; }
+th, td { border-bottom: 1px solid #ddd; padding: 3px 9px; text-align: right; white-space: nowrap; }
+th:nth-child(-n+2), td:nth-child(-n+2) { text-align: left; }
+</style>
+</head>
+<body>
+<h1>Rate-distortion report</h1>
+<p>{{ pictures }} picture{{ "" if pictures == 1 else "s" }}. Rates are of whole files; PSNR is of
+decoded 8-bit pictures, MS-SSIM in -10 log10(1 - x) dB. Times are medians of
+{{ machine.repeats }} run{{ "" if machine.repeats == 1 else "s" }}, {{ machine.threads }}
+thread{{ "" if machine.threads == 1 else "s" }}, {{ machine.processes }}
+process{{ "" if machine.processes == 1 else "es" }} at a time.</p>
+{% if left_out %}<h2>Left out</h2><ul>{% for line in left_out %}<li>{{ line }}</li>{% endfor %}</ul>
+{% endif %}
+{% for title, data in images.items() %}<h2>{{ title }}</h2>
+<img alt="{{ title }}" src="data:image/png;base64,{{ data }}">
+{% endfor %}
+<h2>BD-rate and BD-PSNR</h2>
+<p>PCHIP through all points, over the common range of the two mean curves, which stands in the
+table. Below 0 %, the first codec needs fewer bits. Gain is the mean difference at equal rate, in
+the unit of the metric.</p>
+<div class="wide"><table>
+<tr><th>metric</th><th>codec</th><th>against</th><th>BD-rate of means</th><th>over</th>
+<th>gain</th><th>mean of pictures</th><th>worst picture</th></tr>
+{% for r in rows %}<tr><td>{{ r.metric }}</td><td>{{ r.test }}</td><td>{{ r.anchor }}</td>
+<td>{{ r.rate }}</td><td>{{ r.over }}</td><td>{{ r.gain }}</td><td>{{ r.mean }}</td>
+<td>{{ r.worst }}</td></tr>
+{% endfor %}</table></div>
+<h2>Means of all points</h2>
+<div class="wide"><table>
+<tr><th>codec</th><th>quality</th><th>bits per pixel</th>
+{% for label in labels.values() %}<th>{{ label }}</th>{% endfor %}
+<th>encode, ms</th><th>decode, ms</th></tr>
+{% for m in means %}<tr><td>{{ m.codec }}</td><td>{{ m.quality }}</td><td>{{ m.bpp }}</td>
+{% for name in labels %}<td>{{ m[name] }}</td>{% endfor %}
+<td>{{ m.encode_seconds }}</td><td>{{ m.decode_seconds }}</td></tr>
+{% endfor %}</table></div>
+<h2>Machine</h2>
+<table>{% for name, value in machine.items() %}<tr><td>{{ name }}</td><td>{{ value }}</td></tr>
+{% endfor %}</table>
+{% if sources %}<h2>Published curves</h2>
+<ul>{% for name, source in sources.items() %}<li>{{ name }}: {{ source }}</li>{% endfor %}</ul>
+{% endif %}
+</body>
+</html>
+"""

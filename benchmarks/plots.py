@@ -1,0 +1,137 @@
+"""Plots of a run, drawn without a display."""
+
+import io
+import math
+from collections.abc import Mapping, Sequence
+from statistics import median
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from benchmarks.comparison import OURS, Comparison
+from benchmarks.curves import Curve, mean_curve
+from benchmarks.metrics import METRICS
+from benchmarks.results import Results
+
+# Okabe and Ito's colours, which people with any colour vision tell apart, and three more.
+_COLOURS = (
+    "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#7F3C8D", "#8C6D31", "#555",
+)  # fmt: skip
+_MARKERS = "svD^v<>PX*"
+_PUBLISHED_COLOURS = ("#999999", "#b58900", "#6c71c4", "#2aa198", "#b0413e")
+_MOST_BPP = 3.0
+FORMATS = ("png", "svg")
+
+
+def draw(figure: Figure, file_format: str) -> bytes:
+    """The figure as a file."""
+    stream = io.BytesIO()
+    with mpl.rc_context({"svg.hashsalt": "aecodec"}):  # the same file each time
+        dated = {"Date": None} if file_format == "svg" else None
+        figure.savefig(stream, format=file_format, dpi=130, metadata=dated)
+    return stream.getvalue()
+
+
+def style(name: str, names: Sequence[str]) -> dict[str, str]:
+    """Colour and marker of a codec, the same in all plots; ours is black."""
+    if name == OURS:
+        return {"color": "black", "marker": "o"}
+    number = [other for other in names if other != OURS].index(name)
+    return {
+        "color": _COLOURS[number % len(_COLOURS)],
+        "marker": _MARKERS[number % len(_MARKERS)],
+    }
+
+
+def plot_curves(
+    metric: str,
+    curves: Mapping[str, Sequence[Curve]],
+    published: Mapping[str, Curve],
+    names: Sequence[str],
+) -> Figure:
+    """Mean curves of all codecs in one metric; published ones dashed."""
+    figure, axes = _figure("bits per pixel (whole files)", METRICS[metric].label, 6.2)
+    for name, of_pictures in curves.items():
+        points = [p for p in mean_curve(of_pictures) if math.isfinite(p.psnr)]
+        _line(axes, points, label=name, markersize=4, linewidth=2.2 if name == OURS else 1.3,
+              **style(name, names))  # fmt: skip
+    for number, (name, curve) in enumerate(published.items()):
+        colour = _PUBLISHED_COLOURS[number % len(_PUBLISHED_COLOURS)]
+        _line(axes, curve, label=f"{name} (published)", linestyle="--", linewidth=1.2, color=colour)
+    count = max(map(len, curves.values()), default=0)
+    axes.set_title(f"{METRICS[metric].label}: mean of {count} picture{'s' * (count != 1)}")
+    _zoom(axes)
+    axes.legend(fontsize=8, loc="lower right", ncols=2 if published else 1)
+    return figure
+
+
+def _zoom(axes: Axes) -> None:
+    """Leaves out the rates above `_MOST_BPP`, and the heights that only they reach."""
+    right = min(_MOST_BPP, axes.get_xlim()[1])
+    points = [np.asarray(line.get_xydata(), np.float64) for line in axes.lines]
+    heights = [float(y) for line in points for x, y in line if x <= right]
+    if heights:
+        margin = 0.04 * (max(heights) - min(heights)) or 1.0
+        axes.set_xlim(0, right)
+        axes.set_ylim(min(heights) - margin, max(heights) + margin)
+
+
+def _line(axes: Axes, points: Curve, **options: str | float) -> None:
+    axes.plot([p.bpp for p in points], [p.psnr for p in points], **options)  # type: ignore[arg-type]
+
+
+def plot_bars(rates: Mapping[str, Sequence[Comparison]], anchor: str) -> Figure:
+    """BD-rate of each codec against `anchor`, a group of bars for each codec."""
+    names = list(dict.fromkeys(c.test for group in rates.values() for c in group if c.of_means))
+    figure, axes = _figure(f"BD-rate against {anchor}, % (below 0: fewer bits)", "", 1.5)
+    figure.set_figheight(1.6 + 0.28 * len(names) * max(1, len(rates)))
+    height = 0.8 / max(1, len(rates))
+    for number, (metric, group) in enumerate(rates.items()):
+        found = {c.test: c.of_means.percent for c in group if c.of_means}
+        places = [names.index(name) + number * height for name in found]
+        label = METRICS[metric].label.split(",")[0]
+        values = list(found.values())
+        bars = axes.barh(places, values, height * 0.92, label=label, color=_COLOURS[number])
+        axes.bar_label(bars, fmt="%+.1f", fontsize=7, padding=2)
+    axes.set_yticks([n + 0.4 - height / 2 for n in range(len(names))], names)
+    axes.invert_yaxis()
+    axes.axvline(0, color="black", linewidth=0.8)
+    axes.margins(x=0.14)
+    figure.legend(fontsize=8, loc="outside upper center", ncols=len(rates) or 1)
+    return figure
+
+
+def plot_speed(results: Results, group: Sequence[Comparison], anchor: str) -> Figure:
+    """Encode and decode speed in megapixels a second against the BD-rate."""
+    figure = Figure(figsize=(9.5, 4.2), layout="constrained")
+    rates = {c.test: c.of_means.percent for c in group if c.of_means} | {anchor: 0.0}
+    names = list(dict.fromkeys(cell.codec for cell in results.cells))
+    panels = zip(figure.subplots(1, 2), ("encode", "decode"), strict=True)
+    for axes, what in panels:
+        for name in (name for name in names if name in rates):
+            speeds = [
+                cell.width * cell.height / 1e6 / getattr(cell, f"{what}_seconds")
+                for cell in results.cells
+                if cell.codec == name
+            ]
+            axes.plot(median(speeds), rates[name], linestyle="none", label=name, markersize=8,
+                      **style(name, names))  # fmt: skip
+        axes.set_xscale("log")
+        axes.set_xlabel(f"{what} speed, megapixels a second (median)")
+        axes.set_ylabel(f"BD-rate against {anchor} (RGB PSNR), %")
+        axes.grid(alpha=0.3, which="both")
+        axes.margins(0.15)
+    handles, labels = figure.axes[0].get_legend_handles_labels()
+    figure.legend(handles, labels, fontsize=8, loc="outside right center")
+    return figure
+
+
+def _figure(x: str, y: str, height: float) -> tuple[Figure, Axes]:
+    figure = Figure(figsize=(8.5, height), layout="constrained")
+    axes = figure.subplots()
+    axes.set_xlabel(x)
+    axes.set_ylabel(y)
+    axes.grid(alpha=0.3)
+    return figure, axes

@@ -1,0 +1,192 @@
+"""The report of a run: plots, a crop sheet and one page that needs no other file."""
+
+import io
+from base64 import b64encode
+from dataclasses import dataclass
+from pathlib import Path
+
+from jinja2 import Environment
+from PIL import Image
+
+from aecodec.files import write_bytes
+from benchmarks.codecs import (
+    FACTORIES,
+    REFERENCE,
+    CodecUnavailableError,
+    ImageCodec,
+    describe,
+    load_picture,
+)
+from benchmarks.comparison import OURS, Comparison, compare, measurements
+from benchmarks.crops import sheet
+from benchmarks.metrics import METRICS
+from benchmarks.page import PAGE
+from benchmarks.plots import FORMATS, draw, plot_bars, plot_curves, plot_speed
+from benchmarks.published import is_kodak, published_curves, sources
+from benchmarks.results import Results
+
+CROP_CODECS = (REFERENCE, "avif")
+CROP_SIDE = 200
+CROP_QUALITY = 20.0
+
+
+@dataclass(frozen=True)
+class Row:
+    """A line of the table of BD-rates."""
+
+    metric: str
+    test: str
+    anchor: str
+    rate: str
+    over: str
+    gain: str
+    mean: str
+    worst: str
+
+
+def write_report(results: Results, folder: Path, model: str | None) -> None:
+    """Writes plots (PNG and SVG), `crops.png` and `report.html` into `folder`.
+
+    Raises:
+        OSError: a file cannot be written.
+    """
+    lines = list(results.left_out)
+    images = _plots(results, folder)
+    try:
+        pictures = list(dict.fromkeys(cell.picture for cell in results.cells))
+        crops = crop_sheet(Path(pictures[len(pictures) // 2]), model)
+        _write(folder / "crops.png", crops)
+        images["Crops at equal file size"] = crops
+    except Exception as exc:  # a codec may fail in any way, and the rest of the page still counts
+        lines.append(f"crop sheet: {describe(exc)}")
+    kodak = is_kodak({cell.picture for cell in results.cells})
+    page = (
+        Environment(autoescape=True)
+        .from_string(PAGE)
+        .render(
+            machine=results.machine,
+            pictures=len({cell.picture for cell in results.cells}),
+            images={title: b64encode(data).decode() for title, data in images.items()},
+            rows=table(results),
+            means=_means(results),
+            labels={name: METRICS[name].label for name in results.metrics},
+            left_out=lines,
+            sources=sources() if kodak else {},
+        )
+    )
+    _write(folder / "report.html", page.encode())
+
+
+def _plots(results: Results, folder: Path) -> dict[str, bytes]:
+    names = list(dict.fromkeys(cell.codec for cell in results.cells))
+    anchor = REFERENCE if REFERENCE in names else names[0]
+    kodak = is_kodak({cell.picture for cell in results.cells})
+    figures, rates = {}, {}
+    for metric in results.metrics:
+        found = measurements(results, metric)
+        curves = {name: list(c.values()) for name, c in found.curves.items() if c}
+        published = published_curves(metric) if kodak else {}
+        title = f"Rate and distortion: {METRICS[metric].label}"
+        figures[title, f"rd_{metric}"] = plot_curves(metric, curves, published, names)
+        if anchor in found.curves:
+            others = [name for name in found.curves if name != anchor]
+            rates[metric] = [compare(found, name, anchor) for name in others]
+    if any(c.of_means for group in rates.values() for c in group):
+        figures["BD-rate", "bd_rate"] = plot_bars(rates, anchor)
+        figures["Speed", "speed"] = plot_speed(results, rates.get("psnr", []), anchor)
+    images = {}
+    for (title, stem), figure in figures.items():
+        for file_format in FORMATS:
+            data = draw(figure, file_format)
+            _write(folder / f"{stem}.{file_format}", data)
+            if file_format == "png":
+                images[title] = data
+    return images
+
+
+def table(results: Results) -> list[Row]:
+    """BD-rate and its range, BD-PSNR, mean and worst picture, for each metric and pair."""
+    rows = []
+    for metric in results.metrics:
+        found = measurements(results, metric)
+        anchors = [name for name in (OURS, REFERENCE) if name in found.curves]
+        rows += [
+            _row(metric, compare(found, test, anchor))
+            for anchor in reversed(anchors)
+            for test in found.curves
+            if test != anchor
+        ]
+    return rows
+
+
+def _row(metric: str, c: Comparison) -> Row:
+    means, mean, worst = c.of_means, c.mean_percent, c.worst
+    return Row(
+        metric=METRICS[metric].label,
+        test=c.test,
+        anchor=c.anchor,
+        rate=f"{means.percent:+.2f} %" if means else "no overlap, no BD-rate",
+        over=f"{means.low:.2f} to {means.high:.2f}" if means else "-",
+        gain="-" if c.gain is None else f"{c.gain:+.2f}",
+        mean="-" if mean is None else f"{mean:+.2f} % ({len(c.of_pictures)}/{c.pictures})",
+        worst=f"{c.of_pictures[worst].percent:+.2f} % {Path(worst).name}" if worst else "-",
+    )
+
+
+def _means(results: Results) -> list[dict[str, str | float]]:
+    """For each codec and quality the means over its pictures, as text of the page's table."""
+    rows = []
+    for codec, quality in dict.fromkeys((cell.codec, cell.quality) for cell in results.cells):
+        cells = [c for c in results.cells if (c.codec, c.quality) == (codec, quality)]
+        row: dict[str, str | float] = {"codec": codec, "quality": f"{quality:g}"}
+        row["bpp"] = f"{sum(c.bpp for c in cells) / len(cells):.4f}"
+        for name in results.metrics:
+            values = [c.metrics[name] for c in cells if name in c.metrics]
+            row[name] = f"{sum(values) / len(values):.3f}" if values else "-"
+        for what in ("encode_seconds", "decode_seconds"):
+            row[what] = f"{1000 * sum(getattr(c, what) for c in cells) / len(cells):.1f}"
+        rows.append(row)
+    return rows
+
+
+def crop_sheet(path: Path, model: str | None) -> bytes:
+    """Original, other codecs and aecodec at the file size of aecodec, as PNG.
+
+    Raises:
+        Exception: the picture cannot be read, or a codec fails.
+    """
+    image = load_picture(path)
+    ours = FACTORIES[OURS](model)
+    data = ours.encode(image, CROP_QUALITY)
+    panels = [("original", image)]
+    for name in CROP_CODECS:
+        try:
+            codec = FACTORIES[name](None)
+        except CodecUnavailableError:
+            continue
+        other = at_size(codec, image, len(data))
+        panels.append((f"{name}, {len(other)} bytes", codec.decode(other)))
+    panels.append((f"{OURS}, {len(data)} bytes", ours.decode(data)))
+    width, height = (min(CROP_SIDE, side) for side in image.size)
+    box = ((image.width - width) // 2, (image.height - height) // 2, width, height)
+    stream = io.BytesIO()
+    sheet(panels, box, 2).save(stream, "PNG")
+    return stream.getvalue()
+
+
+def at_size(codec: ImageCodec, image: Image.Image, size: int) -> bytes:
+    """The file of at most `size` bytes with the highest quality, else that of quality 1."""
+    low, high = 1, 100
+    best = codec.encode(image, low)
+    while low < high:
+        middle = (low + high + 1) // 2
+        data = codec.encode(image, middle)
+        if len(data) <= size:
+            low, best = middle, data
+        else:
+            high = middle - 1
+    return best
+
+
+def _write(path: Path, data: bytes) -> None:
+    write_bytes(str(path), data)

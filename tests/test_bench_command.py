@@ -1,0 +1,63 @@
+"""`aecodec bench` reaches the harness, or says what is missing."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+from PIL import Image
+
+from aecodec import bench as module
+from aecodec.cli import cli
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def test_bench_measures(tmp_path: Path) -> None:
+    Image.linear_gradient("L").resize((48, 32)).save(tmp_path / "a.png")
+    result = CliRunner().invoke(cli, ["bench", str(tmp_path), "--codecs", "jpeg420,jpeg444"])
+    assert result.exit_code == 0, result.output
+    assert "jpeg444 vs jpeg420" in result.output
+
+
+def test_bench_without_the_source_says_what_to_install(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "_ROOT", tmp_path)
+    result = CliRunner().invoke(cli, ["bench", "a.png"])
+    assert result.exit_code == 1
+    assert "not part of this installation" in result.output
+    assert "[bench]" in result.output
+
+
+def test_bench_without_a_package_names_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(_name: str) -> None:
+        raise ModuleNotFoundError("No module named 'bjontegaard'")
+
+    monkeypatch.setattr(module, "import_module", fail)
+    result = CliRunner().invoke(cli, ["bench", "a.png"])
+    assert result.exit_code == 1
+    assert "No module named 'bjontegaard'" in result.output
+
+
+@pytest.mark.parametrize("arguments", [["bench", "--help"], ["bench"]])
+def test_help_and_wrong_usage_do_not_load_torch(arguments: list[str]) -> None:
+    code = (
+        "import sys\nfrom aecodec.cli import main\n"
+        f"try: main({arguments!r})\n"
+        "except SystemExit: pass\n"
+        "sys.exit('torch' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False, capture_output=True)
+    assert done.returncode == 0, done.stderr
+
+
+def test_bench_without_pictures_fails_with_one_line(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "aecodec", "bench", str(tmp_path)],
+        cwd=ROOT, check=False, capture_output=True, text=True,
+    )  # fmt: skip
+    assert done.returncode == 1
+    assert done.stderr.startswith("aecodec: no pictures found")
+    assert len(done.stderr.splitlines()) == 1

@@ -1,0 +1,127 @@
+"""The report: files, what stands in the page, and what is said of curves that do not overlap."""
+
+import re
+from pathlib import Path
+
+import bjontegaard
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from PIL import Image
+
+from benchmarks import rd, report
+from benchmarks.codecs import jpeg420
+from benchmarks.curves import bd_psnr, bd_rate
+from benchmarks.published import published_curves
+from benchmarks.results import Cell, Results, load_results
+
+pytest.importorskip("matplotlib")
+pytest.importorskip("jinja2")
+
+
+def cells(codec: str, picture: str, bpp: float, best: float) -> list[Cell]:
+    return [
+        Cell(codec, picture, q, round(bpp * q * 1000), 80, 100, {"psnr": best - 20 + q}, 0.1, 0.2)
+        for q in (1, 5, 10)
+    ]
+
+
+def test_report_command_writes_everything(tmp_path: Path) -> None:
+    rng = np.random.default_rng(5)
+    small = Image.fromarray(rng.integers(0, 256, (12, 12, 3), np.uint8))
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    small.resize((170, 165), Image.Resampling.BICUBIC).save(folder / "a.png")
+    (folder / "broken<b>.png").write_bytes(b"no picture")
+    output = tmp_path / "report"
+    arguments = [str(folder), "--codecs", "jpeg420,jpeg444", "-o", str(output)]
+    result = CliRunner().invoke(rd.main, arguments)
+    assert result.exit_code == 0, result.output
+    plots = {f"{stem}.{kind}" for kind in ("png", "svg") for stem in (
+        "rd_psnr", "rd_y_psnr", "rd_ms_ssim_db", "rd_ssimulacra2", "bd_rate", "speed",
+    )}  # fmt: skip
+    files = {path.name for path in output.iterdir()}
+    assert files == plots | {"cells", "crops.png", "results.json", "results.csv", "report.html"}
+    page = (output / "report.html").read_text(encoding="utf-8")
+    assert "broken&lt;b&gt;.png: UnidentifiedImageError" in page
+    assert page.count("data:image/png;base64,") == 7
+    assert not re.search(r"""(src|href)=["'](?!data:)""", page)
+    assert "(published)" not in page
+    results = load_results(output / "results.json")
+    assert len(results.cells) == 2 * len(jpeg420().qualities)
+
+
+def test_ladders_that_do_not_overlap_are_said_to(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(report, "crop_sheet", lambda *_: (_ for _ in ()).throw(OSError("gone")))
+    found = Results(cells("jpeg420", "a", 0.1, 30) + cells("webp", "a", 0.1, 60))
+    found.machine = {"repeats": 1, "threads": 1, "processes": 1}
+    report.write_report(found, tmp_path, None)
+    page = (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert "no overlap, no BD-rate" in page
+    assert "crop sheet: OSError: gone" in page
+    assert not (tmp_path / "bd_rate.png").exists()
+
+
+def test_published_curves_stand_beside_kodak_pictures_only(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(report, "crop_sheet", lambda *_: b"")
+    machine: dict[str, str | int] = {"repeats": 1, "threads": 1, "processes": 1}
+    names = [f"kodim{number:02d}.png" for number in range(1, 25)]
+    for count in (24, 23):
+        made = [cell for name in names[:count] for cell in cells("jpeg420", name, 0.1, 40)]
+        report.write_report(Results(made, [], machine), tmp_path, None)
+        drawn = "VTM (published)" in (tmp_path / "rd_psnr.svg").read_text(encoding="utf-8")
+        said = "CompressAI" in (tmp_path / "report.html").read_text(encoding="utf-8")
+        assert (drawn, said) == (count == 24, count == 24)
+
+
+def test_table_names_the_worst_picture_and_the_gain() -> None:
+    found = Results(cells("jpeg420", "a", 0.2, 40) + cells("jpeg420", "b", 0.2, 40)
+                    + cells("webp", "a", 0.1, 40) + cells("webp", "b", 0.3, 40))  # fmt: skip
+    (row,) = report.table(found)
+    assert (row.test, row.anchor, row.over) == ("webp", "jpeg420", "21.00 to 30.00")
+    assert row.worst == "+50.00 % b"
+    assert row.mean == "+0.00 % (2/2)"
+    assert row.gain == "+0.00"
+
+
+def test_a_file_at_a_size_is_the_best_that_fits() -> None:
+    image = Image.fromarray(np.random.default_rng(1).integers(0, 256, (32, 32, 3), np.uint8))
+    codec = jpeg420()
+    data = report.at_size(codec, image, 1000)
+    fitting = [codec.encode(image, q) for q in range(1, 101)]
+    assert len(data) == max(len(f) for f in fitting if len(f) <= 1000)
+    assert report.at_size(codec, image, 10) == fitting[0]
+
+
+@pytest.mark.parametrize("metric", ["psnr", "ms_ssim_db"])
+def test_deltas_of_published_curves_equal_the_packages(metric: str) -> None:
+    curves = published_curves(metric)
+    anchor, test = curves["BPG 4:4:4"], curves["VTM"]
+    axes = [axis for c in (anchor, test) for axis in ([p.bpp for p in c], [p.psnr for p in c])]
+    options = {"method": "akima", "require_matching_points": False, "min_overlap": 0}
+    rate, gain = bd_rate(anchor, test), bd_psnr(anchor, test)
+    assert rate is not None
+    assert gain is not None
+    assert rate.percent == pytest.approx(bjontegaard.bd_rate(*axes, **options), abs=0.5)
+    assert gain == pytest.approx(bjontegaard.bd_psnr(*axes, **options), abs=0.05)
+
+
+def test_bd_psnr_of_a_known_shift() -> None:
+    anchor = published_curves("psnr")["VTM"]
+    better = [type(p)(p.quality, p.bpp, p.psnr + 1.5) for p in anchor]
+    assert bd_psnr(anchor, better) == pytest.approx(1.5)
+    assert bd_psnr(better, anchor) == pytest.approx(-1.5)
+    far = [type(p)(p.quality, p.bpp * 1000, p.psnr) for p in anchor]
+    assert bd_psnr(anchor, far) is None
+
+
+def test_published_curves_reproduce_a_published_bd_rate() -> None:
+    """-18.0 %: VTM against BPG 4:4:4, as in tests/test_benchmarks.py."""
+    curves = published_curves("psnr")
+    result = bd_rate(curves["BPG 4:4:4"], curves["VTM"])
+    assert result is not None
+    assert result.percent == pytest.approx(-18.0, abs=0.3)
