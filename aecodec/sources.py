@@ -4,6 +4,7 @@ URLs are read through fsspec, of the extra `remote`, which knows http(s), s3, gs
 File objects are read from their beginning, whatever their position is.
 """
 
+import errno
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -178,6 +179,11 @@ class _Remote:
         """Each protocol has exceptions of its own; most do not tell the URL."""
         try:
             yield
+        except FileNotFoundError as exc:  # what fsspec says of any server that does not answer
+            if exc.strerror:
+                raise
+            reason = str(exc.__cause__ or "no such file")
+            raise FileNotFoundError(errno.ENOENT, reason, self._url) from exc
         except (AecError, OSError):
             raise
         except Exception as exc:

@@ -3,8 +3,11 @@
 import json
 import sys
 from collections.abc import Iterator
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from io import BytesIO
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import numpy as np
@@ -178,3 +181,30 @@ def test_other_things_are_no_sources(source: Any) -> None:  # noqa: ANN401  # wr
 )
 def test_names_of_urls(url: str, name: str) -> None:
     assert base_name(url) == name
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[str]:
+    """A real HTTP server of the folder, which answers no ranges; its URL."""
+
+    class Quiet(SimpleHTTPRequestHandler):
+        def log_message(self, *_arguments: object) -> None:
+            """Says nothing."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=tmp_path)) as http:
+        Thread(target=http.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{http.server_port}"
+        http.shutdown()
+
+
+def test_http_reads_files_and_says_why_it_cannot(tmp_path: Path, server: str) -> None:
+    pytest.importorskip("aiohttp", reason="fsspec reads http with aiohttp")
+    data = aecodec.compress(make_picture(20, 30))
+    (tmp_path / "a.aec").write_bytes(data)
+    assert aecodec.read_info(f"{server}/a.aec") == aecodec.read_info(data)
+    decoded = aecodec.decompress_array(f"{server}/a.aec", region=aecodec.Region(3, 4, 5, 6))
+    assert np.array_equal(decoded, aecodec.decompress_array(data)[4:10, 3:8])
+    with pytest.raises(FileNotFoundError, match="404"):
+        aecodec.read_info(f"{server}/none.aec")
+    with pytest.raises(FileNotFoundError, match="Cannot connect"):
+        aecodec.read_info("http://127.0.0.1:1/a.aec")
