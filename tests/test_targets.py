@@ -91,7 +91,7 @@ def test_errors_are_bounded_at_the_lowest_quality_seen(bound: int, slope: float)
     seen = {}
 
     def error(at: float) -> float:
-        seen[at] = round(80 * math.exp(-slope * at) + 2 * math.sin(at))
+        seen[at] = max(0, round(80 * math.exp(-slope * at) + 2 * math.sin(at)))
         return seen[at]
 
     found = search_quality(Target("max_error", bound), error)
