@@ -139,6 +139,9 @@ def compress(
     def at_once(name: str, target: str, voice: Voice) -> _Packed:
         original = load(name)
         picture = _picture(original, keep)
+        if picture.frames > 1:
+            only = f"warning: only the first of {picture.frames} frames is kept"
+            voice.say(f"aecodec: {name}: {only}", err=True)
         wish = _target(wishes, picture.pixels.shape[0] * picture.pixels.shape[1])
         if wish is None:
             with _Progress(name, voice) as progress:

@@ -31,10 +31,12 @@ class Picture:
     Attributes:
         pixels: `(H, W, 3)` or `(H, W)` uint8, contiguous.
         metadata: what the source said about itself, and what is to be kept.
+        frames: of the source; `pixels` are the first one.
     """
 
     pixels: Pixels
     metadata: Metadata = field(default_factory=Metadata)
+    frames: int = 1
 
 
 def to_picture(
@@ -58,7 +60,9 @@ def to_picture(
     if unknown:
         raise InputError(f"cannot keep {', '.join(unknown)}; known are {', '.join(KINDS)}")
     if isinstance(picture, Picture):
-        return Picture(_checked(picture.pixels), picture.metadata.select(keep))
+        return replace(
+            picture, pixels=_checked(picture.pixels), metadata=picture.metadata.select(keep)
+        )
     if isinstance(picture, (str, os.PathLike)):
         return _open(picture, keep)
     if isinstance(picture, Image.Image):
@@ -101,7 +105,8 @@ def _from_pil(image: Image.Image, keep: Collection[str]) -> Picture:
     colour = metadata_of(plain).icc
     metadata = replace(metadata_of(image), icc=colour).select(keep)
     upright = plain if metadata.exif else turned(plain)
-    return Picture(_checked(np.asarray(upright)), metadata)
+    frames = getattr(image, "n_frames", 1)  # only formats that can have several have it
+    return Picture(_checked(np.asarray(upright)), metadata, frames)
 
 
 def _checked(array: npt.NDArray[Any]) -> Pixels:
