@@ -21,6 +21,7 @@ from aecodec.training import data
 from aecodec.training.checkpoint import Progress, load_checkpoint, save_checkpoint
 from aecodec.training.config import TrainConfig
 from aecodec.training.optimizers import make_optimizers, set_rate
+from aecodec.training.precision import computes_bfloat16
 
 if TYPE_CHECKING:
     from torch.utils.tensorboard import SummaryWriter
@@ -110,6 +111,7 @@ class Trainer:
         self._forward: Callable[..., ForwardOutput] = (
             torch.compile(self.model) if config.compile else self.model
         )
+        self._mixed = config.mixed and computes_bfloat16(self.device)
         self._stop = False
 
     def train(self) -> None:
@@ -154,7 +156,7 @@ class Trainer:
         q = data.qualities_at(step=number, batch=config.batch, seed=config.seed).to(self.device)
         for optimizer in self.optimizers:
             optimizer.zero_grad(set_to_none=True)
-        output = self._forward(x, q, noisy=True, mixed=config.mixed)
+        output = self._forward(x, q, noisy=True, mixed=self._mixed)
         loss = rate_distortion_loss(output, q)
         loss.backward()  # type: ignore[no-untyped-call]  # torch
         norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), GRADIENT_NORM)
