@@ -176,7 +176,7 @@ def _checked_picture(picture: Picture) -> Picture:
 def _checked(array: npt.NDArray[Any]) -> Pixels:
     if np.issubdtype(array.dtype, np.floating):
         array = from_floats(array, "floating arrays")
-    if array.dtype not in (np.uint8, np.uint16):
+    if array.dtype.newbyteorder("=") not in (np.uint8, np.uint16):
         raise InputError(f"arrays must be uint8, uint16, or floating in [0, 1], not {array.dtype}")
     if array.ndim not in (2, 3) or (array.ndim == 3 and array.shape[2] not in (2, 3, 4)):
         raise InputError(

@@ -7,6 +7,8 @@ so, both lossless coders run, and the smaller result replaces the learned tile w
   lower, with the lambda of the quality and the MSE of [0, 1] pixels, which is 0 when lossless, or
 - the model fails: a JPEG (4:2:0, `optimize=True`) of at most twice the learned bytes is closer.
 
+A tile of which nothing is visible becomes a lossless one of a single colour, in 18 to 24 bytes.
+
 Learned tiles beside a lossless one are made again, since it is outside the picture to them. At
 last, where many small tiles may exceed one PNG of the whole picture, that is tried too, and the
 picture becomes a single tile if the PNG is smaller. So a file exceeds the picture's PNG by 64 bytes
@@ -80,7 +82,11 @@ def store_unusual(
     expected = 0
     for box, tile in zip(_boxes(stream.header), stream.tiles, strict=True):
         part = pixels[box.slices(STRIDE)]
-        chosen, estimate = choose_tile(stream.header, tile, part, lmbda, render)
+        if alpha is not None and not alpha[box.slices(STRIDE)].any():
+            chosen: AnyTile = encode_pixels(np.full_like(part, part[0, 0]))
+            estimate = chosen.size
+        else:
+            chosen, estimate = choose_tile(stream.header, tile, part, lmbda, render)
         tiles.append(chosen)
         expected += chosen.size if isinstance(chosen, LosslessTile) else estimate
     mixed = _settle(replace(stream, tiles=tuple(tiles)), encode)
