@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 import torch
 
-from aecodec.alpha import join
+from aecodec.alpha import join, without_hidden
 from aecodec.color import to_pixels
 from aecodec.container import AnyTile, Header, LosslessTile, Stream, Tile
 from aecodec.errors import HeaderError
@@ -193,7 +193,7 @@ class Bands:
             else:
                 part = self._synthesize(tile, box)
             if self._format.has_alpha:
-                alpha = self._decoded(self._tiles.alpha(number), tile, gray=True)[inner]
+                alpha = self._alpha(number, tile)[inner]
                 part = join(part[: alpha.shape[0], : alpha.shape[1]], alpha)
             target[: part.shape[0], : part.shape[1]] = part
         return pixels
@@ -217,14 +217,26 @@ class Bands:
         tile = self._tiles.tile(number)
         if not isinstance(tile, LosslessTile):
             raise HeaderError(f"tile {number} changed while it was read")
-        return self._decoded(tile, box, gray=self._format.is_gray)
+        pixels = self._pixels(tile, box, gray=self._format.is_gray)
+        if self._format.has_alpha and self._view.scale > 1:
+            # The means shall not mix the colours of hidden pixels into those of visible ones.
+            alpha = self._pixels(self._tiles.alpha(number), box, gray=True)
+            pixels = without_hidden(pixels, alpha)
+        return self._wanted(pixels)
 
-    def _decoded(self, tile: LosslessTile, box: Box, *, gray: bool) -> Pixels:
+    def _alpha(self, number: int, box: Box) -> Pixels:
+        """Alpha of a tile."""
+        return self._wanted(self._pixels(self._tiles.alpha(number), box, gray=True))
+
+    def _pixels(self, tile: LosslessTile, box: Box, *, gray: bool) -> Pixels:
         height = min(box.bottom * STRIDE, self._header.height) - box.top * STRIDE
         width = min(box.right * STRIDE, self._header.width) - box.left * STRIDE
-        deep = self._format.is_deep
-        pixels = shrink(decode_pixels(tile, height, width, gray=gray, deep=deep), self._view.scale)
-        return rounded_to_bytes(pixels) if deep and self._shallow else pixels
+        return decode_pixels(tile, height, width, gray=gray, deep=self._format.is_deep)
+
+    def _wanted(self, pixels: Pixels) -> Pixels:
+        """Pixels in the size and depth of the view."""
+        small = shrink(pixels, self._view.scale)
+        return rounded_to_bytes(small) if self._shallow else small
 
 
 class Latents:

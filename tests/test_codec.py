@@ -29,7 +29,7 @@ from aecodec.rendering import render, view_tile
 from aecodec.weights import CodecModel
 from aecodec.windows import tile_boxes
 
-Pixels = npt.NDArray[np.uint8]
+Pixels = npt.NDArray[np.uint8 | np.uint16]
 
 
 def psnr(a: Pixels, b: Pixels) -> float:

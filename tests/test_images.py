@@ -4,6 +4,7 @@ import struct
 import zlib
 from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -16,7 +17,7 @@ from aecodec.errors import InputError, LimitError
 from aecodec.images import decode_picture, to_picture, to_pil
 from aecodec.metadata import KINDS
 
-Pixels = npt.NDArray[np.uint8]
+Pixels = npt.NDArray[np.uint8 | np.uint16]
 
 
 def pixels_of(picture: object) -> Pixels:
@@ -78,7 +79,7 @@ def test_tensors_that_need_gradients_are_accepted() -> None:
 @pytest.mark.parametrize("channels", [1, 2, 3, 4])
 @pytest.mark.parametrize("kind", [np.float16, np.float32, np.float64])
 def test_floating_pictures_are_16_bit_ones_rounded_half_up(kind: type, channels: int) -> None:
-    values = np.random.default_rng(0).random((5, 7, channels)).astype(kind)
+    values: npt.NDArray[Any] = np.random.default_rng(0).random((5, 7, channels)).astype(kind)
     expected = np.floor(values.astype(np.float64) * 65535 + 0.5).astype(np.uint16)
     tensor = torch.from_numpy(values).permute(2, 0, 1)
     array = values[:, :, 0] if channels == 1 else values

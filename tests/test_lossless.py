@@ -24,7 +24,7 @@ from aecodec.lossless import (
     roughness,
 )
 
-Pixels = npt.NDArray[np.uint8]
+Pixels = npt.NDArray[np.uint8 | np.uint16]
 SIZES = [(1, 1), (1, 40), (33, 1), (2, 3), (64, 64), (51, 77)]
 
 
