@@ -29,7 +29,6 @@ from benchmarks.curves import Point
 from benchmarks.metrics import METRICS, measure_all
 from benchmarks.results import Cell, Results, cell_from_dict, cell_to_dict
 
-_METRIC_PACKAGES = ("pytorch-msssim", "ssimulacra2")
 
 
 @dataclass(frozen=True)
@@ -114,6 +113,7 @@ def _outcomes(tasks: Sequence[_Task], plan: Plan) -> Iterator[Iterator[Outcome]]
 
 
 def _hold_threads(threads: int) -> None:
+    os.environ["OMP_NUM_THREADS"] = str(threads)  # for libraries that are not loaded yet, as FLIP
     torch.set_num_threads(threads)
     AvifImagePlugin.DEFAULT_MAX_THREADS = threads
 
@@ -184,7 +184,7 @@ def _kept_path(codec: ImageCodec, quality: float, digest: str, plan: Plan) -> Pa
     """Where this very cell is kept; None if nothing tells versions of the codec apart."""
     if plan.store is None or not codec.version:
         return None
-    packages = [_version(package) for package in _METRIC_PACKAGES]
+    packages = [_version(METRICS[name].package) for name in plan.metrics]
     key = [codec.name, codec.version, float(quality), digest, plan.repeats, plan.threads]
     text = json.dumps([*key, plan.processes, plan.metrics, packages])
     return plan.store / f"{hashlib.sha256(text.encode()).hexdigest()[:32]}.json"
@@ -192,6 +192,8 @@ def _kept_path(codec: ImageCodec, quality: float, digest: str, plan: Plan) -> Pa
 
 @cache
 def _version(package: str) -> str | None:
+    if not package:
+        return None
     try:
         return metadata.version(package)
     except metadata.PackageNotFoundError:

@@ -145,6 +145,17 @@ def jpeg444(_model: str | None = None) -> ImageCodec:
     return pillow_codec("jpeg444", "JPEG", _JPEG_LADDER, subsampling="4:4:4", optimize=True)
 
 
+def jpegli(_model: str | None = None) -> ImageCodec:
+    """JPEG of Google's jpegli at its defaults (progressive, chroma at half the resolution)."""
+    version = _plugin_version("pyjpegli", "pyjpegli")
+    from pyjpegli import encode as encode_rgb
+
+    def encode(image: Image.Image, quality: float) -> bytes:
+        return bytes(encode_rgb(image.tobytes(), *image.size, quality=round(quality)))
+
+    return ImageCodec("jpegli", _JPEG_LADDER, encode, open_rgb, version)
+
+
 def webp(_model: str | None = None) -> ImageCodec:
     """Lossy WebP at its slowest method."""
     return pillow_codec("webp", "WEBP", _JPEG_LADDER, method=6)
@@ -209,6 +220,7 @@ FACTORIES: Mapping[str, Callable[[str | None], ImageCodec]] = {
     **{f"aecodec-e{effort}": partial(aecodec, effort=effort) for effort in range(10)},
     "jpeg420": jpeg420,
     "jpeg444": jpeg444,
+    "jpegli": jpegli,
     "webp": webp,
     "avif": avif,
     "jpeg2000": jpeg2000,
