@@ -3,6 +3,7 @@
 import io
 import math
 from collections.abc import Mapping, Sequence
+from itertools import product
 from statistics import median
 
 import matplotlib as mpl
@@ -14,6 +15,7 @@ from benchmarks.comparison import OURS, Comparison
 from benchmarks.curves import Curve, mean_curve
 from benchmarks.metrics import METRICS
 from benchmarks.results import Results
+from benchmarks.rounds import Sweep
 
 # Okabe and Ito's colours, which people with any colour vision tell apart, and three more.
 _COLOURS = (
@@ -21,6 +23,7 @@ _COLOURS = (
 )  # fmt: skip
 _MARKERS = "svD^v<>PX*"
 _PUBLISHED_COLOURS = ("#999999", "#b58900", "#6c71c4", "#2aa198", "#b0413e")
+_LINES = ("-", ":", "--", "-.")
 _MOST_BPP = 3.0
 FORMATS = ("png", "svg")
 
@@ -123,6 +126,38 @@ def plot_speed(results: Results, group: Sequence[Comparison], anchor: str) -> Fi
         axes.set_ylabel(f"BD-rate against {anchor} (RGB PSNR), %")
         axes.grid(alpha=0.3, which="both")
         axes.margins(0.15)
+    handles, labels = figure.axes[0].get_legend_handles_labels()
+    figure.legend(handles, labels, fontsize=8, loc="outside right center")
+    return figure
+
+
+def plot_sweep(times: Sweep) -> Figure:
+    """Seconds to encode and decode over the size of the picture, a line style for each threads."""
+    figure = Figure(figsize=(10.5, 4.6), layout="constrained")
+    names = list(dict.fromkeys(setting.codec for setting in times))
+    threads = sorted({setting.threads for setting in times}, reverse=True)
+    for number, (axes, what) in enumerate(
+        zip(figure.subplots(1, 2, sharey=True), ("encode", "decode"), strict=True)
+    ):
+        for name, count in product(names, threads):
+            points = sorted(
+                (s.megapixels, t.medians[number])
+                for s, t in times.items()
+                if (s.codec, s.threads) == (name, count)
+            )
+            xs, ys = [x for x, _ in points], [y for _, y in points]
+            axes.plot(xs, ys, markersize=4, linewidth=1.3,
+                      linestyle=_LINES[threads.index(count) % len(_LINES)],
+                      label=f"{name}, {count} thread{'s' * (count != 1)}",
+                      **style(name, names))  # fmt: skip
+        axes.set_xscale("log")
+        axes.set_yscale("log")
+        axes.xaxis.set_major_formatter("{x:g}")
+        axes.yaxis.set_major_formatter("{x:g}")
+        axes.set_xlabel("size, megapixels")
+        axes.set_title(what)
+        axes.grid(alpha=0.3, which="both")
+    figure.axes[0].set_ylabel("time, seconds (median)")
     handles, labels = figure.axes[0].get_legend_handles_labels()
     figure.legend(handles, labels, fontsize=8, loc="outside right center")
     return figure

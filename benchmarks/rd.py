@@ -11,8 +11,14 @@ from typing import Any
 
 import click
 
-from benchmarks.cells import Plan, cores, measure_cells
-from benchmarks.codecs import FACTORIES, CodecUnavailableError, ImageCodec, collect_pictures
+from benchmarks.cells import Plan, measure_cells
+from benchmarks.codecs import (
+    FACTORIES,
+    CodecUnavailableError,
+    ImageCodec,
+    collect_pictures,
+    cores,
+)
 from benchmarks.comparison import (
     OURS,
     Comparison,
@@ -25,6 +31,9 @@ from benchmarks.comparison import (
 )
 from benchmarks.metrics import INSTALL, METRICS
 from benchmarks.results import Results
+
+_DETAILS = {"codec", "metric"}
+"""Facts that only stand in the files."""
 
 
 def _parse_qualities(
@@ -202,7 +211,8 @@ def _report(results: Results, folder: Path, model: str | None) -> None:
 
 
 def _print_report(found: Measurements, comparisons: Sequence[Comparison], results: Results) -> None:
-    facts = ", ".join(f"{name} {value}" for name, value in results.machine.items())
+    of_machine = {n: v for n, v in results.machine.items() if n.split()[0] not in _DETAILS}
+    facts = ", ".join(f"{name} {value}" for name, value in of_machine.items())
     click.echo(f"{len(found.sizes)} pictures; {facts}\n")
     if found.curves.get(OURS):
         click.echo(format_means(OURS, list(found.curves[OURS].values())) + "\n")

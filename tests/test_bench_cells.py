@@ -9,7 +9,7 @@ import pytest
 from click.testing import CliRunner, Result
 from PIL import Image
 
-from benchmarks import cells, codecs, rd
+from benchmarks import codecs, rd
 from benchmarks.cells import Plan, measure_cells
 from benchmarks.codecs import CodecUnavailableError, ImageCodec, jpeg420, save
 from benchmarks.curves import psnr
@@ -99,10 +99,10 @@ def run(*arguments: str | Path) -> Result:
 
 def test_more_threads_than_cores_are_refused(tmp_path: Path) -> None:
     write_picture(tmp_path / "a.png")
-    result = run(tmp_path, "--processes", "2", "--threads", str(cells.cores()))
+    result = run(tmp_path, "--processes", "2", "--threads", str(codecs.cores()))
     assert result.exit_code == 1
     assert result.stderr == (
-        f"Error: 2 processes of {cells.cores()} threads are more than the {cells.cores()} cores "
+        f"Error: 2 processes of {codecs.cores()} threads are more than the {codecs.cores()} cores "
         "here\n"
     )
 
