@@ -306,6 +306,7 @@ def machine_facts() -> dict[str, str | int]:
         "cpus": os.cpu_count() or 1,
         "usable cpus": cores(),
         "threads": torch.get_num_threads(),
+        "load average": f"{os.getloadavg()[0]:.1f}" if hasattr(os, "getloadavg") else "unknown",
     }
 
 

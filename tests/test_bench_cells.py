@@ -134,7 +134,7 @@ def test_jpeg2000_codes_colours_together() -> None:
     assert psnr(image, codec.decode(data)) > 36
 
 
-@pytest.mark.parametrize("name", ["jpeg2000", "jxl", "heic", "avif", "webp"])
+@pytest.mark.parametrize("name", ["jpeg2000", "jxl", "heic", "avif", "webp", "jpegli"])
 def test_more_quality_is_more_bytes_and_fewer_errors(tmp_path: Path, name: str) -> None:
     try:
         codec = codecs.FACTORIES[name](None)
@@ -151,9 +151,33 @@ def test_a_missing_plugin_is_named_with_its_installation(monkeypatch: pytest.Mon
         raise ModuleNotFoundError(f"No module named {name!r}")
 
     monkeypatch.setattr(codecs, "import_module", fail)
-    for name, package in (("jxl", "pillow-jxl-plugin"), ("heic", "pillow-heif")):
+    plugins = {"jxl": "pillow-jxl-plugin", "heic": "pillow-heif", "jpegli": "pyjpegli"}
+    for name, package in plugins.items():
         with pytest.raises(CodecUnavailableError, match=f"pip install {package}"):
             codecs.FACTORIES[name](None)
+
+
+def test_points_thin_the_ladder_and_other_metrics_are_chosen(tmp_path: Path) -> None:
+    write_picture(tmp_path / "a.png")
+    output = tmp_path / "report"
+    result = run(tmp_path, "--points", 4, "--metrics", "y_psnr", "-o", output)
+    assert result.exit_code == 0, result.output
+    found = json.loads((output / "results.json").read_text(encoding="utf-8"))
+    assert [cell["quality"] for cell in found["cells"]] == 2 * [5, 40, 75, 95]
+    assert {tuple(cell["metrics"]) for cell in found["cells"]} == {("psnr", "y_psnr")}
+    assert found["machine"]["codec jpeg420"].startswith("Pillow ")
+    assert found["machine"]["processor"]
+    assert run(tmp_path, "--metrics", "beauty").exit_code == 2
+
+
+def test_fewer_points_are_taken_from_the_store(tmp_path: Path) -> None:
+    picture, plan = write_picture(tmp_path / "a.png"), replace(QUICK, store=tmp_path / "cells")
+    calls: list[float] = []
+    codec = counted(calls)
+    measure_cells([codec], [picture], plan)
+    thinned = replace(codec, qualities=rd.thin(codec.qualities, 2))
+    assert measure_cells([thinned], [picture], plan).machine["cells_from_store"] == 2
+    assert len(calls) == 3
 
 
 def test_published_curves_are_for_kodak_alone() -> None:

@@ -9,7 +9,7 @@ import pytest
 from click.testing import CliRunner
 from PIL import Image
 
-from benchmarks import comparison, rd, timing
+from benchmarks import comparison, rd
 from benchmarks.cells import Plan, measure_cells, measure_curve
 from benchmarks.codecs import ImageCodec, collect_pictures, jpeg420, load_picture
 from benchmarks.curves import Point, bd_rate, mean_curve, psnr
@@ -209,22 +209,3 @@ def test_rd_command_without_pictures_fails_clearly(tmp_path: Path, arguments: li
     result = CliRunner().invoke(rd.main, [text.format(folder=tmp_path) for text in arguments])
     assert result.exit_code == 1
     assert result.stderr.startswith("Error: no ")
-
-
-def test_timing_runs_each_codec_once_a_round(tmp_path: Path) -> None:
-    image = load_picture(write_picture(tmp_path / "a.png"))
-    calls: list[str] = []
-
-    def codec(name: str) -> ImageCodec:
-        def encode(_image: Image.Image, _quality: float) -> bytes:
-            calls.append(name)
-            return b"12"
-
-        return ImageCodec(name, (), encode, lambda _: image)
-
-    times, left_out = timing.time_rounds([codec("aecodec"), codec("other")], image, 75, repeats=2)
-    assert calls == ["aecodec", "other"] * 3
-    assert left_out == []
-    assert [len(t.encode) for t in times.values()] == [2, 2]
-    assert times["other"].size == 2
-    assert "other" in timing.format_times(times)
