@@ -11,6 +11,7 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from PIL import Image
 
 from benchmarks.comparison import OURS, Comparison
 from benchmarks.curves import Curve, mean_curve
@@ -36,6 +37,15 @@ def draw(figure: Figure, file_format: str) -> bytes:
     with mpl.rc_context({"svg.hashsalt": "aecodec"}):  # the same file each time
         dated = {"Date": None} if file_format == "svg" else None
         figure.savefig(stream, format=file_format, dpi=130, metadata=dated)
+    return _with_palette(stream) if file_format == "png" else stream.getvalue()
+
+
+def _with_palette(stream: io.BytesIO) -> bytes:
+    """The PNG with 128 colours: a third of the bytes, and a plot looks the same."""
+    with Image.open(stream) as image:
+        small = image.convert("RGB").quantize(128, dither=Image.Dither.NONE)
+    stream = io.BytesIO()
+    small.save(stream, "PNG", optimize=True)
     return stream.getvalue()
 
 
