@@ -3,6 +3,7 @@
 Each command runs in a process of its own, so that neither caches nor loaded models help it.
 """
 
+import math
 import os
 import statistics
 import subprocess
@@ -107,13 +108,12 @@ def parse_sizes(text: str, image: Image.Image) -> list[tuple[int, int]]:
             if "x" in part:
                 width, height = (int(side) for side in part.split("x"))
             else:
-                factor = (float(part) * 1e6 / (image.width * image.height)) ** 0.5
-                width = max(1, round(image.width * factor))
-                height = max(1, round(image.height * factor))
-        except (ValueError, TypeError, OverflowError):
+                factor = math.sqrt(float(part) * 1e6 / (image.width * image.height))
+                width, height = round(image.width * factor), round(image.height * factor)
+        except (ValueError, OverflowError):
             raise ValueError(f"{part!r} is not a size, e.g. 0.4 (megapixels) or 768x512") from None
         if not (width > 0 and height > 0 and width * height < 1e9):
-            raise ValueError(f"sizes must lie between 0 and 1000 megapixels, got {part!r}")
+            raise ValueError(f"sizes must lie between a pixel and 1000 megapixels, got {part!r}")
         found[width, height] = None
     return list(found)
 

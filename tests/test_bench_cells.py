@@ -93,7 +93,7 @@ def test_several_processes_give_the_same_cells_in_the_same_order(tmp_path: Path)
     )
 
 
-def run(*arguments: str | Path) -> Result:
+def run(*arguments: str | int | Path) -> Result:
     return CliRunner().invoke(rd.main, [*map(str, arguments), "--codecs", "jpeg420,jpeg444"])
 
 
