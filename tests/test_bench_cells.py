@@ -9,7 +9,7 @@ import pytest
 from click.testing import CliRunner, Result
 from PIL import Image
 
-from benchmarks import codecs, rd
+from benchmarks import codecs, rd, report
 from benchmarks.cells import Plan, measure_cells
 from benchmarks.codecs import CodecUnavailableError, ImageCodec, jpeg420, save
 from benchmarks.curves import psnr
@@ -157,7 +157,10 @@ def test_a_missing_plugin_is_named_with_its_installation(monkeypatch: pytest.Mon
             codecs.FACTORIES[name](None)
 
 
-def test_points_thin_the_ladder_and_other_metrics_are_chosen(tmp_path: Path) -> None:
+def test_points_thin_the_ladder_and_other_metrics_are_chosen(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(report, "crop_sheet", lambda *_: b"")
     write_picture(tmp_path / "a.png")
     output = tmp_path / "report"
     result = run(tmp_path, "--points", 4, "--metrics", "y_psnr", "-o", output)
