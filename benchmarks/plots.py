@@ -169,7 +169,9 @@ def plot_sweep(times: Sweep) -> Figure:
                       **style(name, names))  # fmt: skip
         axes.set_xscale("log")
         axes.set_yscale("log")
-        axes.xaxis.set_major_formatter("{x:g}")
+        sizes = sorted({setting.megapixels for setting in times})
+        axes.set_xticks(sizes, [f"{size:.2g}" for size in sizes])
+        axes.set_xticks([], minor=True)
         axes.yaxis.set_major_formatter("{x:g}")
         axes.set_xlabel("size, megapixels")
         axes.set_title(what)
