@@ -12,7 +12,8 @@ img { max-width: 100%; min-width: 620px; height: auto; }
 .wide { overflow-x: auto; }
 table { border-collapse: collapse; font-size: 13px; font-variant-numeric: tabular-nums; }
 th, td { border-bottom: 1px solid #ddd; padding: 3px 9px; text-align: right; white-space: nowrap; }
-.names th:nth-child(-n+3), .names td:nth-child(-n+3), .facts td { text-align: left; }
+.names th:nth-child(-n+3), .names td:nth-child(-n+3), .facts td,
+.pictures td:first-child, .pictures th:first-child { text-align: left; }
 .facts td { white-space: normal; overflow-wrap: anywhere; }
 tr:nth-child(even) { background: #f6f6f6; }
 </style>
@@ -40,6 +41,12 @@ the unit of the metric.</p>
 <td>{{ r.rate }}</td><td>{{ r.over }}</td><td>{{ r.gain }}</td><td>{{ r.mean }}</td>
 <td>{{ r.worst }}</td></tr>
 {% endfor %}</table></div>
+{% if of_pictures[1] %}<h2>BD-rate of each picture</h2>
+<p>RGB PSNR, against {{ reference }}, %.</p>
+<div class="wide"><table class="pictures">
+<tr><th>picture</th>{% for name in of_pictures[0] %}<th>{{ name }}</th>{% endfor %}</tr>
+{% for row in of_pictures[1] %}<tr>{% for cell in row %}<td>{{ cell }}</td>{% endfor %}</tr>
+{% endfor %}</table></div>{% endif %}
 <h2>Means of all points</h2>
 <div class="wide"><table>
 <tr><th>codec</th><th>quality</th><th>bits per pixel</th>

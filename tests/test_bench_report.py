@@ -38,21 +38,28 @@ def test_report_command_writes_everything(tmp_path: Path) -> None:
     small.resize((170, 165), Image.Resampling.BICUBIC).save(folder / "a.png")
     (folder / "broken<b>.png").write_bytes(b"no picture")
     output = tmp_path / "report"
-    arguments = [str(folder), "--codecs", "jpeg420,jpeg444", "--points", "3", "-o", str(output)]
+    arguments = [str(folder), "--codecs", "jpeg420,jpeg444", "--points", "2", "-o", str(output)]
     result = CliRunner().invoke(rd.main, arguments)
     assert result.exit_code == 0, result.output
     plots = {f"{stem}.{kind}" for kind in ("png", "svg") for stem in (
         "rd_psnr", "rd_y_psnr", "rd_ms_ssim_db", "rd_ssimulacra2", "rd_flip", "bd_rate", "speed",
     )}  # fmt: skip
     files = {path.name for path in output.iterdir()}
-    assert files == plots | {"cells", "crops.png", "results.json", "results.csv", "report.html"}
+    assert files == plots | {
+        "cells",
+        "crops.png",
+        "results.json",
+        "results.csv",
+        "bd_rate.csv",
+        "report.html",
+    }
     page = (output / "report.html").read_text(encoding="utf-8")
     assert "broken&lt;b&gt;.png: UnidentifiedImageError" in page
     assert page.count("data:image/png;base64,") == 8
     assert not re.search(r"""(src|href)=["'](?!data:)""", page)
     assert "(published)" not in page
     results = load_results(output / "results.json")
-    assert len(results.cells) == 2 * 3
+    assert len(results.cells) == 2 * 2
 
 
 def test_each_bad_input_is_a_line_in_the_report(
@@ -79,7 +86,7 @@ def test_each_bad_input_is_a_line_in_the_report(
     crashing = replace(good, name="crashing", encode=crashes_on_alpha)
     monkeypatch.setitem(cast("dict[str, object]", codecs.FACTORIES), "crashing", lambda _: crashing)
     output = tmp_path / "report"
-    arguments = [folder, "--codecs", "jpeg420,crashing", "--points", 3, "-o", output]
+    arguments = [folder, "--codecs", "jpeg420,crashing", "--points", 2, "-o", output]
     result = CliRunner().invoke(
         rd.main, [*map(str, arguments), "--metrics", "psnr,ms_ssim_db,ssimulacra2"]
     )
@@ -99,7 +106,7 @@ def test_each_bad_input_is_a_line_in_the_report(
     )
     assert cells_of == dict.fromkeys(
         [(name, stem) for name in ("jpeg420", "crashing") for stem in ("gray", "alpha", "small")
-         if (name, stem) != ("crashing", "alpha")], 3,
+         if (name, stem) != ("crashing", "alpha")], 2,
     )  # fmt: skip
 
 
@@ -133,11 +140,17 @@ def test_published_curves_stand_beside_kodak_pictures_only(
 def test_table_names_the_worst_picture_and_the_gain() -> None:
     found = Results(cells("jpeg420", "a", 0.2, 40) + cells("jpeg420", "b", 0.2, 40)
                     + cells("webp", "a", 0.1, 40) + cells("webp", "b", 0.3, 40))  # fmt: skip
-    (row,) = report.table(found)
+    compared = report.pairs(found)
+    (row,) = report.table(compared)
     assert (row.test, row.anchor, row.over) == ("webp", "jpeg420", "21.00 to 30.00")
     assert row.worst == "+50.00 % b"
     assert row.mean == "+0.00 % (2/2)"
     assert row.gain == "+0.00"
+    assert report.of_pictures(compared) == (["webp"], [["a", "-50.0"], ["b", "+50.0"]])
+    lines = report.bd_rates_csv(compared).splitlines()
+    assert lines[0] == "metric,codec,anchor,picture,bd_rate_percent,low,high"
+    assert [line.split(",")[3] for line in lines[1:]] == ["(mean curves)", "a", "b"]
+    assert float(lines[3].split(",")[4]) == pytest.approx(50)
 
 
 def test_a_file_at_a_size_is_the_best_that_fits() -> None:
