@@ -12,6 +12,7 @@ from aecodec.weights import export_weights
 
 ROWS = (
     {"errors", "bench"},
+    {"alpha"},
     {
         "allocator",
         "targets",
@@ -23,20 +24,19 @@ ROWS = (
         "jobs",
         "registry",
     },
-    {"metadata", "modes", "sources"},
+    {"metadata", "modes", "sources", "strips"},
+    {"deep"},
     {"images"},
     {
         "dead_zone",
         "reading",
-        "strips",
         "writers",
-        "rescue",
         "layers",
         "color",
         "windows",
         "lossless",
     },
-    {"transforms", "priors", "selection", "facts"},
+    {"transforms", "priors", "selection", "facts", "rescue", "outputs"},
     {"model", "scaling"},
     {"integer"},
     {"integer_export"},
@@ -51,6 +51,9 @@ ROWS = (
 )
 NO_TORCH = {
     "allocator",
+    "alpha",
+    "deep",
+    "outputs",
     "bench",
     "errors",
     "container",

@@ -99,9 +99,12 @@ class Trainer:
         resuming = (run / CHECKPOINT).exists()
         if initial is not None:
             _load_initial(self.model, initial)
-        elif not resuming:
+        if not resuming:
             batches = -(-LINEAR_START_PATCHES // config.batch)
-            self.model.start_linear(torch.cat([self._batch(-1 - n) for n in range(batches)]))
+            patches = torch.cat([self._batch(-1 - n) for n in range(batches)])
+            if initial is None:
+                self.model.start_linear(patches)
+            self.model.calibrate(patches, torch.linspace(0, 1, len(patches)))
         self.model.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch stubs lack the pair
         self.average = {k: v.detach().clone() for k, v in self.model.state_dict().items()}
         self.optimizers = make_optimizers(self.model, config)
