@@ -88,7 +88,7 @@ def load_weights(path: Path) -> CodecModel:
     for part in TRANSFORMS:
         module: nn.Module = getattr(model, part)
         state = {k: v.float() for k, v in below(tensors, part).items()}
-        scales = {k: torch.ones_like(v, device="cpu") for k, v in module.state_dict().items()
+        scales = {k: torch.ones(v.shape) for k, v in module.state_dict().items()
                   if k.endswith(".scale")}  # fmt: skip
         module.load_state_dict(state | scales, assign=True)
     try:
@@ -191,7 +191,8 @@ def _compact(module: nn.Module) -> TensorDict:
         if isinstance(child, Block):
             scale = state.pop(f"{name}.scale")
             for reader in (f"{name}.mix_in.weight", f"{name}.expand.weight"):
-                state[reader] = state[reader] * scale
+                if not scale.is_meta:  # where only shapes count; a product would import sympy
+                    state[reader] = state[reader] * scale
             inside = [k for k in state if k.startswith(name + ".") and k.endswith("weight")]
             state |= {k: state[k].half() for k in inside}
     return state
