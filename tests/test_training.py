@@ -6,6 +6,7 @@ import math
 import os
 import signal
 import sys
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -296,7 +297,7 @@ def test_the_optimizer_multiplies_in_a_type_that_the_processor_has(
 ) -> None:
     monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: capability)
     used: list[torch.dtype] = []
-    product = torch.baddbmm
+    product: Callable[..., torch.Tensor] = torch.baddbmm
 
     def observe(x: torch.Tensor, *args: torch.Tensor, **options: float) -> torch.Tensor:
         used.append(x.dtype)
