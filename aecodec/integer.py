@@ -16,7 +16,8 @@ Borders are padded with zeros. A residual sum is clipped to [-512, 511].
 **Why floats carry it exactly.** Every layer satisfies
 `sum(|w|) * 512 + |b| < 2**24` for each output channel, so that every partial sum, in any order,
 is an integer that float32 holds exactly. `IntegerConv2d` checks this when it is built, from
-export and from a file alike. Multiplying by 2**-s and `floor` are exact as well.
+export and from a file alike. Multiplying by 2**-s is exact, before the sum (as here, where weights
+and biases carry the factor) and after it, and so is `floor`.
 
 **Parameters of a latent** in channel c at quality index Q (all integers, `>>` rounds down):
 
@@ -102,18 +103,18 @@ class IntegerConv2d(nn.Module):
         self.groups = len(weight) if depthwise else 1
         self.padding = weight.shape[-1] // 2
         self.clip = None if head else (0 if relu else -ACTIVATION_MAX, ACTIVATION_MAX - 1)
-        self.register_buffer("weight", weight.float().contiguous(memory_format=_LAYOUT))
-        self.register_buffer("bias", bias.float())
-        self.register_buffer("factor", torch.exp2(-shift.float())[:, None, None])
+        factor = torch.exp2(-shift.float())
+        scaled = weight.float() * factor[:, None, None, None]
+        self.register_buffer("weight", scaled.contiguous(memory_format=_LAYOUT))
+        self.register_buffer("bias", bias.float() * factor)
 
     weight: Tensor
     bias: Tensor
-    factor: Tensor
 
     def forward(self, x: Tensor) -> Tensor:
         """`(1, I, h, w)` integers to `(1, O, h, w)` integers, on carriers of x's dtype."""
         y = functional.conv2d(x, self.weight, self.bias, padding=self.padding, groups=self.groups)
-        y = y.mul_(self.factor).floor_()
+        y.floor_()
         return y if self.clip is None else y.clamp_(*self.clip)
 
 
@@ -132,15 +133,37 @@ class IntegerBlock(nn.Module):
         return y.add_(x).clamp_(-ACTIVATION_MAX, ACTIVATION_MAX - 1)
 
 
-class IntegerEntry(IntegerConv2d):
+class IntegerEntry(nn.Module):
     """A 1x1 convolution of two inputs, as if concatenated: sums of integers may be split."""
 
-    def forward(self, known: Tensor, features: Tensor) -> Tensor:  # type: ignore[override]  # two inputs
+    def __init__(self, tensors: TensorDict, split: int) -> None:
+        """Takes the layer apart.
+
+        Args:
+            tensors: as `IntegerConv2d` takes them, which also checks them.
+            split: channels of the first input.
+
+        Raises:
+            WeightsError: see `IntegerConv2d`.
+        """
+        super().__init__()
+        whole = IntegerConv2d(tensors, relu=False, head=False, depthwise=False)
+        for name, part in (
+            ("known_weight", whole.weight[:, :split]),
+            ("features_weight", whole.weight[:, split:]),
+        ):
+            self.register_buffer(name, part.contiguous(memory_format=_LAYOUT))
+        self.register_buffer("bias", whole.bias)
+
+    known_weight: Tensor
+    features_weight: Tensor
+    bias: Tensor
+
+    def forward(self, known: Tensor, features: Tensor) -> Tensor:
         """`(1, M, h, w)` and `(1, H, h, w)` to `(1, H, h, w)`."""
-        split = known.shape[1]
-        y = functional.conv2d(known, self.weight[:, :split], self.bias)
-        y = y.add_(functional.conv2d(features, self.weight[:, split:]))
-        return y.mul_(self.factor).floor_().clamp_(-ACTIVATION_MAX, ACTIVATION_MAX - 1)
+        y = functional.conv2d(known, self.known_weight, self.bias)
+        y = y.add_(functional.conv2d(features, self.features_weight))
+        return y.floor_().clamp_(-ACTIVATION_MAX, ACTIVATION_MAX - 1)
 
 
 class QuarterHead(nn.Module):
@@ -164,21 +187,18 @@ class QuarterHead(nn.Module):
         whole = IntegerConv2d(tensors, relu=False, head=True, depthwise=False)
         self.positions = positions
         quarters = len(positions)
-        weight, bias, factor = (
+        weight, bias = (
             part.reshape(2, quarters, -1, columns).transpose(0, 1).flatten(1, 2)
             for part, columns in (
                 (whole.weight[:, :, 0, 0], whole.weight.shape[1]),
                 (whole.bias, 1),
-                (whole.factor, 1),
             )
         )
         self.register_buffer("weight", weight.transpose(1, 2).contiguous())
         self.register_buffer("bias", bias.transpose(1, 2).contiguous())
-        self.register_buffer("factor", factor.transpose(1, 2).contiguous())
 
     weight: Tensor
     bias: Tensor
-    factor: Tensor
 
     def forward(self, x: Tensor) -> Tensor:
         """`(1, H, h, w)` to corrections `(4, h/2, w/2, M/2)`: scales, then means."""
@@ -186,15 +206,17 @@ class QuarterHead(nn.Module):
         cells = x[0].permute(1, 2, 0).reshape(height // 2, 2, width // 2, 2, channels)
         taken = torch.stack([cells[:, p >> 1, :, p & 1] for p in self.positions])
         y = torch.baddbmm(self.bias, taken.reshape(len(taken), -1, channels), self.weight)
-        return y.mul_(self.factor).floor_().reshape(*taken.shape[:3], -1)
+        return y.floor_().reshape(*taken.shape[:3], -1)
 
 
 class IntegerPass(nn.Module):
     """The network of one of passes 2 to 4."""
 
-    def __init__(self, tensors: TensorDict, positions: tuple[int, ...]) -> None:
+    def __init__(
+        self, tensors: TensorDict, positions: tuple[int, ...], latent_channels: int
+    ) -> None:
         super().__init__()
-        self.entry = IntegerEntry(below(tensors, "entry"), relu=False, head=False, depthwise=False)
+        self.entry = IntegerEntry(below(tensors, "entry"), latent_channels)
         self.first = IntegerBlock(below(tensors, "first"))
         self.second = IntegerBlock(below(tensors, "second"))
         self.head = QuarterHead(below(tensors, "head"), positions)
@@ -264,7 +286,7 @@ class IntegerPrior(nn.Module):
         self.second = IntegerBlock(below(hyper, "second"))
         self.head = _conv(hyper, "head", head=True)
         self.passes = nn.ModuleList(
-            IntegerPass(below(tensors, f"passes.{k}"), PASS_POSITION[k + 1])
+            IntegerPass(below(tensors, f"passes.{k}"), PASS_POSITION[k + 1], self.latent_channels)
             for k in range(PASSES - 1)
         )
 

@@ -20,6 +20,18 @@ def autocast(x: Tensor, *, enabled: bool) -> torch.autocast:
     return torch.autocast(x.device.type, torch.bfloat16, enabled=enabled)
 
 
+def to_cells(x: Tensor) -> Tensor:
+    """`(N, 3, H, W)` to `(N, 192, H/8, W/8)`, channels_last: one copy of what is channels_last.
+
+    The same values as `pixel_unshuffle`, which takes three copies for that layout.
+    """
+    n, channels, height, width = x.shape
+    rows, columns = height // PATCH, width // PATCH
+    cells = x.permute(0, 2, 3, 1).reshape(n, rows, PATCH, columns, PATCH, channels)
+    cells = cells.permute(0, 1, 3, 5, 2, 4).reshape(n, rows, columns, -1)
+    return cells.permute(0, 3, 1, 2)
+
+
 class AnalysisTransform(nn.Module):
     """Pixels to latents, in units of one quantization step at quality q."""
 
@@ -39,7 +51,7 @@ class AnalysisTransform(nn.Module):
         Returns:
             `(N, M, H/16, W/16)`, real-valued latents y.
         """
-        h = self.entry(functional.pixel_unshuffle(x - 0.5, PATCH))  # (N, C, H/8, W/8)
+        h = self.entry(to_cells(x) - 0.5)  # (N, C, H/8, W/8)
         with autocast(x, enabled=mixed):
             h = self.first(h)
         h = h * self.inner_gain(q)

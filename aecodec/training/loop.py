@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
+from aecodec.allocator import keep_freed_memory
 from aecodec.errors import TrainingError
 from aecodec.model import ForwardOutput, HyperpriorModel, lmbda
 from aecodec.training import data
@@ -83,6 +84,7 @@ class Trainer:
         Raises:
             TrainingError: no pictures, or a checkpoint that does not fit.
         """
+        keep_freed_memory()
         training, held_out = data.split(data.find_pictures(folders))
         run.mkdir(parents=True, exist_ok=True)
         self.run, self.config, self.device = run, config, torch.device(device)
