@@ -166,9 +166,17 @@ def encode_latents(
 
 def decode_latents(
     prior: IntegerPrior, tile: Tile, grid: Grid, quality_index: int,
-    *, dtype: torch.dtype = torch.float32,
+    *, observe: Observer | None = None, dtype: torch.dtype = torch.float32,
 ) -> YHat:  # fmt: skip
     """Decodes the latents of one tile.
+
+    Args:
+        prior: the exact prior.
+        tile: what was coded.
+        grid: size of the tile.
+        quality_index: row of the quality grid.
+        observe: called with the symbols and table numbers of each group, in their order.
+        dtype: carrier, float32 or float64; the result is the same.
 
     Returns:
         `y_hat` `(h, w, M)` int16 in 1/16 step.
@@ -178,7 +186,16 @@ def decode_latents(
         ChecksumError: the latents are not those that were encoded.
     """
     decoder = SymbolDecoder(tile.words)
-    symbols = decoder.take(_hyper_numbers(prior, grid), prior.hyper_tables)
+
+    def take(
+        numbers: npt.NDArray[np.uint8], tables: Sequence[SymbolTable]
+    ) -> npt.NDArray[np.int32]:
+        found = decoder.take(numbers, tables)
+        if observe is not None:
+            observe(found, numbers)
+        return found
+
+    symbols = take(_hyper_numbers(prior, grid), prior.hyper_tables)
     if len(symbols) and not -ACTIVATION_MAX <= symbols.min() <= symbols.max() < ACTIVATION_MAX:
         raise PayloadError("a hyper-latent is out of range")
     z_hat = symbols.astype(np.int64).reshape(*grid.hyper, len(prior.hyper_tables))
@@ -187,11 +204,11 @@ def decode_latents(
         levels, means = passes.parameters(number)
         coded = grid.coded(number)
         if coded is None:
-            taken = decoder.take(levels.reshape(-1), prior.scale_tables).reshape(levels.shape)
+            taken = take(levels.reshape(-1), prior.scale_tables).reshape(levels.shape)
         else:
             inside = np.broadcast_to(coded, levels.shape)
             taken = np.zeros(levels.shape, np.int32)
-            taken[inside] = decoder.take(levels[inside], prior.scale_tables)
+            taken[inside] = take(levels[inside], prior.scale_tables)
         passes.update(number, taken, means)
     decoder.finish()
     y_hat = passes.result()
