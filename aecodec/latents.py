@@ -1,15 +1,35 @@
 """Latents to words and back: hyper-latents first, then the four passes.
 
-Arrays here have the order `(h, w, C)`. The coded grid is padded to multiples of 4 for the
-networks; latents outside the coded grid have symbol 0, are never coded, and are cut off at the
-end. Order of the symbols, which is part of the format:
+This text is normative for `.aec` version 1, as far as the content of a TILE goes.
 
-- hyper-latents: one group, in the order row, column, channel; the table number is the channel;
-- pass k: one group, in the order channel quarter, row of 2x2 groups, column of 2x2 groups,
-  channel within the quarter; the 2x2 position of each quarter is `PASS_POSITION[k]`.
+**Sizes.** A tile of `H` by `W` pixels (its own part of the picture, without surroundings) has
+`h = H / 16` rows and `w = W / 16` columns of latents, rounded up, with M channels each, and
+`h / 4` by `w / 4` hyper-latents, rounded up, with Z channels each; M (a multiple of 4) and Z are
+the model's. The networks see h and w padded to multiples of 4, to the right and below. Latents in
+the padding are never coded and have symbol 0, to which their means are added like to any other
+(so the networks of later passes read them), and they are cut off at the end. Arrays here have the
+order `(h, w, C)`.
 
-The checksum of a tile is the CRC-32 of `y_hat` over the coded grid, as little-endian int16 in
-the order row, column, channel, in units of 1/16 quantization step.
+**Order of the symbols.** Five groups, each coded as `aecodec/entropy.py` says:
+
+- hyper-latents: in the order row, column, channel; the table number is the channel. Each must lie
+  in [-512, 511], which a decoder checks before it goes on;
+- passes k = 1 to 4: in the order channel quarter g, row of 2x2 groups, column of 2x2 groups,
+  channel within the quarter. Quarter g of the channels (g * M/4 up to, not including,
+  (g + 1) * M/4) is coded at one place of each 2x2 group, numbered 2 * row + column:
+
+      pass  g = 0  1  2  3
+      1         0  1  2  3
+      2         3  2  1  0
+      3         2  3  0  1
+      4         1  0  3  2
+
+  so that each latent is coded in one pass. The table number is its level, which, like its mean,
+  `aecodec/integer.py` derives from hyper-latents and passes before. What is decoded of a pass
+  counts only when the pass is complete.
+
+**Checksum.** The CRC-32 of `y_hat` (`aecodec/integer.py`) over the `h` by `w` coded grid, as
+little-endian int16 in the order row, column, channel, in units of 1/16 quantization step.
 """
 
 import zlib
