@@ -4,7 +4,7 @@ A mutation works on chunks, and most results get right checksums again, so that 
 the code behind the checks. Running the networks takes a hundred times as long as everything else,
 so most inputs come from files of lossless tiles alone, see `LEARNED_PART`. Input `number` of `seed`
 is always the same, given the same tiny model. `tests/mutate_files.py` runs millions of them,
-`tests/test_mutation.py` a few, and all files in `tests/data/bugs`.
+`tests/test_mutation.py` a few, and all files in `tests/data/mutated`.
 """
 
 import random
@@ -12,6 +12,7 @@ import struct
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from io import BytesIO
 
 import numpy as np
@@ -84,12 +85,17 @@ def seeds(codec: Codec) -> list[bytes]:
     return files + described_files
 
 
-def split(data: bytes) -> list[Piece]:
-    """The chunks of a valid file."""
-    return [
+@lru_cache(maxsize=64)
+def _split(data: bytes) -> tuple[Piece, ...]:
+    return tuple(
         (data[offset + 4 : offset + 8], data[offset + 8 : offset + 8 + size])
         for _, offset, size in chunk_table(data)
-    ]
+    )
+
+
+def split(data: bytes) -> list[Piece]:
+    """The chunks of a valid file."""
+    return list(_split(data))
 
 
 def join(pieces: list[Piece]) -> bytes:
@@ -285,13 +291,16 @@ def exercise(codec: Codec, data: bytes, draw: random.Random) -> str:
         Exception: anything but `AecError` is a finding as well.
     """
     outcome = _attempt(lambda: codec.decompress_array(data))
-    _attempt(lambda: read_info(data, LIMITS))
+    if draw.randrange(4) == 0:
+        _attempt(lambda: read_info(data, LIMITS))
     name = "decoded" if isinstance(outcome, np.ndarray) else type(outcome).__name__
     complete = isinstance(outcome, np.ndarray)
     choice = draw.randrange(12 if complete else 150)  # what is missing of a file takes the networks
     if choice == 0:
         loose = _attempt(lambda: codec.decompress_array(data, allow_truncated=True))
-        assert not complete or np.array_equal(loose, outcome), "tolerant reading differs"
+        if isinstance(outcome, np.ndarray):
+            same = isinstance(loose, np.ndarray) and np.array_equal(loose, outcome)
+            assert same, "tolerant reading differs"
     elif choice == 1:
         _repair(codec, data)
     elif choice == 2:

@@ -54,7 +54,8 @@ def smooth(height: int, width: int, seed: int = 0) -> Pixels:
         128 + 70 * np.sin(x * a + y * b + c) + rng.normal(0, 3, (height, width))
         for a, b, c in ((0.7, 0.4, 0), (0.5, -0.6, 1), (0.2, 0.9, 2))
     ]
-    return np.clip(np.stack(channels, -1), 0, 255).astype(np.uint8)
+    pixels: Pixels = np.clip(np.stack(channels, -1), 0, 255).astype(np.uint8)
+    return pixels
 
 
 def extremes(height: int, width: int) -> Pixels:
