@@ -62,6 +62,10 @@ TILE_EXPONENT = 10
 """Entropy tiles are 1024x1024 pixels."""
 
 
+KEPT_BYTES = 2**28
+"""Of what a search for a quality may keep between its tries: enough for 33 megapixels."""
+
+
 class Codec:
     """Keeps models loaded for many pictures; safe to use from several threads.
 
@@ -228,12 +232,15 @@ class Codec:
         """
         picture = to_picture(image, keep)
         files: dict[float, bytes] = {}
+        codec = Codec(limits=self._limits)
+        codec._own = replace(self.model, analysis=self.model.analysis.remembering(KEPT_BYTES))
+        codec._path = self._path
 
         def measure(quality: float) -> float:
-            files[quality] = data = self.compress(picture, quality, effort=effort)
+            files[quality] = data = codec.compress(picture, quality, effort=effort)
             if target.kind == "size":
                 return float(len(data))
-            return MEASURES[target.kind](picture.pixels, self.decompress_array(data))
+            return MEASURES[target.kind](picture.pixels, codec.decompress_array(data))
 
         found = search_quality(target, measure)
         return files[found.quality], found

@@ -19,6 +19,9 @@ floor(255 * x + 0.5), clipped to 0 to 255; a gray one is made of the mean of the
 weights are `synthesis.*` of the model's file, those of blocks in float16.
 """
 
+from copy import copy
+from hashlib import sha256
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -47,6 +50,8 @@ class AnalysisTransform(nn.Module):
         self.down = nn.Conv2d(channels, latent_channels, 2, stride=2)
         self.last = Block(latent_channels)
         self.outer_gain = RateGain(latent_channels)
+        self._begun: dict[bytes, Tensor] | None = None
+        self._room = 0
 
     def forward(self, x: Tensor, q: Tensor, *, mixed: bool = False) -> Tensor:
         """`x` is `(N, 3, H, W)` in [0, 1], H and W divisible by 16; `q` is `(N,)` in [0, 1].
@@ -54,10 +59,7 @@ class AnalysisTransform(nn.Module):
         Returns:
             `(N, M, H/16, W/16)`, real-valued latents y.
         """
-        h = self.entry(functional.pixel_unshuffle(x - 0.5, PATCH))  # (N, C, H/8, W/8)
-        with autocast(x, enabled=mixed):
-            h = self.first(h)
-        h = h * self.inner_gain(q)
+        h = self._begin(x, mixed) * self.inner_gain(q)  # (N, C, H/8, W/8)
         with autocast(x, enabled=mixed):
             h = self.blocks(h)
         h = self.down(h)  # (N, M, H/16, W/16)
@@ -65,6 +67,34 @@ class AnalysisTransform(nn.Module):
             h = self.last(h)
         y: Tensor = h * self.outer_gain(q)
         return y
+
+    def remembering(self, limit: int) -> "AnalysisTransform":
+        """The same transform, which runs what comes before the first gain once for each input.
+
+        For a search over qualities, which that part does not depend on.
+
+        Args:
+            limit: bytes that it may keep; inputs beyond are not kept.
+        """
+        shared = copy(self)  # of the object alone; the weights are the same
+        shared._begun, shared._room = {}, limit
+        return shared
+
+    def _begin(self, x: Tensor, mixed: bool) -> Tensor:
+        """What depends on the pixels alone, `(N, C, H/8, W/8)`."""
+        key = b""
+        if self._begun is not None:
+            pixels = x.permute(0, 2, 3, 1).contiguous().numpy()
+            key = sha256(repr(pixels.shape).encode() + pixels.tobytes()).digest()
+            if key in self._begun:
+                return self._begun[key]
+        h: Tensor = self.entry(functional.pixel_unshuffle(x - 0.5, PATCH))
+        with autocast(x, enabled=mixed):
+            h = self.first(h)
+        if self._begun is not None and h.nbytes <= self._room:
+            self._begun[key] = h
+            self._room -= h.nbytes
+        return h
 
 
 class SynthesisTransform(nn.Module):
