@@ -44,6 +44,7 @@ from aecodec.rendering import (
 )
 from aecodec.rescue import Rescued, TileState, rescue
 from aecodec.scaling import scale_of
+from aecodec.scanlines import ScanlinePicture
 from aecodec.search import EFFORT_MAX, EFFORTS
 from aecodec.sources import Source, can_seek, opened, read_all
 from aecodec.strips import StripPicture
@@ -173,7 +174,7 @@ class Codec:
 
     def compress_strips(
         self,
-        picture: StripPicture,
+        picture: StripPicture | ScanlinePicture,
         quality: float = DEFAULT_QUALITY,
         *,
         effort: int = DEFAULT_EFFORT,
@@ -183,7 +184,7 @@ class Codec:
         """Compresses by rows of tiles, in memory that does not grow with the height.
 
         Args:
-            picture: see `strips.open_strips`.
+            picture: see `strips.open_strips` and `scanlines.open_scanlines`.
             quality: see `compress`.
             effort: see `compress`.
             tile_exponent: see `compress`.
@@ -201,7 +202,8 @@ class Codec:
         form = PixelFormat.GRAY8 if picture.gray else PixelFormat.RGB8
         header = Header(picture.width, picture.height, form, tile_exponent, index, model.model_id)
         step = _Steps(header.tile_count * (EFFORTS[effort].rounds + 1), progress)
-        pieces = pack(model, picture, header, EFFORTS[effort], step=step)
+        optional = picture.metadata.chunks() if isinstance(picture, ScanlinePicture) else ()
+        pieces = pack(model, picture, header, EFFORTS[effort], step=step, optional=optional)
         with torch.inference_mode():
             yield from pieces
 

@@ -25,6 +25,7 @@ ROWS = (
     {
         "dead_zone",
         "reading",
+        "scanlines",
         "strips",
         "writers",
         "rescue",
@@ -63,6 +64,7 @@ NO_TORCH = {
     "reading",
     "registry",
     "rescue",
+    "scanlines",
     "cli",
     "lossless",
     "selection",
