@@ -1,8 +1,10 @@
 """PNG and TIFF by rows: the same pixels and metadata as at once, or not at all."""
 
 import struct
+import sys
 import zlib
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -146,15 +148,18 @@ def test_the_command_makes_the_file_that_it_makes_at_once(
     texts = PngImagePlugin.PngInfo()
     texts.add_text("Title", "waves")
     path, output = tmp_path / f"a.{kind}", tmp_path / "a.aec"
-    options = {"pnginfo": texts} if kind == "png" else {}
+    options: dict[str, Any] = {"pnginfo": texts} if kind == "png" else {}
     Image.fromarray(pixels).save(path, icc_profile=ICC, dpi=(300, 300), **options)
     monkeypatch.setattr(strips, "STRIP_PIXELS", 1)
     at_once = tiny_codec.compress(path, 60)
-    used = []
+    used: list[int] = []
     original = ScanlinePicture.rows
-    monkeypatch.setattr(
-        ScanlinePicture, "rows", lambda self, *ends: used.append(ends) or original(self, *ends)
-    )
+
+    def rows(self: ScanlinePicture, top: int, bottom: int) -> Pixels:
+        used.append(top)
+        return original(self, top, bottom)
+
+    monkeypatch.setattr(ScanlinePicture, "rows", rows)
     assert run("compress", str(path), "-q", "60", "--model", str(tiny_weights)) == 0
     assert used
     assert output.read_bytes() == at_once
@@ -169,5 +174,5 @@ def test_without_pyvips_all_is_read_at_once(
     tmp_path: Path, pixels: Pixels, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     Image.fromarray(pixels).save(tmp_path / "a.png")
-    monkeypatch.setitem(__import__("sys").modules, "pyvips", None)
+    monkeypatch.setitem(sys.modules, "pyvips", None)
     assert open_scanlines(tmp_path / "a.png") is None
