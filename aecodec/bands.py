@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 import torch
 
+from aecodec.alpha import join
 from aecodec.color import to_pixels
-from aecodec.container import AnyTile, Header, LosslessTile, PixelFormat, Stream, Tile
+from aecodec.container import AnyTile, Header, LosslessTile, Stream, Tile
 from aecodec.errors import HeaderError
 from aecodec.images import Pixels
 from aecodec.latents import Grid, YHat, decode_latents, decode_prefix
-from aecodec.lossless import decode_pixels
+from aecodec.lossless import decode_pixels, rounded_to_bytes
 from aecodec.priors import MEAN_FRACTION
 from aecodec.rescue import TileState
 from aecodec.scaling import shrink, synthesize_scaled
@@ -49,6 +50,9 @@ class Tiles(Protocol):
     def is_lossless(self, number: int) -> bool:
         """Whether a tile holds pixels."""
 
+    def alpha(self, number: int) -> LosslessTile:
+        """The alpha of one tile of a picture that has alpha, read anew each time."""
+
 
 @dataclass(frozen=True)
 class StreamTiles:
@@ -69,13 +73,21 @@ class StreamTiles:
         """See `Tiles`."""
         return isinstance(self.stream.tiles[number], LosslessTile)
 
+    def alpha(self, number: int) -> LosslessTile:
+        """See `Tiles`."""
+        return self.stream.alphas[number]
+
 
 @dataclass(frozen=True)
 class View:
-    """What of a picture is wanted: a region, grown to whole squares of `scale` pixels a side."""
+    """What of a picture is wanted: a region, grown to whole squares of `scale` pixels a side.
+
+    With `shallow` samples have 8 bits, even in a 16-bit picture.
+    """
 
     region: Region
     scale: int = 1
+    shallow: bool = False
 
     @property
     def corner(self) -> tuple[int, int]:
@@ -90,22 +102,25 @@ class View:
         return -(-bottom // self.scale) - top, -(-right // self.scale) - left
 
 
-def view_of(header: Header, region: Region | None = None, scale: int = 1) -> View:
+def view_of(
+    header: Header, region: Region | None = None, scale: int = 1, *, shallow: bool = False
+) -> View:
     """A view of a part or, by default, of the whole picture.
 
     Raises:
         InputError: the region does not lie within the picture.
     """
     if region is None:
-        return View(Region(0, 0, header.width, header.height), scale)
+        return View(Region(0, 0, header.width, header.height), scale, shallow)
     region.check(header.width, header.height)
-    return View(region, scale)
+    return View(region, scale, shallow)
 
 
 class Bands:
     """A view, decoded from top to bottom: iterate once.
 
-    Each item is one row of tiles, `(h, w, 3)` or `(h, w)` uint8; together they are the view.
+    Each item is one row of tiles, `(h, w, c)`, or `(h, w)` for gray without alpha, uint8 or uint16;
+    together they are the view.
     """
 
     def __init__(
@@ -126,7 +141,8 @@ class Bands:
         self._model, self._tiles, self._view = model, tiles, view
         self._header = header = tiles.header
         self._step = header.tile_side // STRIDE
-        self._gray = header.pixel_format == PixelFormat.GRAY8
+        self._format = header.pixel_format
+        self._shallow = view.shallow or not self._format.is_deep
         self._grid = latent_grid(header.height, header.width)
         self._latents = Latents(model, tiles, states)
         self.size = view.size
@@ -150,29 +166,35 @@ class Bands:
 
     def whole(self) -> Pixels:
         """The view as one array."""
-        pixels = np.empty(self._shape(*self._view.size), np.uint8)
+        pixels = self._empty(*self._view.size)
         first = 0
         for band in self:
             pixels[first : first + len(band)] = band
             first += len(band)
         return pixels
 
-    def _shape(self, height: int, width: int) -> tuple[int, ...]:
-        return (height, width) if self._gray else (height, width, 3)
+    def _empty(self, height: int, width: int) -> Pixels:
+        channels = self._format.channels
+        shape = (height, width) if channels == 1 else (height, width, channels)
+        return np.empty(shape, np.uint8 if self._shallow else np.uint16)
 
     def _band(self, band: Box) -> Pixels:
         """Pixels of a box within one row of tiles, and beyond the border up to whole latents."""
         side = STRIDE // self._view.scale
-        pixels = np.empty(self._shape(band.height * side, band.width * side), np.uint8)
+        pixels = self._empty(band.height * side, band.width * side)
         for column in range(band.left // self._step, -(-band.right // self._step)):
             number = band.top // self._step * self._header.tile_columns + column
             tile = _tile_box(self._header, number)
             box = tile.overlap(band) or tile
             target = pixels[box.relative_to(band).slices(side)]
+            inner = box.relative_to(tile).slices(side)
             if self._lossless[tile.top, tile.left]:
-                part = self._stored(number, tile)[box.relative_to(tile).slices(side)]
+                part = self._stored(number, tile)[inner]
             else:
                 part = self._synthesize(tile, box)
+            if self._format.has_alpha:
+                alpha = self._decoded(self._tiles.alpha(number), tile, gray=True)[inner]
+                part = join(part[: alpha.shape[0], : alpha.shape[1]], alpha)
             target[: part.shape[0], : part.shape[1]] = part
         return pixels
 
@@ -187,16 +209,22 @@ class Bands:
         q = relative_quality(header.quality_index)
         x_hat = synthesize_scaled(self._model().synthesis, y_hat, q, scale, inside)
         rows, columns = box.relative_to(window).slices(STRIDE // scale)
-        return to_pixels(x_hat[:, :, rows, columns], gray=self._gray)
+        maximum = 255 if self._shallow else 65535
+        return to_pixels(x_hat[:, :, rows, columns], gray=self._format.is_gray, maximum=maximum)
 
     def _stored(self, number: int, box: Box) -> Pixels:
         """Pixels of a lossless tile."""
         tile = self._tiles.tile(number)
         if not isinstance(tile, LosslessTile):
             raise HeaderError(f"tile {number} changed while it was read")
+        return self._decoded(tile, box, gray=self._format.is_gray)
+
+    def _decoded(self, tile: LosslessTile, box: Box, *, gray: bool) -> Pixels:
         height = min(box.bottom * STRIDE, self._header.height) - box.top * STRIDE
         width = min(box.right * STRIDE, self._header.width) - box.left * STRIDE
-        return shrink(decode_pixels(tile, height, width, gray=self._gray), self._view.scale)
+        deep = self._format.is_deep
+        pixels = shrink(decode_pixels(tile, height, width, gray=gray, deep=deep), self._view.scale)
+        return rounded_to_bytes(pixels) if deep and self._shallow else pixels
 
 
 class Latents:

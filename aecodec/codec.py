@@ -16,6 +16,7 @@ from torch import Tensor
 
 from aecodec import registry
 from aecodec.allocator import keep_freed_memory
+from aecodec.alpha import EXACT, split
 from aecodec.bands import Bands, StreamTiles, Tiles, view_of
 from aecodec.container import (
     QUALITY_STEPS,
@@ -31,7 +32,7 @@ from aecodec.container import (
     serialize,
 )
 from aecodec.errors import InputError, UnsupportedError, WeightsError
-from aecodec.fidelity import MEASURES
+from aecodec.fidelity import measure as measure_fidelity
 from aecodec.images import Picture, Pixels, to_picture, to_pil
 from aecodec.latents import MEAN_STEP, Grid, decode_prefix, encode_latents
 from aecodec.metadata import KINDS, Ancillary, Metadata, metadata_in
@@ -39,6 +40,7 @@ from aecodec.packing import pack
 from aecodec.reading import PartialFile
 from aecodec.rendering import (
     boxes_of,
+    encode_alpha,
     encode_picture_tile,
     store_unusual_tiles,
 )
@@ -109,7 +111,7 @@ class Codec:
                     self._own = _load_released(registry.MODELS[-1])
             return self._own
 
-    def compress(
+    def compress(  # noqa: PLR0913  # wishes of one call, all but the quality by name
         self,
         image: "str | os.PathLike[str] | Image.Image | npt.NDArray[Any] | Tensor | Picture",
         quality: float = DEFAULT_QUALITY,
@@ -119,12 +121,15 @@ class Codec:
         progress: "Callable[[float], None] | None" = None,
         lossless_tiles: bool = True,
         keep: "Collection[str]" = KINDS,
+        alpha_quality: float = EXACT,
     ) -> bytes:
         """Compresses a picture.
 
         Args:
-            image: a path, a PIL image (see `modes.py`), a NumPy array `(H, W, 3)` or
-                `(H, W)` uint8, or a torch tensor `(3, H, W)`, uint8 or floating in [0, 1].
+            image: a path, a PIL image (see `modes.py`), a NumPy array `(H, W)`, `(H, W, 3)` or with
+                alpha `(H, W, 2)` or `(H, W, 4)`, or a torch tensor `(c, H, W)` of 1 to 4 channels.
+                Arrays and tensors are uint8, uint16, or floating in [0, 1], which are coded as
+                16 bits. Alpha that is opaque everywhere is left out.
             quality: 0 to 100, rounded to quarters; lambda = 0.001 * 200**(quality / 100).
             effort: 0 to 9, see `search.EFFORTS`: 0 rounds plainly, 1 by rate and distortion, more
                 searches for cheaper latents. Decoding does not depend on it.
@@ -133,6 +138,9 @@ class Codec:
             lossless_tiles: whether tiles are stored losslessly where that costs less.
             keep: metadata of files and PIL images to keep: "icc", "exif", "xmp"; without "exif" the
                 EXIF orientation is applied to the pixels, with it they stay as they are.
+            alpha_quality: 0 to 100; below 100 alpha has fewer levels, see
+                `alpha.with_fewer_levels`, and is exact otherwise. Colours where alpha is 0 are
+                replaced by what costs least, and so are lost at any quality.
             progress: called with the part of the work that is done, rising to 1.
 
         Returns:
@@ -147,14 +155,16 @@ class Codec:
         _check_effort(effort)
         if not TILE_EXPONENT_MIN <= tile_exponent <= TILE_EXPONENT_MAX:
             raise InputError(f"tile exponent must lie in 6 to 14, not {tile_exponent}")
-        picture = to_picture(image, keep)
-        pixels = picture.pixels
+        picture = to_picture(image, keep, alpha_quality)
+        pixels, alpha = picture.pixels, picture.alpha
         model = self.model
         height, width = pixels.shape[:2]
         header = Header(
             width=width,
             height=height,
-            pixel_format=PixelFormat.GRAY8 if pixels.ndim == 2 else PixelFormat.RGB8,
+            pixel_format=PixelFormat.of(
+                rgb=pixels.ndim == 3, deep=pixels.dtype == np.uint16, alpha=alpha is not None
+            ),
             tile_exponent=tile_exponent,
             quality_index=index,
             model_id=model.model_id,
@@ -167,9 +177,10 @@ class Codec:
                 encode_picture_tile(model, pixels, box, index, EFFORTS[effort], step)
                 for box in boxes
             )
-            stream = Stream(header, tiles, picture.metadata.chunks())
+            alphas = encode_alpha(header, alpha)
+            stream = Stream(header, tiles, picture.metadata.chunks(), alphas)
             if lossless_tiles:
-                stream = store_unusual_tiles(model, pixels, stream, EFFORTS[effort])
+                stream = store_unusual_tiles(model, pixels, stream, EFFORTS[effort], alpha)
         return serialize(stream)
 
     def compress_strips(
@@ -199,7 +210,7 @@ class Codec:
         _check_effort(effort)
         self._limits.check_pixels(picture.width, picture.height)
         model = self.model
-        form = PixelFormat.GRAY8 if picture.gray else PixelFormat.RGB8
+        form = PixelFormat.of(rgb=not picture.gray, deep=picture.deep, alpha=False)
         header = Header(picture.width, picture.height, form, tile_exponent, index, model.model_id)
         step = _Steps(header.tile_count * (EFFORTS[effort].rounds + 1), progress)
         optional = picture.metadata.chunks() if isinstance(picture, ScanlinePicture) else ()
@@ -214,6 +225,7 @@ class Codec:
         *,
         effort: int = DEFAULT_EFFORT,
         keep: "Collection[str]" = KINDS,
+        alpha_quality: float = EXACT,
     ) -> tuple[bytes, Found]:
         """Compresses a picture to a size or a fidelity, by search for the quality.
 
@@ -222,6 +234,7 @@ class Codec:
             target: what to reach.
             effort: see `compress`.
             keep: see `compress`.
+            alpha_quality: see `compress`.
 
         Returns:
             The file, and what was found; `Found.met` is False where no quality reaches the target,
@@ -232,7 +245,7 @@ class Codec:
             LimitError: see `compress`.
             OSError: see `compress`.
         """
-        picture = to_picture(image, keep)
+        picture = to_picture(image, keep, alpha_quality)
         files: dict[float, bytes] = {}
         codec = Codec(limits=self._limits)
         codec._own = replace(self.model, analysis=self.model.analysis.remembering(KEPT_BYTES))
@@ -242,7 +255,8 @@ class Codec:
             files[quality] = data = codec.compress(picture, quality, effort=effort)
             if target.kind == "size":
                 return float(len(data))
-            return MEASURES[target.kind](picture.pixels, codec.decompress_array(data))
+            decoded, _ = split(codec.decompress_array(data))
+            return measure_fidelity(target.kind, picture.pixels, decoded, picture.alpha)
 
         found = search_quality(target, measure)
         return files[found.quality], found
@@ -254,6 +268,7 @@ class Codec:
         region: Region | None = None,
         scale: "int | float | Rational" = 1,
         allow_truncated: bool = False,
+        depth: int | None = None,
     ) -> Pixels:
         """Decompresses to an array.
 
@@ -267,20 +282,22 @@ class Codec:
             allow_truncated: decodes what is left of a file that was cut off or damaged, see
                 `rescue.rescue`, which also tells what is lost. A tile that was cut off is as good
                 as its complete passes, and one that is lost is what the model expects of nothing.
+            depth: 8 rounds 16-bit pictures to 8 bits; by default they stay.
 
         Returns:
-            `(H, W, 3)` uint8, or `(H, W)` for gray.
+            `(H, W)` gray, `(H, W, 2)` gray and alpha, `(H, W, 3)` RGB or `(H, W, 4)` RGB and alpha;
+            uint16 for 16-bit pictures, else uint8. Colours where alpha is 0 mean nothing.
 
         Raises:
             FormatError: the bytes are damaged or not an .aec file.
             UnsupportedError: the file needs a newer version or an unknown model.
             LimitError: the picture exceeds the limits.
-            InputError: the region does not lie within the picture, the scale is none of these, or
-                the source cannot be opened.
+            InputError: the region does not lie within the picture, the scale or depth is none of
+                these, or the source cannot be opened.
             OSError: it cannot be read.
         """
         with self._opened(source, region, allow_truncated) as (tiles, states, _):
-            return self._decode(tiles, states, region, scale)
+            return self._decode(tiles, states, region, scale, depth)
 
     def decompress(
         self,
@@ -289,16 +306,40 @@ class Codec:
         region: Region | None = None,
         scale: "int | float | Rational" = 1,
         allow_truncated: bool = False,
+        depth: int | None = None,
     ) -> Image.Image:
-        """Decompresses to a PIL image of mode RGB or L; see `decompress_array`.
+        """Decompresses to a PIL image of mode L, LA, RGB or RGBA; see `decompress_array`.
+
+        16-bit gray has mode I;16; for other 16-bit pictures Pillow has no mode, so that they need
+        `depth=8` here, or an array (InputError).
 
         Metadata stand in its `info`; `metadata.metadata_of(image).save_options(format)` gives the
         arguments with which Pillow's `save` keeps them.
         """
-        with self._opened(source, region, allow_truncated) as (tiles, states, ancillary):
-            image = to_pil(self._decode(tiles, states, region, scale))
-            metadata_in(ancillary).attach(image)
+        picture = self.decompress_picture(
+            source, region=region, scale=scale, allow_truncated=allow_truncated, depth=depth
+        )
+        image = to_pil(picture.whole)
+        picture.metadata.attach(image)
         return image
+
+    def decompress_picture(
+        self,
+        source: Source,
+        *,
+        region: Region | None = None,
+        scale: "int | float | Rational" = 1,
+        allow_truncated: bool = False,
+        depth: int | None = None,
+    ) -> Picture:
+        """Decompresses to arrays and metadata; see `decompress_array`."""
+        with self._opened(source, region, allow_truncated) as (tiles, states, ancillary):
+            whole = self._decode(tiles, states, region, scale, depth)
+            metadata = metadata_in(ancillary)
+        if not tiles.header.pixel_format.has_alpha:
+            return Picture(whole, metadata)
+        colour = whole[:, :, 0] if whole.shape[2] == 2 else whole[:, :, :3]
+        return Picture(colour, metadata, alpha=whole[:, :, -1])
 
     @contextmanager
     def _opened(
@@ -326,8 +367,10 @@ class Codec:
         states: "Sequence[TileState] | None",
         region: Region | None,
         scale: "int | float | Rational",
+        depth: int | None,
     ) -> Pixels:
-        view = view_of(tiles.header, region, scale_of(scale))
+        shallow = _is_shallow(depth)
+        view = view_of(tiles.header, region, scale_of(scale), shallow=shallow)
         bands = Bands(lambda: self._model_for(tiles.header.model_id), tiles, view, states)
         with torch.inference_mode():
             return bands.whole()
@@ -339,6 +382,7 @@ class Codec:
         *,
         region: Region | None = None,
         scale: "int | float | Rational" = 1,
+        depth: int | None = None,
     ) -> "Iterator[tuple[Bands, Metadata]]":
         """Decompresses from top to bottom, in memory that does not grow with the height.
 
@@ -349,6 +393,7 @@ class Codec:
             source: see `decompress_array`; one that can seek is not held in memory.
             region: see `decompress_array`.
             scale: see `decompress_array`.
+            depth: see `decompress_array`.
 
         Raises what `decompress_array` raises, here or while the bands are read.
         """
@@ -358,7 +403,8 @@ class Codec:
             tiles = PartialFile(file, self._limits)
             if region is None:
                 tiles.table()
-            view = view_of(tiles.header, region, scale_of(scale))
+            shallow = _is_shallow(depth)
+            view = view_of(tiles.header, region, scale_of(scale), shallow=shallow)
             bands = Bands(lambda: self._model_for(tiles.header.model_id), tiles, view)
             yield bands, metadata_in(tiles)
 
@@ -427,7 +473,7 @@ def decompress(
 def decompress_array(
     source: Source, *, region: Region | None = None, scale: "int | float | Rational" = 1
 ) -> Pixels:
-    """Decompresses to an array `(H, W, 3)` or `(H, W)`; see `Codec.decompress_array`."""
+    """Decompresses to an array `(H, W)` to `(H, W, 4)`; see `Codec.decompress_array`."""
     return DEFAULT_CODEC.decompress_array(source, region=region, scale=scale)
 
 
@@ -453,6 +499,12 @@ def _load_released(released: registry.ReleasedModel) -> CodecModel:
             f"model {model.model_id.hex()}, not {released.model_id.hex()}"
         )
     return model
+
+
+def _is_shallow(depth: int | None) -> bool:
+    if depth not in (None, 8):
+        raise InputError(f"depth must be 8, or None for the picture's own, not {depth}")
+    return depth == 8
 
 
 def _check_effort(effort: int) -> None:

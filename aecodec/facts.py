@@ -41,6 +41,8 @@ def facts_text(facts: dict[str, Any]) -> str:
         f"{facts['tiles']} tiles of {facts['tile_side']} pixels, "
         f"{facts['lossless_tiles']} lossless",
     ]
+    if facts["alpha_bytes"]:
+        lines.append(f"  alpha takes {facts['alpha_bytes']} bytes")
     if not facts["checked"]:
         lines.append("  read from afar: checksums of the chunks are not checked")
     lines += [f"  chunk {c['type']} at {c['offset']}, {c['length']} bytes" for c in facts["chunks"]]
@@ -69,6 +71,7 @@ def _facts(name: str, header: Header, table: Table, *, checked: bool) -> dict[st
         "tile_side": header.tile_side,
         "tiles": header.tile_count,
         "lossless_tiles": sum(kind == "PIXL" for kind, _, _ in table),
+        "alpha_bytes": sum(CHUNK_BYTES + size for kind, _, size in table if kind == "ALPH"),
         "chunks": [
             {"type": kind, "offset": offset, "length": length} for kind, offset, length in table
         ],

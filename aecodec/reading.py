@@ -19,9 +19,8 @@ from aecodec.container import (
     Chunk,
     Limits,
     LosslessTile,
-    PixelCoder,
     RawChunk,
-    Tile,
+    TileOrder,
     parse_header,
     read_chunk,
     read_lossless,
@@ -31,10 +30,7 @@ from aecodec.container import (
 from aecodec.errors import HeaderError, TruncatedError, UnsupportedError
 from aecodec.sources import Seekable
 
-_UNREAD: dict[bytes, AnyTile] = {
-    b"TILE": Tile(0, b""),
-    b"PIXL": LosslessTile(0, PixelCoder.PNG, b""),
-}
+_TILES = (b"TILE", b"PIXL")
 
 
 class Place(NamedTuple):
@@ -65,6 +61,8 @@ class PartialFile:
         self._ancillary: list[Chunk] = []
         self._optional: list[Place] = []
         self._tiles: list[Place] = []
+        self._alphas: list[Place] = []
+        self._order = TileOrder(self.header)
 
     @property
     def ancillary(self) -> tuple[Chunk, ...]:
@@ -92,6 +90,14 @@ class PartialFile:
         chunk = self._chunk(self._tiles[number], number)
         return read_tile(chunk) if chunk.type == b"TILE" else read_lossless(chunk)
 
+    def alpha(self, number: int) -> LosslessTile:
+        """Reads the alpha of one tile of a picture that has alpha.
+
+        Raises what `tile` raises.
+        """
+        self._walk(number)
+        return read_lossless(self._chunk(self._alphas[number], number))
+
     def table(self) -> list[Place]:
         """All chunks of the file, of which only types and lengths have been read.
 
@@ -104,15 +110,19 @@ class PartialFile:
         if done.offset + CHUNK_BYTES != self._size:
             raise HeaderError(f"bytes behind the DONE chunk at {done.offset}")
         head = Place(b"HEAD", HEADER_BYTES - 16 - CHUNK_BYTES, 16)
-        return [head, *self._optional, *self._tiles, done]
+        tiles = sorted([*self._tiles, *self._alphas], key=lambda place: place.offset)
+        return [head, *self._optional, *tiles, done]
 
     def _walk(self, number: int) -> None:
         """Goes on until the place of a tile is known."""
         while len(self._tiles) <= number:
             place = self._start(self._end)
             self._end += CHUNK_BYTES + place.length
-            if place.type in _UNREAD:
+            self._order.check(place.type, place.offset)
+            if place.type in _TILES:
                 self._tiles.append(place)
+            elif place.type == b"ALPH":
+                self._alphas.append(place)
             elif place.type in (b"HEAD", b"DONE"):
                 raise HeaderError(
                     f"{len(self._tiles)} tiles before the {place.type.decode()} chunk at byte "
@@ -121,8 +131,6 @@ class PartialFile:
             elif place.type[:1].isupper():
                 name = place.type.decode()
                 raise UnsupportedError(f"critical {name} chunk at byte {place.offset} is unknown")
-            elif self._tiles:
-                raise HeaderError(f"an optional chunk at byte {place.offset} follows a tile")
             else:
                 self._optional.append(place)
                 self._limits.check_metadata(sum(each.length for each in self._optional))

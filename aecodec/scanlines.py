@@ -1,6 +1,6 @@
 """Reads PNG and TIFF from top to bottom, in memory that does not grow with their height.
 
-libvips decodes the pixels (package pyvips, of the extra `huge`). Pillow reads the metadata, as it
+libvips decodes the pixels (package pyvips, of the extra `deep`). Pillow reads the metadata, as it
 does of smaller pictures. Files that do not allow this are left to those who read all at once.
 """
 
@@ -17,9 +17,10 @@ import numpy as np
 from PIL.PngImagePlugin import PngImageFile
 from PIL.TiffImagePlugin import TiffImageFile
 
+from aecodec.alpha import Pixels
 from aecodec.container import DEFAULT_LIMITS
 from aecodec.errors import InputError
-from aecodec.images import DAMAGE, Pixels
+from aecodec.images import DAMAGE
 from aecodec.metadata import KINDS, Metadata, metadata_of
 
 _PNG = b"\x89PNG\r\n\x1a\n"

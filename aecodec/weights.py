@@ -89,7 +89,9 @@ def load_weights(path: Path) -> CodecModel:
     for part in TRANSFORMS:
         module: nn.Module = getattr(model, part)
         state = {k: v.float() for k, v in below(tensors, part).items()}
-        module.load_state_dict(state, assign=True)
+        scales = {k: torch.ones_like(v, device="cpu") for k, v in module.state_dict().items()
+                  if k.endswith(".scale")}  # fmt: skip
+        module.load_state_dict(state | scales, assign=True)
     try:
         prior = IntegerPrior(below(tensors, "prior"))
     except WeightsError as exc:
@@ -174,7 +176,7 @@ def _float_tensors(model: HyperpriorModel) -> TensorDict:
 
 
 def _compact(module: nn.Module) -> TensorDict:
-    """State with the convolutions of blocks as float16.
+    """State with the convolutions of blocks as float16, their scales within the weights.
 
     Gains and linear layers stay float32: they carry latents of several hundred steps, of which
     float16 would lose half a step.
@@ -182,6 +184,9 @@ def _compact(module: nn.Module) -> TensorDict:
     state = dict(module.state_dict())
     for name, child in module.named_modules():
         if isinstance(child, Block):
+            scale = state.pop(f"{name}.scale")
+            for reader in (f"{name}.mix_in.weight", f"{name}.expand.weight"):
+                state[reader] = state[reader] * scale
             inside = [k for k in state if k.startswith(name + ".") and k.endswith("weight")]
             state |= {k: state[k].half() for k in inside}
     return state

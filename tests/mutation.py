@@ -365,7 +365,7 @@ def _describe_and_save(codec: Codec, data: bytes, outcome: object) -> None:
         return
     image = codec.decompress(data)
     metadata = metadata_of(image)
-    turned(image)
+    turned(np.asarray(image), metadata.orientation)
     for kind in ("PNG", "JPEG", "TIFF"):
         try:
             image.save(BytesIO(), kind, **metadata.save_options(kind))

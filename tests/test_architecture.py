@@ -9,6 +9,7 @@ import pytest
 
 ROWS = (
     {"errors", "bench"},
+    {"alpha"},
     {
         "allocator",
         "targets",
@@ -20,21 +21,20 @@ ROWS = (
         "jobs",
         "registry",
     },
-    {"metadata", "modes", "sources"},
+    {"metadata", "modes", "sources", "strips"},
+    {"deep"},
     {"images"},
     {
         "dead_zone",
         "reading",
         "scanlines",
-        "strips",
         "writers",
-        "rescue",
         "layers",
         "color",
         "windows",
         "lossless",
     },
-    {"transforms", "priors", "selection", "facts"},
+    {"transforms", "priors", "selection", "facts", "rescue", "outputs"},
     {"model", "scaling"},
     {"integer"},
     {"integer_export"},
@@ -49,6 +49,9 @@ ROWS = (
 )
 NO_TORCH = {
     "allocator",
+    "alpha",
+    "deep",
+    "outputs",
     "bench",
     "errors",
     "container",

@@ -13,6 +13,7 @@ from conftest import make_picture
 from PIL import Image, ImageCms, PngImagePlugin
 
 from aecodec import strips
+from aecodec.alpha import Pixels as AnyPixels
 from aecodec.cli import main
 from aecodec.codec import Codec
 from aecodec.container import parse
@@ -155,7 +156,7 @@ def test_the_command_makes_the_file_that_it_makes_at_once(
     used: list[int] = []
     original = ScanlinePicture.rows
 
-    def rows(self: ScanlinePicture, top: int, bottom: int) -> Pixels:
+    def rows(self: ScanlinePicture, top: int, bottom: int) -> AnyPixels:
         used.append(top)
         return original(self, top, bottom)
 

@@ -25,6 +25,7 @@ from faults import broken_bytes, broken_chunks, broken_tiles, drawing, webp
 from PIL import Image, ImageCms
 
 from aecodec import registry
+from aecodec.alpha import Pixels as AnyPixels
 from aecodec.codec import Codec
 from aecodec.container import (
     Chunk,
@@ -158,7 +159,7 @@ def valid_files(codec: Codec) -> dict[str, tuple[str, bytes]]:
     }
 
 
-def describe_valid(codec: Codec, name: str, what: str, data: bytes) -> tuple[Entry, Pixels]:
+def describe_valid(codec: Codec, name: str, what: str, data: bytes) -> tuple[Entry, AnyPixels]:
     """An entry of the manifest, and the expected pixels."""
     stream = parse(data)
     pixels = codec.decompress_array(data)
