@@ -44,7 +44,19 @@ LEARNED_PART = 0.02
 _CHUNK = struct.Struct("<I4s")
 _HEAD = struct.Struct("<IIBBH4s")
 _ODD = (0, 1, 2, 3, 4, 5, 15, 16, 17, 63, 64, 65, 255, 256, 257, 2**15, 2**16, 2**31 - 1, 2**32 - 1)
-_TYPES = (b"HEAD", b"TILE", b"PIXL", b"DONE", b"iccp", b"exif", b"xmpd", b"phys", b"text", b"note")
+_TYPES = (
+    b"HEAD",
+    b"TILE",
+    b"PIXL",
+    b"ALPH",
+    b"DONE",
+    b"iccp",
+    b"exif",
+    b"xmpd",
+    b"phys",
+    b"text",
+    b"note",
+)
 
 Piece = tuple[bytes, bytes]
 """Type and payload of a chunk."""
@@ -72,15 +84,27 @@ def seeds(codec: Codec) -> list[bytes]:
     alone = (encode_pixels(np.ascontiguousarray(flat[:1, :1])), encode_png(make_picture(9, 7)))
     for tile, (height, width) in zip(alone, ((1, 1), (9, 7)), strict=True):
         header = replace(parse(small).header, height=height, width=width)
-        files.append(serialize(Stream(header, (tile,))))
+        alone_file = serialize(Stream(header, (tile,)))
+        files.append(alone_file)
     exif = Image.Exif()
     exif[0x0112], exif[0x010F], exif[0x8769] = 6, "Camera", {0x9003: "2024:01:01 00:00:00"}
     described = Metadata(
         bytes(range(128)), exif.tobytes().removeprefix(b"Exif\0\0"), b"<x/>", (72.0, 300.0),
         (("Comment", b"a"), ("Titel", "ä".encode())),
     )  # fmt: skip
+    rgba = np.dstack([make_picture(20, 70), np.arange(1400, dtype=np.uint8).reshape(20, 70)])
+    wide = make_picture(20, 70).astype(np.uint16) * 257
+    files += [
+        codec.compress(np.ascontiguousarray(pixels), 40, tile_exponent=6, lossless_tiles=False)
+        for pixels in (rgba, wide, wide[..., 0])
+    ]
+    files += [
+        codec.compress(np.ascontiguousarray(pixels), 40)
+        for pixels in (np.zeros((9, 40, 4), np.uint8), np.full((9, 40), 777, np.uint16))
+    ]
     described_files = [
-        serialize(replace(parse(data), ancillary=described.chunks())) for data in (small, files[-1])
+        serialize(replace(parse(data), ancillary=described.chunks()))
+        for data in (small, alone_file)
     ]
     return files + described_files
 
@@ -207,7 +231,7 @@ def _payload(draw: random.Random, pieces: list[Piece]) -> None:
 
 def _tile(draw: random.Random, pieces: list[Piece]) -> None:
     """Changes a tile and keeps its form: whole words, or a PIXL's coder."""
-    places = [i for i, (kind, _) in enumerate(pieces) if kind in (b"TILE", b"PIXL")]
+    places = [i for i, (kind, _) in enumerate(pieces) if kind in (b"TILE", b"PIXL", b"ALPH")]
     if not places:
         return
     place = draw.choice(places)
@@ -250,7 +274,7 @@ def _move(draw: random.Random, pieces: list[Piece]) -> None:
 
 def _describe(draw: random.Random, pieces: list[Piece]) -> None:
     """Adds metadata, sound or not."""
-    kind = draw.choice(_TYPES[4:])
+    kind = draw.choice(_TYPES[5:])
     payload = draw.choice(
         (b"", draw.randbytes(16), struct.pack("<2d", draw.uniform(-1, 400), 1e300), b"\0" * 9,
          b"key\0" + draw.randbytes(9), b"II*\0\x08\0\0\0" + draw.randbytes(30),
@@ -273,7 +297,7 @@ def repaired_checksum(codec: Codec, data: bytes) -> bytes | None:
             return None
         stored, computed = (struct.pack("<I", each) for each in (exc.stored, exc.computed))
         pieces = split(data)
-        tiles = (b"TILE", b"PIXL")
+        tiles = (b"TILE", b"PIXL", b"ALPH")
         found = [i for i, (kind, body) in enumerate(pieces) if kind in tiles and body[:4] == stored]
         kind, payload = pieces[found[0]]
         pieces[found[0]] = (kind, computed + payload[4:])
@@ -363,7 +387,7 @@ def _describe_and_save(codec: Codec, data: bytes, outcome: object) -> None:
     """What the command line does with the metadata of a file."""
     if not isinstance(outcome, np.ndarray) or outcome.size > 2**14:
         return
-    image = codec.decompress(data)
+    image = codec.decompress(data, depth=8)  # Pillow has no modes for most deeper ones
     metadata = metadata_of(image)
     turned(np.asarray(image), metadata.orientation)
     for kind in ("PNG", "JPEG", "TIFF"):

@@ -11,11 +11,12 @@ little-endian int16 in units of 1/16 step, in the order row, column, channel. `{
 if everything passes.
 
 `manifest.json` lists under `valid` each file's expected pixels (`pixels`, a PNG) with the largest
-difference that any sample may have (`tolerance`), or, where the pixels are exact, `pixels_sha256`
-of the samples in the order row, column, channel; `latents_sha256` and `symbols_sha256` over all
-TILE chunks (symbols: little-endian int32, hyper-latents and then passes 1 to 4 of each tile, each
-group in the order of `aecodec/latents.py`); `regions` as [x, y, width, height]. Under `invalid`
-it lists the errors of `aecodec/container.py`, section 5, of which any may be reported.
+difference that a sample may have (`tolerance`; alpha has none, and a colour under alpha 0 any), or,
+where the pixels are exact, `pixels_sha256` of the samples in the order row, column, channel;
+`latents_sha256` and `symbols_sha256` over all TILE chunks (symbols: little-endian int32,
+hyper-latents and then passes 1 to 4 of each tile, each group in the order of `aecodec/latents.py`);
+`regions` as [x, y, width, height]. Under `invalid` it lists the errors of `aecodec/container.py`,
+section 5, of which any may be reported.
 """
 
 import argparse
@@ -51,17 +52,23 @@ def load_manifest(kit: Path = KIT) -> Entry:
     return manifest
 
 
-def expected_pixels(entry: Entry, kit: Path = KIT) -> "np.ndarray[Any, np.dtype[np.uint8]]":
-    """`(h, w, 3)` or `(h, w)`."""
+def expected_pixels(entry: Entry, kit: Path = KIT) -> "np.ndarray[Any, np.dtype[Any]]":
+    """`(h, w)` or `(h, w, c)`, uint8 or uint16."""
     with Image.open(kit / entry["pixels"]) as image:
         return np.asarray(image)
 
 
 def compare(entry: Entry, pixels: "np.ndarray[Any, Any]", expected: "np.ndarray[Any, Any]") -> str:
     """What is wrong with decoded pixels; nothing if they conform."""
-    if pixels.shape != expected.shape or pixels.dtype != np.uint8:
-        return f"{pixels.dtype} {pixels.shape}, expected uint8 {expected.shape}"
-    largest = int(np.abs(pixels.astype(int) - expected).max())
+    if pixels.shape != expected.shape or pixels.dtype != expected.dtype:
+        found, wish = (f"{each.dtype} {each.shape}" for each in (pixels, expected))
+        return f"{found}, expected {wish}"
+    differences = np.abs(pixels.astype(int) - expected)
+    if entry.get("alpha"):
+        if differences[..., -1].any():
+            return "alpha differs, which is exact"
+        differences[expected[..., -1] == 0] = 0  # colours that nobody sees mean nothing
+    largest = int(differences.max())
     if largest > entry["tolerance"]:
         return f"a sample differs by {largest}, {entry['tolerance']} is allowed"
     return ""

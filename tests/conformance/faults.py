@@ -211,6 +211,30 @@ def broken_tiles(codec: Codec, data: bytes) -> dict[str, Fault]:
     }
 
 
+def broken_alpha(data: bytes) -> dict[str, Fault]:
+    """Faults of alpha in a gray picture with it, of one tile."""
+    top, alpha, tile, done = split(data)
+    wrong = (b"ALPH", bytes([alpha[1][0] ^ 1]) + alpha[1][1:])
+    plain = (b"HEAD", head(top[1], form=0))
+    header = "HeaderError"
+    return {
+        "alpha-missing": ("no ALPH in a picture with alpha", join(top, tile, done), header),
+        "alpha-late": ("an ALPH after its tile", join(top, tile, alpha, done), header),
+        "alpha-twice": ("two ALPH of one tile", join(top, alpha, alpha, tile, done), header),
+        "alpha-superfluous": ("alpha in a gray picture", join(plain, alpha, tile, done), header),
+        "alpha-checksum": (
+            "alpha contradicts its checksum",
+            join(top, wrong, tile, done),
+            "ChecksumError",
+        ),
+        "alpha-coder": (
+            "an ALPH with coder 255",
+            join(top, (b"ALPH", alpha[1][:4] + b"\xff" + alpha[1][5:]), tile, done),
+            "UnsupportedError",
+        ),
+    }
+
+
 def bad_filter(pixels: Pixels) -> bytes:
     """A zlib stream whose rows name a filter that PNG does not have."""
     rows = pixels.reshape(len(pixels), -1)

@@ -21,7 +21,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from faults import broken_bytes, broken_chunks, broken_tiles, drawing, webp
+from faults import broken_alpha, broken_bytes, broken_chunks, broken_tiles, drawing, webp
 from PIL import Image, ImageCms
 
 from aecodec import registry
@@ -59,18 +59,34 @@ def smooth(height: int, width: int, seed: int = 0) -> Pixels:
     return pixels
 
 
+def with_alpha(pixels: Pixels) -> Pixels:
+    """The same pixels with alpha that rises from 0 at the left to 255 at the right."""
+    height, width = pixels.shape[:2]
+    alpha = np.broadcast_to(np.linspace(-50, 300, width).clip(0, 255), (height, width))
+    return np.dstack([pixels, alpha.astype(np.uint8)])
+
+
+def deep(pixels: Pixels) -> npt.NDArray[np.uint16]:
+    """The same pixels in 16 bits, with detail below the eighth."""
+    noise = np.random.default_rng(2).integers(0, 257, pixels.shape)
+    wide: npt.NDArray[np.uint16] = (
+        (pixels.astype(np.int64) * 256 + noise).clip(0, 65535).astype(np.uint16)
+    )
+    return wide
+
+
 def extremes(height: int, width: int) -> Pixels:
     """Random samples of 0 and 255, as far from a photograph as can be."""
     rng = np.random.default_rng(9)
     return (rng.integers(0, 2, (height, width, 3)) * 255).astype(np.uint8)
 
 
-def tiled(codec: Codec, pixels: Pixels, quality: float = 50) -> bytes:
+def tiled(codec: Codec, pixels: AnyPixels, quality: float = 50) -> bytes:
     """Tiles of 64 pixels a side, all learned."""
     return codec.compress(pixels, quality, tile_exponent=6, lossless_tiles=False)
 
 
-def learned(codec: Codec, pixels: Pixels, quality: float = 50) -> bytes:
+def learned(codec: Codec, pixels: AnyPixels, quality: float = 50) -> bytes:
     """One learned tile."""
     return codec.compress(pixels, quality, lossless_tiles=False)
 
@@ -119,6 +135,10 @@ def valid_files(codec: Codec) -> dict[str, tuple[str, bytes]]:
         "tiles-3x2": ("several learned tiles", tiled(codec, smooth(100, 150, 6), 60)),
         "tiles-gray": ("gray tiles", tiled(codec, smooth(70, 130, 7)[..., 2], 40)),
         "tiles-mixed": ("lossless tiles beside learned ones", mixed(codec)),
+        "rgba": ("alpha beside RGB, several tiles", tiled(codec, with_alpha(smooth(70, 90, 8)))),
+        "gray-alpha": ("alpha beside gray", learned(codec, with_alpha(smooth(40, 30, 8)[..., 0]))),
+        "rgba-hidden": ("transparent everywhere", learned(codec, np.zeros((30, 40, 4), np.uint8))),
+        "gray16": ("gray of 16 bits", learned(codec, deep(smooth(50, 40, 9)[..., 0]), 90)),
         "lossless-webp": ("RGB pixels, WebP", stored(codec, drawing(50, 70), webp)),
         "lossless-png": ("RGB pixels, PNG", stored(codec, drawing(50, 70), encode_png)),
         "lossless-gray-webp": (
@@ -173,11 +193,13 @@ def describe_valid(codec: Codec, name: str, what: str, data: bytes) -> tuple[Ent
             latents.update(y_hat.astype("<i2").tobytes())
     entry: Entry = {"file": f"valid/{name}.aec", "what": what, "pixels": f"valid/{name}.png"}
     entry |= {"width": stream.header.width, "height": stream.header.height}
-    entry |= {"channels": 1 if pixels.ndim == 2 else 3, "model": stream.header.model_id.hex()}
+    form = stream.header.pixel_format
+    entry |= {"channels": form.channels, "alpha": form.has_alpha, "bits": 16 if form.is_deep else 8}
+    entry["model"] = stream.header.model_id.hex()
     entry["tiles"] = ["PIXL" if isinstance(t, LosslessTile) else "TILE" for t in stream.tiles]
     if "TILE" in entry["tiles"]:
         entry |= {"latents_sha256": latents.hexdigest(), "symbols_sha256": symbols.hexdigest()}
-        entry["tolerance"] = 1
+        entry["tolerance"] = 257 if form.is_deep else 1
     else:
         digest = hashlib.sha256(np.ascontiguousarray(pixels).tobytes()).hexdigest()
         entry |= {"tolerance": 0, "pixels_sha256": digest}
@@ -212,7 +234,9 @@ def main() -> None:
     one = learned(codec, smooth(20, 30, 4))
     tile_end = len(one) - 12
     faults = broken_bytes(one, tile_end) | broken_chunks(one, tiled(codec, smooth(20, 70, 4)))
-    faults |= broken_tiles(codec, one)
+    faults |= broken_tiles(codec, one) | broken_alpha(
+        learned(codec, with_alpha(smooth(9, 9)[..., 0]))
+    )
     for name, (what, data, error) in faults.items():
         try:
             codec.decompress_array(data)
