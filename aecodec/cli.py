@@ -162,7 +162,7 @@ def compress(
         start = time.perf_counter()
         done = None
         if target != STANDARD and _target(wishes, 1) is None and Path(name).is_file():
-            done = _pack_huge(codec, name, target, (quality, effort), voice)
+            done = _pack_huge(codec, name, target, (quality, effort, keep), voice)
         done = done or at_once(name, target, voice)
         seconds = time.perf_counter() - start
         voice.say(
@@ -405,16 +405,20 @@ def _limits(max_pixels: int | None) -> Limits:
 
 
 def _pack_huge(
-    codec: "_Lazy", name: str, target: str, settings: tuple[float, int], voice: Voice
-) -> _Packed | None:
-    """Encodes by rows of tiles with a quality and an effort, if called for and possible."""
-    from aecodec import strips
+    codec: "_Lazy", name: str, target: str, settings: tuple[float, int, tuple[str, ...]],
+    voice: Voice,
+) -> _Packed | None:  # fmt: skip
+    """Encodes by rows of tiles with quality, effort and metadata, if called for and possible."""
+    from aecodec import scanlines, strips
 
+    quality, effort, keep = settings
+    least = strips.STRIP_PIXELS
     with Path(name).open("rb") as source:
-        picture = strips.open_strips(source)
-        if picture is None or picture.width * picture.height < strips.STRIP_PIXELS:
+        picture = strips.open_strips(source) or scanlines.open_scanlines(
+            Path(name), least=least, keep=keep
+        )
+        if picture is None or picture.width * picture.height < least:
             return None
-        quality, effort = settings
         with _Progress(name, voice) as progress, replacing(target) as file:
             pieces = codec.get().compress_strips(picture, quality, effort=effort, progress=progress)
             after = sum(file.write(piece) for piece in pieces)

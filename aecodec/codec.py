@@ -46,6 +46,7 @@ from aecodec.rendering import (
 )
 from aecodec.rescue import Rescued, TileState, rescue
 from aecodec.scaling import scale_of
+from aecodec.scanlines import ScanlinePicture
 from aecodec.search import EFFORT_MAX, EFFORTS
 from aecodec.sources import Source, can_seek, opened, read_all
 from aecodec.strips import StripPicture
@@ -62,6 +63,10 @@ DEFAULT_QUALITY = 75.0
 DEFAULT_EFFORT = 1
 TILE_EXPONENT = 10
 """Entropy tiles are 1024x1024 pixels."""
+
+
+KEPT_BYTES = 2**28
+"""Of what a search for a quality may keep between its tries: enough for 33 megapixels."""
 
 
 class Codec:
@@ -180,7 +185,7 @@ class Codec:
 
     def compress_strips(
         self,
-        picture: StripPicture,
+        picture: StripPicture | ScanlinePicture,
         quality: float = DEFAULT_QUALITY,
         *,
         effort: int = DEFAULT_EFFORT,
@@ -190,7 +195,7 @@ class Codec:
         """Compresses by rows of tiles, in memory that does not grow with the height.
 
         Args:
-            picture: see `strips.open_strips`.
+            picture: see `strips.open_strips` and `scanlines.open_scanlines`.
             quality: see `compress`.
             effort: see `compress`.
             tile_exponent: see `compress`.
@@ -208,7 +213,8 @@ class Codec:
         form = PixelFormat.of(rgb=not picture.gray, deep=picture.deep, alpha=False)
         header = Header(picture.width, picture.height, form, tile_exponent, index, model.model_id)
         step = _Steps(header.tile_count * (EFFORTS[effort].rounds + 1), progress)
-        pieces = pack(model, picture, header, EFFORTS[effort], step=step)
+        optional = picture.metadata.chunks() if isinstance(picture, ScanlinePicture) else ()
+        pieces = pack(model, picture, header, EFFORTS[effort], step=step, optional=optional)
         with torch.inference_mode():
             yield from pieces
 
@@ -241,12 +247,15 @@ class Codec:
         """
         picture = to_picture(image, keep, alpha_quality)
         files: dict[float, bytes] = {}
+        codec = Codec(limits=self._limits)
+        codec._own = replace(self.model, analysis=self.model.analysis.remembering(KEPT_BYTES))
+        codec._path = self._path
 
         def measure(quality: float) -> float:
-            files[quality] = data = self.compress(picture, quality, effort=effort)
+            files[quality] = data = codec.compress(picture, quality, effort=effort)
             if target.kind == "size":
                 return float(len(data))
-            decoded, _ = split(self.decompress_array(data))
+            decoded, _ = split(codec.decompress_array(data))
             return measure_fidelity(target.kind, picture.pixels, decoded, picture.alpha)
 
         found = search_quality(target, measure)

@@ -71,7 +71,7 @@ and an encoder puts there what costs little.
 To the transforms of a neighbouring TILE it is outside the picture, as `aecodec/windows.py` says.
 
 4. Optional chunks stand between HEAD and the first tile, so that a reader of metadata can stop
-there. Version 1 defines five, of which the first of its type counts, but for text:
+there. Version 1 defines five. Of each type the first that is not empty counts, but for text:
 
     iccp  an ICC profile: how the pixels' numbers mean colours
     exif  EXIF: a TIFF structure from its byte order mark on. Its orientation says how to turn the
@@ -79,7 +79,8 @@ there. Version 1 defines five, of which the first of its type counts, but for te
     xmpd  an XMP packet, UTF-8
     phys  16 bytes: dots per inch across and down, two IEEE 754 binary64, little-endian; a reader
           ignores it unless both lie in [0.01, 65535]
-    text  a comment: a keyword, UTF-8, a zero byte, and the comment, UTF-8; each one counts
+    text  a comment: a keyword, UTF-8, a zero byte, and the comment, UTF-8; each one counts that
+          has a zero byte, but not as its first
 
 Their payloads are any bytes; decoding pixels never depends on them. Types may repeat. Programs that
 rewrite a file keep their order.

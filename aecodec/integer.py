@@ -6,12 +6,28 @@ This text is normative for `.aec` version 1 and as binding as the byte layout.
 A convolution of input x with integer weights w, integer bias b and shift s per output channel
 is `floor((sum(w * x) + b) / 2**s)`, then clipped to [0, 511] (layers with ReLU) or [-512, 511];
 the last layers ("heads") are not clipped. The bias holds the half that makes this rounding.
-Borders are padded with zeros. A residual sum is clipped to [-512, 511].
+Kernels have odd sides; borders are padded with zeros, so that sizes stay. A residual sum is clipped
+to [-512, 511]. A pixel shuffle by 2 takes channel 4 * c + 2 * i + j at (row, column) to channel c
+at (2 * row + i, 2 * column + j). A context block is `x + mix_out(depthwise(mix_in(x)))`, with ReLU
+in mix_in and depthwise, where each channel of depthwise reads one channel.
 
-- features(z, Q) = clip(up(up(z)) + rate_features[Q]), where each `up` is a convolution, a
-  pixel shuffle by 2 and a context block `x + conv(depthwise(conv(x)))`;
-- first = head(features);
-- correction_k = head_k(block(block(entry_k(concat(known, features))))) for passes k = 2, 3, 4.
+- features(z, Q) = clip(second(shuffle(up(first(shuffle(entry(z)))))) + rate_features[Q]), with
+  convolutions entry and up and context blocks first and second, all without ReLU at their ends;
+- first = head(features), of 2M channels: a, then m (below);
+- correction_k = head_k(second_k(first_k(entry_k(concat(known, features))))) for passes k = 2, 3, 4,
+  likewise of 2M channels, with a convolution entry_k and context blocks first_k and second_k. It is
+  added to `first`, not to earlier corrections. `known` is of all passes before.
+
+**Weights.** A model is a safetensors file. Layer `L` is `prior.L.weight` (O, I, k, k), `.bias` and
+`.shift` (O,), where L is `hyper_synthesis.entry`, `.first.mix_in`, `.first.depthwise` and so on,
+and `passes.0.entry` for pass 2, `passes.1` and `passes.2` for the others. Tables are
+`prior.tables.*`: `base` (401, M), `rate_features` (401, H), `norms` and `reciprocals` (2560,).
+`scale_counts` holds the counts of the 64 levels' tables one after the other, `scale_sizes[i]` of
+them for level i, whose symbols begin at -((scale_sizes[i] - 2) // 2); `hyper_counts` (Z, 82) those
+of each channel of the hyper-latents, whose symbols begin at -40. The last count is the escape's.
+The model id is the beginning of the SHA-256 of all tensors whose names begin with `prior.` or
+`synthesis.`, in the order of their names: of each `NAME TYPE SHAPE;` as PyTorch and Python print
+them ("torch.int8", "(320, 128, 1, 1)"), then its bytes, little-endian.
 
 **Why floats carry it exactly.** Every layer satisfies
 `sum(|w|) * 512 + |b| < 2**24` for each output channel, so that every partial sum, in any order,
@@ -23,7 +39,7 @@ and biases carry the factor) and after it, and so is `floor`.
 
 - a, m = the two halves of first (+ correction_k), at c;
 - fine = base[Q, c] + a; level = clip((fine + 8) >> 4, 0, 63), the number of its symbol table;
-- n = base[Q, c] - NORM_OFFSET; mean = (m * norms[n] + 2048) >> 12, in 1/16 step;
+- n = base[Q, c] + 1024; mean = (m * norms[n] + 2048) >> 12, in 1/16 step;
 - y_hat = clip(16 * symbol + mean, -32768, 32767), in 1/16 step;
 - known = clip((y_hat * reciprocals[n] + 2**19) >> 20, -512, 511), 0 where nothing is decoded.
 """

