@@ -11,16 +11,13 @@ import numpy as np
 import torch
 
 from aecodec.alpha import join, without_hidden
-from aecodec.color import to_pixels
 from aecodec.container import AnyTile, Header, LosslessTile, Stream, Tile
 from aecodec.errors import HeaderError
 from aecodec.images import Pixels
 from aecodec.latents import Grid, YHat, decode_latents, decode_prefix
 from aecodec.lossless import decode_pixels, rounded_to_bytes
-from aecodec.priors import MEAN_FRACTION
 from aecodec.rescue import TileState
 from aecodec.scaling import shrink, synthesize_scaled
-from aecodec.search import relative_quality
 from aecodec.windows import (
     STRIDE,
     Box,
@@ -204,13 +201,13 @@ class Bands:
         # The tile's own window ends at lossless neighbours, which a part of it need not touch.
         window = with_halo(box, grid).overlap(with_halo(tile, grid, self._lossless)) or box
         y = torch.from_numpy(self._latents.window(window)).permute(2, 0, 1)[None]  # (1, M, h, w)
-        y_hat = y.float().mul_(1 / MEAN_FRACTION)
         inside = header.height - window.top * STRIDE, header.width - window.left * STRIDE
-        q = relative_quality(header.quality_index)
-        x_hat = synthesize_scaled(self._model().synthesis, y_hat, q, scale, inside)
-        rows, columns = box.relative_to(window).slices(STRIDE // scale)
-        maximum = 255 if self._shallow else 65535
-        return to_pixels(x_hat[:, :, rows, columns], gray=self._format.is_gray, maximum=maximum)
+        samples = synthesize_scaled(
+            self._model().synthesis, y, header.quality_index, scale, inside,
+            maximum=255 if self._shallow else 65535, gray=self._format.is_gray,
+        )  # fmt: skip
+        part = samples[box.relative_to(window).slices(STRIDE // scale)]
+        return to_pixels(part, deep=not self._shallow)
 
     def _stored(self, number: int, box: Box) -> Pixels:
         """Pixels of a lossless tile."""
@@ -286,6 +283,12 @@ class Latents:
             return decode_latents(prior, tile, size, index)
         y_hat, _ = decode_prefix(prior, tile.words, size, index)
         return y_hat
+
+
+def to_pixels(samples: torch.Tensor, *, deep: bool) -> Pixels:
+    """`(H, W, C)` integers to `(H, W, C)`, or `(H, W)` if C is 1, uint8 or uint16."""
+    array: Pixels = samples.to(torch.uint16 if deep else torch.uint8).contiguous().numpy()
+    return array[:, :, 0] if array.shape[2] == 1 else array
 
 
 def _tile_box(header: Header, number: int) -> Box:

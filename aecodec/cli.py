@@ -372,7 +372,7 @@ def export(run: str, output: str, force: bool) -> int:
     check_output(output, force=force)
 
     from aecodec.model import HyperpriorModel
-    from aecodec.training.calibration import observe_symbols
+    from aecodec.training.calibration import observe_reaches, observe_symbols
     from aecodec.training.checkpoint import load_average
     from aecodec.training.data import open_tiles
     from aecodec.training.loop import CHECKPOINT, TILES
@@ -383,9 +383,11 @@ def export(run: str, output: str, force: bool) -> int:
         model.load_state_dict(load_average(Path(run) / CHECKPOINT))
     except RuntimeError as exc:
         raise TrainingError(f"{run}: holds another model: {exc}") from exc
-    tiles = Path(run) / TILES
-    observed = observe_symbols(model, open_tiles(tiles)) if tiles.exists() else None
-    model_id = export_weights(model, Path(output), observed)
+    cache = Path(run) / TILES
+    tiles = open_tiles(cache) if cache.exists() else None
+    observed = None if tiles is None else observe_symbols(model, tiles)
+    reaches = None if tiles is None else observe_reaches(model, tiles)
+    model_id = export_weights(model, Path(output), observed, reaches)
     kind = "fitted" if observed is not None else "Gaussian"
     size = Path(output).stat().st_size
     click.echo(f"{output}: model {model_id.hex()}, {kind} tables, {size} bytes")

@@ -30,7 +30,7 @@ that function defines.
     stream + mix_out(depthwise(hswish(mix_in(stream))))
     stream + contract(hswish(expand(stream)))
 
-Each convolution reads numbers in [-4096, 4095], which are `clip(round(v, s))` with its own shift s
+Each convolution reads numbers in [-1024, 1023], which are `clip(round(v, s))` with its own shift s
 for each input channel: of the stream (`mix_in`, `expand`), of an activation (`depthwise`,
 `contract`), or of a sum (`mix_out`, whose input is `clip((sum(weight * x) + bias) >> shift)` of
 `depthwise`). It gives `(sum(weight * x) + bias) >> shift` for each output channel; the bias holds
@@ -39,7 +39,7 @@ fraction f from 7 to 12: with v, their output clipped to [-2**(20-f), 2**(20-f) 
 2**-f, and k = 2**(f+2), the activation is `v * (clip(v, -k, k) + k)`, in units of 2**-(2f+3):
 `x * clip(x + 4, 0, 8) / 8`.
 
-**Why floats carry it exactly.** `sum(|w|) * 4096 + |b| < 2**24` for each convolution of a block, as
+**Why floats carry it exactly.** `sum(|w|) * 1024 + |b| < 2**24` for each convolution of a block, as
 in `integer.py`; activations stay below 2**23, and so does the stream. Weights carry their
 `2**-shift` with them, which moves no mantissa. `up`, `exit` and gains run in float64, below 2**53.
 """
@@ -56,18 +56,20 @@ from aecodec.container import QUALITY_INDEX_MAX
 from aecodec.errors import WeightsError
 from aecodec.integer import ACCUMULATOR_LIMIT, Ints, TensorDict, below
 from aecodec.layers import KNOTS
+from aecodec.transforms import PATCH
 
 STREAM_FRACTION = 14
 STREAM_LIMIT = 2**22
-INPUT_LIMIT = 4096
+INPUT_LIMIT = 1024
 FRACTIONS = range(7, 13)
 """Of activations: more bits behind the point are fewer before it."""
 GAIN_SHIFT = 16
 LOG_FRACTION = 16
 LOG_LIMIT = 12 << LOG_FRACTION
 SHIFT_MAX = 24
-EXIT_SHIFT_MAX = 20
-PATCH = 8
+EXIT_SHIFT_MAX = 16
+BIAS_LIMIT = 2**44
+"""Of the linear layers, whose sums thus stay below 2**53, over 64 pixels and three colours too."""
 
 
 def power_of_two(logs: Ints) -> Ints:
@@ -230,8 +232,10 @@ class ExactSynthesis(nn.Module):
         self.exit_shift = int(tensors["exit.shift"])
         if int(shift.min()) < 1 or int(shift.max()) > SHIFT_MAX:
             raise WeightsError("a shift of the exact synthesis lies outside 1 to 24")
+        if max(int(tensors[f"{name}.bias"].abs().max()) for name in ("up", "exit")) > BIAS_LIMIT:
+            raise WeightsError("a bias of the exact synthesis is too large")
         if not 0 <= self.exit_shift <= EXIT_SHIFT_MAX:
-            raise WeightsError("the last shift of the exact synthesis lies outside 0 to 20")
+            raise WeightsError("the last shift of the exact synthesis lies outside 0 to 16")
         factor = torch.exp2(-shift.double())
         self.register_buffer("up_weight", up * factor)  # (I, 4 * O)
         self.register_buffer("up_bias", tensors["up.bias"].double() * factor + 0.5)
@@ -276,19 +280,37 @@ class ExactSynthesis(nn.Module):
         Returns:
             `(16h, 16w, 3)` or `(16h, 16w, 1)`, integers on float64.
         """
-        sums = self.patches(self.features(y_hat, quality_index), gray=gray)
+        sums = self.sums(self.features(y_hat, quality_index), gray=gray)
         return self.samples(sums, 1, maximum=maximum, gray=gray)
 
-    def patches(self, features: Tensor, *, gray: bool) -> Tensor:
-        """P of the module's text (S if `gray`): `(1, C, h, w)` to `(8h, 8w, 3 or 1)`."""
+    def sums(
+        self, features: Tensor, *, gray: bool, groups: "tuple[Tensor, Tensor] | None" = None
+    ) -> Tensor:
+        """P of the module's text (S if `gray`), of each pixel or summed over groups of them.
+
+        Args:
+            features: `(1, C, h, w)`.
+            gray: whether to sum over the three colours.
+            groups: which of the 8 rows and which of the 8 columns of a patch belong to each sum,
+                `(n, 8)` of 0 and 1; by default each pixel is a sum of its own.
+
+        Returns:
+            `(n * h, n * w, 3 or 1)`, integers on float64.
+        """
         _, channels, height, width = features.shape
-        rows = features.permute(0, 2, 3, 1).reshape(-1, channels).double()
-        weight, bias = self.exit_weight, self.exit_bias
+        weight = self.exit_weight.reshape(-1, 3, PATCH, PATCH)
+        bias = self.exit_bias.reshape(3, PATCH, PATCH)
         if gray:
-            weight = weight.unflatten(1, (3, -1)).sum(1)
-            bias = bias.unflatten(0, (3, -1)).sum(0)
-        sums = torch.addmm(bias, rows, weight).reshape(height, width, -1, PATCH, PATCH)
-        return sums.permute(0, 3, 1, 4, 2).reshape(height * PATCH, width * PATCH, -1)
+            weight, bias = weight.sum(1, keepdim=True), bias.sum(0, keepdim=True)
+        if groups is not None:
+            rows, columns = (each.double() for each in groups)
+            weight = torch.einsum("ai,bj,ckij->ckab", rows, columns, weight)
+            bias = torch.einsum("ai,bj,kij->kab", rows, columns, bias)
+        n = weight.shape[-1]
+        places = features.permute(0, 2, 3, 1).reshape(-1, channels).double()
+        sums = torch.addmm(bias.flatten(), places, weight.flatten(1))
+        sums = sums.reshape(height, width, -1, n, n).permute(0, 3, 1, 4, 2)
+        return sums.reshape(height * n, width * n, -1)
 
     def samples(self, sums: Tensor, count: "int | Tensor", *, maximum: int, gray: bool) -> Tensor:
         """Sums of P or S over `count` pixels each to samples, in place.

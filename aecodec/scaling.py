@@ -1,7 +1,7 @@
 """Smaller pictures: means of squares of 2x2, 4x4 or 8x8 pixels, without making those pixels.
 
-The synthesis ends in a linear layer that turns each place of stride 8 into 8x8 pixels. The mean of
-some of its outputs is the output of the mean of their weights, so that a layer with fewer outputs
+The synthesis ends in a linear layer that turns each place of stride 8 into 8x8 pixels. The sum of
+some of its outputs is the output of the sum of their weights, so that a layer with fewer outputs
 gives what shrinking the whole picture gives, but for clipping: a mean of values outside [0, 1] is
 clipped once, not each value. All that comes before that layer is done as for the whole picture.
 
@@ -17,11 +17,11 @@ import numpy.typing as npt
 import torch
 from PIL import Image
 from torch import Tensor
-from torch.nn import functional
 
 from aecodec.errors import InputError
 from aecodec.images import Pixels
-from aecodec.transforms import PATCH, SynthesisTransform
+from aecodec.integer_synthesis import ExactSynthesis
+from aecodec.transforms import PATCH
 
 if TYPE_CHECKING:
     from numbers import Rational
@@ -63,61 +63,59 @@ def _reduced(plane: Pixels, scale: int) -> npt.NDArray[np.uint16]:
 
 
 def synthesize_scaled(
-    synthesis: SynthesisTransform, y_hat: Tensor, q: Tensor, scale: int, inside: tuple[int, int]
+    synthesis: ExactSynthesis,
+    y_hat: Tensor,
+    quality_index: int,
+    scale: int,
+    inside: tuple[int, int],
+    *,
+    maximum: int = 255,
+    gray: bool = False,
 ) -> Tensor:
     """The synthesis of a smaller picture.
 
     Args:
         synthesis: the whole one.
-        y_hat: `(N, M, h, w)`.
-        q: `(N,)` in [0, 1].
+        y_hat: `(1, M, h, w)`, integers in 1/16 step.
+        quality_index: row of the quality grid.
         scale: out of `SCALES`.
         inside: height and width in pixels, from the corner of `y_hat`, where the picture ends; what
             lies beyond takes no part in the means.
+        maximum: the largest sample, 255 or 65535.
+        gray: one channel instead of three.
 
     Returns:
-        `(N, 3, 16h / scale, 16w / scale)`, nominally in [0, 1], not clipped; undefined beyond the
-        picture.
+        `(16h / scale, 16w / scale, 3 or 1)`, integers on float64; undefined beyond the picture.
     """
     if scale == 1:
-        whole: Tensor = synthesis(y_hat, q)
-        return whole
-    h = synthesis.features(y_hat, q)  # (N, C, 2h, 2w)
+        return synthesis(y_hat, quality_index, maximum=maximum, gray=gray)  # type: ignore[no-any-return]  # nn.Module
+    h = synthesis.features(y_hat, quality_index)  # (1, C, 2h, 2w)
     n = PATCH // scale
     row, column = ((side - 1) // PATCH for side in inside)  # the last cells with pixels inside
     rows, columns = slice(row, row + 1), slice(column, column + 1)
-    inner = _means(scale, PATCH)
-    last_rows = _means(scale, inside[0] - row * PATCH)
-    last_columns = _means(scale, inside[1] - column * PATCH)
-    x = _exit(synthesis, h, inner, inner)
+    inner = _groups(scale, PATCH)
+    last_rows = _groups(scale, inside[0] - row * PATCH)
+    last_columns = _groups(scale, inside[1] - column * PATCH)
+    sums = synthesis.sums(h, gray=gray, groups=(inner, inner))
     at_right = columns, slice(column * n, (column + 1) * n)
     below = rows, slice(row * n, (row + 1) * n)
-    for (from_rows, to_rows), (from_columns, to_columns), means in (
+    counts = [torch.full((side,), float(scale), dtype=torch.float64) for side in sums.shape[:2]]
+    counts[0][below[1]] = last_rows.sum(1)[: len(counts[0][below[1]])]
+    counts[1][at_right[1]] = last_columns.sum(1)[: len(counts[1][at_right[1]])]
+    for (from_rows, to_rows), (from_columns, to_columns), groups in (
         (_ALL, at_right, (inner, last_columns)),
         (below, _ALL, (last_rows, inner)),
         (below, at_right, (last_rows, last_columns)),
     ):
         edge = h[:, :, from_rows, from_columns]
         if edge.numel():
-            x[:, :, to_rows, to_columns] = _exit(synthesis, edge, *means)
-    return x
+            sums[to_rows, to_columns] = synthesis.sums(edge, gray=gray, groups=groups)
+    pixels = counts[0][:, None, None] * counts[1][:, None]
+    return synthesis.samples(sums, pixels, maximum=maximum, gray=gray)
 
 
-def _means(scale: int, inside: int) -> Tensor:
-    """`(8 / scale, 8)`: weights of the means of pixels in a cell of which `inside` are inside."""
-    groups = torch.eye(PATCH // scale).repeat_interleave(scale, 1)
+def _groups(scale: int, inside: int) -> Tensor:
+    """`(8 / scale, 8)` of 0 and 1: the pixels of each sum in a cell with `inside` of its own."""
+    groups = torch.eye(PATCH // scale, dtype=torch.float64).repeat_interleave(scale, 1)
     valid = groups * (torch.arange(PATCH) < inside)
-    chosen = torch.where(valid.any(1, keepdim=True), valid, groups)
-    return chosen / chosen.sum(1, keepdim=True)
-
-
-def _exit(synthesis: SynthesisTransform, h: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
-    """The last layer, with means over rows and columns `(n, 8)` of each patch."""
-    weight = synthesis.exit.weight.reshape(3, PATCH, PATCH, -1)  # (3, 8, 8, C)
-    fewer = torch.einsum("ai,bj,kijc->kabc", rows, columns, weight).flatten(0, 2)
-    bias = synthesis.exit.bias
-    if bias is not None:
-        patches = bias.reshape(3, PATCH, PATCH)
-        bias = torch.einsum("ai,bj,kij->kab", rows, columns, patches).flatten()
-    x = functional.conv2d(h, fewer[:, :, None, None], bias)
-    return functional.pixel_shuffle(x, len(rows)) + 0.5
+    return torch.where(valid.any(1, keepdim=True), valid, groups)

@@ -152,7 +152,7 @@ def _distortion(model: CodecModel, view: TileView, y_hat: YHat, q: Tensor) -> tu
         inside.requires_grad_(True)
         y = view.y.clone()
         y[0, :, view.rows, view.columns] = inside.permute(2, 0, 1)
-        x_hat = model.synthesis(y, q.clone()).clamp(0.0, 1.0)
+        x_hat = model.smooth_synthesis(y, q.clone()).clamp(0.0, 1.0)
         error = (x_hat - view.x)[:, :, :height, :width].square().sum()
         loss = error * (float(lmbda(q)) * 255.0**2 / 3.0)
         (gradient,) = torch.autograd.grad(loss, inside)

@@ -1,69 +1,136 @@
 """The weights file: released form of a model, checked when it is read, never unpickled.
 
-A safetensors file. `prior.*` holds the exact integer path (`integer.py`), `analysis.*`,
-`synthesis.*` and `hyper_analysis.*` the float transforms (block convolutions as float16),
-`parent.*` knots that only further training needs. Its metadata holds the model's sizes.
+A safetensors file. `prior.*` and `synthesis.*` hold the exact integer path (`integer.py`,
+`integer_synthesis.py`), `analysis.*` and `hyper_analysis.*` the float transforms (block
+convolutions as float16), `parent.*` knots that only further training needs. Its metadata holds the
+model's sizes.
+
+Files of the first form (aec-1 to aec-4) hold a real synthesis. It is rounded when it is read, in
+exact arithmetic, with how far its inputs reach from `models/reaches.safetensors`.
 """
 
 import hashlib
 import json
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from functools import cached_property
+from importlib.resources import as_file, files
 from pathlib import Path
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
+from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
 from aecodec.errors import WeightsError
 from aecodec.files import write_bytes
 from aecodec.integer import IntegerPrior, Ints, TensorDict, below
 from aecodec.integer_export import Signature, export_prior, import_prior, prior_signature
+from aecodec.integer_synthesis import ExactSynthesis
 from aecodec.layers import Block
 from aecodec.model import HyperpriorModel, ModelConfig
+from aecodec.synthesis_export import (
+    Reaches,
+    export_synthesis,
+    import_synthesis,
+    measure_reaches,
+    synthesis_signature,
+)
 from aecodec.transforms import AnalysisTransform, HyperAnalysis, SynthesisTransform
 
-FORMAT = "aecodec-weights-1"
+FORMAT = "aecodec-weights-2"
+FIRST_FORMAT = "aecodec-weights-1"
+REACHES = "reaches.safetensors"
 DECODER_PARTS = ("prior.", "synthesis.")
-TRANSFORMS = ("analysis", "synthesis", "hyper_analysis")
+ENCODERS = ("analysis", "hyper_analysis")
+TRANSFORMS = ("synthesis", *ENCODERS)
+REACH_QUALITIES = (0.0, 0.25, 0.5, 0.75, 1.0)
 PARENTS = ("prior.base", "prior.rate_features", "hyper_prior.")
 MODEL_ID_BYTES = 4
 
 
 @dataclass(frozen=True, eq=False)
 class CodecModel:
-    """A model ready for coding: float transforms and the exact prior, in evaluation mode."""
+    """A model ready for coding, in evaluation mode: float encoder, exact prior and synthesis."""
 
     model_id: bytes
     config: ModelConfig
     analysis: AnalysisTransform
-    synthesis: SynthesisTransform
+    synthesis: ExactSynthesis
     hyper_analysis: HyperAnalysis
     prior: IntegerPrior
+    rounded: TensorDict
+    """What `synthesis` was made of."""
+
+    @cached_property
+    def smooth_synthesis(self) -> SynthesisTransform:
+        """The synthesis in real numbers, which has gradients: for the encoder's search alone."""
+        c = self.config
+        synthesis = SynthesisTransform(c.channels, c.latent_channels, c.synthesis_blocks)
+        import_synthesis(synthesis, self.rounded)
+        _freeze(synthesis)
+        return synthesis
 
 
-def export_weights(model: HyperpriorModel, path: Path, observed: Ints | None = None) -> bytes:
+def export_weights(
+    model: HyperpriorModel,
+    path: Path,
+    observed: Ints | None = None,
+    reaches: Reaches | None = None,
+) -> bytes:
     """Writes the released form of a trained model; returns its model id.
 
     Args:
         model: a trained model.
         path: the file to write.
         observed: counts of symbols that tables are fitted to, see `export_prior`.
+        reaches: see `measure_reaches`; by default those of made-up latents.
 
     Raises:
         WeightsError: the model cannot be made exact.
         OSError: the file cannot be written.
     """
-    tensors = {
-        f"prior.{k}": v for k, v in export_prior(model.prior, model.hyper_prior, observed).items()
+    for name, value in model.state_dict().items():
+        if not torch.isfinite(value).all():
+            raise WeightsError(f"{path}: {name} is not finite")
+    if reaches is None:
+        reaches = _made_up_reaches(model)
+    parts = {
+        "prior": export_prior(model.prior, model.hyper_prior, observed),
+        "synthesis": export_synthesis(model.synthesis, reaches),
     }
-    tensors |= _float_tensors(model)
+    tensors = {f"{part}.{k}": v for part, state in parts.items() for k, v in state.items()}
+    tensors |= _float_tensors(model, ENCODERS)
     tensors = {k: v.detach().cpu().contiguous() for k, v in tensors.items()}
-    _check_tensors(_empty_model(model.config), tensors, path)
+    _check_tensors(_signature(_empty_model(model.config)), tensors, path)
     IntegerPrior(below(tensors, "prior"))
+    ExactSynthesis(below(tensors, "synthesis"))
     metadata = {"format": FORMAT, "config": json.dumps(asdict(model.config))}
     write_bytes(str(path), save(tensors, metadata))
     return model_digest(tensors)
+
+
+@torch.no_grad()
+def picture_reaches(model: HyperpriorModel, x: Tensor) -> Reaches:
+    """`measure_reaches` with the latents of pictures `(N, 3, H, W)`, sides divisible by 64."""
+    inputs = []
+    for value in REACH_QUALITIES:
+        q = torch.full((len(x),), value)
+        inputs.append((model.estimate(model.analysis(x, q), q).y_hat, q))
+    return measure_reaches(model.synthesis, inputs)
+
+
+@torch.no_grad()
+def _made_up_reaches(model: HyperpriorModel) -> Reaches:
+    """`measure_reaches` with random latents of the scales that the prior expects."""
+    generator = torch.Generator().manual_seed(0)
+    prior, inputs = model.prior, []
+    for value in REACH_QUALITIES:
+        q = torch.full((16,), value)
+        scales = prior.scales(prior.base_index(q)).cpu()
+        noise = torch.randn(16, scales.shape[1], 8, 8, generator=generator)
+        inputs.append(((noise * scales).to(q), q))
+    return measure_reaches(model.synthesis, inputs)
 
 
 def model_digest(tensors: TensorDict) -> bytes:
@@ -85,23 +152,21 @@ def load_weights(path: Path) -> CodecModel:
     """
     model, tensors = _read(path)
     model_id = model_digest(tensors)  # first: fusing below works in place
-    for part in TRANSFORMS:
-        module: nn.Module = getattr(model, part)
-        state = {k: v.float() for k, v in below(tensors, part).items()}
-        scales = {k: torch.ones(v.shape) for k, v in module.state_dict().items()
-                  if k.endswith(".scale")}  # fmt: skip
-        module.load_state_dict(state | scales, assign=True)
+    for part in ENCODERS:
+        _load_transform(getattr(model, part), below(tensors, part))
     try:
         prior = IntegerPrior(below(tensors, "prior"))
+        rounded = below(tensors, "synthesis")
+        if "outer_gain" not in rounded:
+            _load_transform(model.synthesis, rounded)
+            rounded = export_synthesis(model.synthesis, _known_reaches(model_id))
+        synthesis = ExactSynthesis(rounded)
     except WeightsError as exc:
         raise WeightsError(f"{path}: {exc}") from exc
-    for module in (model.analysis, model.synthesis, model.hyper_analysis, prior):
-        module.eval().requires_grad_(False).to(memory_format=torch.channels_last)
-        for block in module.modules():
-            if isinstance(block, Block):
-                block.fuse_activation()
+    for module in (model.analysis, synthesis, model.hyper_analysis, prior):
+        _freeze(module)
     return CodecModel(
-        model_id, model.config, model.analysis, model.synthesis, model.hyper_analysis, prior
+        model_id, model.config, model.analysis, synthesis, model.hyper_analysis, prior, rounded
     )
 
 
@@ -114,8 +179,14 @@ def trainable_state(path: Path) -> dict[str, Tensor]:
     config, tensors = read_weights(path)
     model = HyperpriorModel(config)
     import_prior(model.prior, below(tensors, "prior"))
+    rounded = below(tensors, "synthesis")
+    transforms: tuple[str, ...] = ENCODERS
+    if "outer_gain" in rounded:
+        import_synthesis(model.synthesis, rounded)
+    else:
+        transforms = TRANSFORMS
     state = model.state_dict()
-    for part in TRANSFORMS:
+    for part in transforms:
         state |= {f"{part}.{k}": v.float() for k, v in below(tensors, part).items()}
     return state | below(tensors, "parent")
 
@@ -135,19 +206,44 @@ def _read(path: Path) -> tuple[HyperpriorModel, TensorDict]:
     try:
         with safe_open(path, "pt") as file:
             metadata = file.metadata() or {}
-            if metadata.get("format") != FORMAT:
+            if metadata.get("format") not in (FORMAT, FIRST_FORMAT):
                 raise WeightsError(f"{path}: not a weights file of aecodec")
             config = ModelConfig(**json.loads(metadata["config"]))
             tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118  # no dict
     except (SafetensorError, OSError, KeyError, TypeError, ValueError) as exc:
         raise WeightsError(f"{path}: cannot read weights: {exc}") from exc
     model = _empty_model(config)
-    _check_tensors(model, tensors, path)
+    _check_tensors(_signature(model, metadata["format"]), tensors, path)
     return model, tensors
 
 
-def _check_tensors(model: HyperpriorModel, tensors: TensorDict, path: Path) -> None:
-    signature = _signature(model)
+def _known_reaches(model_id: bytes) -> Reaches:
+    """How far the inputs of a model of the first form reach.
+
+    Raises:
+        WeightsError: it is no released one.
+    """
+    with as_file(files("aecodec") / "models" / REACHES) as path:
+        reaches = below(load_file(path), model_id.hex())
+    if not reaches:
+        raise WeightsError("made by an older aecodec: export it anew from its run")
+    return reaches
+
+
+def _load_transform(module: nn.Module, state: TensorDict) -> None:
+    scales = {k: torch.ones(v.shape) for k, v in module.state_dict().items()
+              if k.endswith(".scale")}  # fmt: skip
+    module.load_state_dict({k: v.float() for k, v in state.items()} | scales, assign=True)
+
+
+def _freeze(module: nn.Module) -> None:
+    module.eval().requires_grad_(False).to(memory_format=torch.channels_last)
+    for block in module.modules():
+        if isinstance(block, Block):
+            block.fuse_activation()
+
+
+def _check_tensors(signature: Signature, tensors: TensorDict, path: Path) -> None:
     found: Signature = {k: (v.dtype, tuple(v.shape)) for k, v in tensors.items()}
     wrong = sorted(k for k in signature.keys() | found.keys() if signature.get(k) != found.get(k))
     if wrong:
@@ -163,18 +259,20 @@ def _empty_model(config: ModelConfig) -> HyperpriorModel:
         return HyperpriorModel(config)
 
 
-def _signature(model: HyperpriorModel) -> Signature:
-    prior = prior_signature(model.prior, model.hyper_prior)
-    signature = {f"prior.{k}": v for k, v in prior.items()}
-    for name, tensor in _float_tensors(model).items():
+def _signature(model: HyperpriorModel, form: str = FORMAT) -> Signature:
+    parts = {"prior": prior_signature(model.prior, model.hyper_prior)}
+    if form == FORMAT:
+        parts["synthesis"] = synthesis_signature(model.synthesis)
+    signature = {f"{part}.{k}": v for part, each in parts.items() for k, v in each.items()}
+    for name, tensor in _float_tensors(model, ENCODERS if form == FORMAT else TRANSFORMS).items():
         signature[name] = (tensor.dtype, tuple(tensor.shape))
     return signature
 
 
-def _float_tensors(model: HyperpriorModel) -> TensorDict:
+def _float_tensors(model: HyperpriorModel, transforms: Sequence[str]) -> TensorDict:
     """The transforms, and the knots that only training needs."""
     tensors: TensorDict = {}
-    for part in TRANSFORMS:
+    for part in transforms:
         tensors |= {f"{part}.{k}": v for k, v in _compact(getattr(model, part)).items()}
     parents = {k: v for k, v in model.state_dict().items() if k.startswith(PARENTS)}
     return tensors | {f"parent.{k}": v for k, v in parents.items()}

@@ -17,7 +17,7 @@ STORED = sorted(SAMPLES.glob("aec-*/*.aec"))
 PSNR_AT_LEAST = {
     "aec-1": {
         "astronaut": 37.26,
-        "camera": 40.15,
+        "camera": 40.10,
         "chelsea": 39.13,
         "coffee": 36.09,
         "rocket": 32.96,
@@ -43,8 +43,18 @@ PSNR_AT_LEAST = {
         "coffee": 35.98,
         "rocket": 32.96,
     },
+    "aec-5": {
+        "astronaut": 36.49,
+        "camera": 38.55,
+        "chelsea": 37.81,
+        "coffee": 35.27,
+        "rocket": 32.71,
+    },
 }
-"""dB; what the stored files had when they were made, less 0.1 dB."""
+"""dB; what the stored files had when they were made, less 0.1 dB.
+
+They were made for a synthesis in floats, of which the exact one keeps all but a few hundredths.
+"""
 
 
 def test_every_released_model_has_stored_files() -> None:

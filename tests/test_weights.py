@@ -71,7 +71,8 @@ def test_export_and_load_keep_sizes_and_transforms(tiny_weights: Path) -> None:
         y = model.analysis(x, q)
         scale = float(y.abs().max())
         torch.testing.assert_close(loaded.analysis(x, q), y, atol=2e-3 * scale, rtol=0)
-        torch.testing.assert_close(loaded.synthesis(y, q), model.synthesis(y, q), atol=2e-3, rtol=0)
+        smooth = loaded.smooth_synthesis(y, q)
+        torch.testing.assert_close(smooth, model.synthesis(y, q), atol=1e-2, rtol=0)
         z = model.hyper_analysis(y / scale)
         torch.testing.assert_close(loaded.hyper_analysis(y / scale), z, atol=2e-3, rtol=0)
 
@@ -85,7 +86,8 @@ def test_scales_go_into_the_weights(tmp_path: Path) -> None:
     loaded = load_weights(tmp_path / "scaled.safetensors")
     y, q = torch.randn(1, TINY.latent_channels, 4, 4), torch.tensor([0.6])
     with torch.inference_mode():
-        torch.testing.assert_close(loaded.synthesis(y, q), model.synthesis(y, q), atol=2e-3, rtol=0)
+        smooth = loaded.smooth_synthesis(y, q)
+        torch.testing.assert_close(smooth, model.synthesis(y, q), atol=1e-2, rtol=0)
 
 
 def test_loaded_models_are_ready_for_inference(tiny_weights: Path) -> None:
@@ -101,7 +103,9 @@ def test_block_convolutions_take_half_the_space(tiny_weights: Path) -> None:
     for name, tensor in tensors.items():
         owner = name.rsplit(".", 2)[0]
         half = owner in blocks and name.endswith("weight")
-        assert (tensor.dtype == torch.float16) == half, name
+        exact = name.startswith("synthesis.")
+        assert (tensor.dtype == torch.float16) == (half and not exact), name
+        assert tensor.dtype == torch.int16 or not (half and exact), name
 
 
 def test_only_the_finished_file_is_left(tmp_path: Path) -> None:
@@ -161,12 +165,13 @@ def test_the_id_depends_on_names_types_and_shapes() -> None:
 
 
 def test_training_can_go_on_from_released_weights(tiny_weights: Path, tmp_path: Path) -> None:
-    """What export rounded stays as it is: a second export gives the same file."""
+    """What export rounded of the prior and kept of the encoder stays as it is."""
     model = HyperpriorModel(TINY)
     model.load_state_dict(trainable_state(tiny_weights))
     path = tmp_path / "again.safetensors"
     export_weights(model, path)
-    assert different_tensors(path, tiny_weights) == []
+    changed = different_tensors(path, tiny_weights)
+    assert [name for name in changed if not name.startswith("synthesis.")] == []
 
 
 def test_released_weights_train_close_to_the_original(tiny_weights: Path) -> None:
@@ -201,7 +206,7 @@ def test_damaged_files_are_refused(tiny_weights: Path, tmp_path: Path) -> None:
     [
         None,
         {"format": "pt"},
-        {"format": "aecodec-weights-2", "config": "{}"},
+        {"format": "aecodec-weights-3", "config": "{}"},
         {"format": FORMAT},
         {"format": FORMAT, "config": "no JSON"},
         {"format": FORMAT, "config": "5"},
@@ -275,7 +280,7 @@ def test_weights_beyond_float16_are_not_exported(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["analysis.entry.weight", "synthesis.exit.bias", "synthesis.first.expand.weight"]
+    "name", ["analysis.entry.weight", "hyper_analysis.exit.bias", "analysis.first.expand.weight"]
 )
 def test_weights_that_are_not_finite_are_not_loaded(
     name: str, tiny_weights: Path, tmp_path: Path

@@ -22,8 +22,9 @@ from aecodec.model import HyperpriorModel
 from aecodec.priors import SCALE_LEVELS
 from aecodec.rendering import view_tile
 from aecodec.search import PLAIN_WEIGHT, hyper_analyze
-from aecodec.training.data import Tiles
-from aecodec.weights import CodecModel, export_weights, load_weights
+from aecodec.synthesis_export import Reaches
+from aecodec.training.data import Tiles, to_tensor
+from aecodec.weights import CodecModel, export_weights, load_weights, picture_reaches
 from aecodec.windows import latent_grid
 
 PATCHES = 64
@@ -57,6 +58,17 @@ def observe_symbols(model: HyperpriorModel, tiles: Tiles, *, patches: int = PATC
             for index in np.linspace(0, QUALITY_INDEX_MAX, QUALITY_POINTS).astype(int).tolist():
                 _encode(coder, patch, index, observe)
     return counts
+
+
+def observe_reaches(model: HyperpriorModel, tiles: Tiles, *, patches: int = 3 * PATCHES) -> Reaches:
+    """How far the inputs of the synthesis reach over training tiles, see `measure_reaches`.
+
+    Args:
+        model: a trained model.
+        tiles: `(n, 512, 512, 3)` uint8, of training.
+        patches: how many of them to look at, evenly spread; the same for the same tiles.
+    """
+    return picture_reaches(model, to_tensor(_spread(tiles, patches)))
 
 
 def _spread(tiles: Tiles, patches: int) -> Iterator[Tiles]:

@@ -199,10 +199,8 @@ def describe_valid(codec: Codec, name: str, what: str, data: bytes) -> tuple[Ent
     entry["tiles"] = ["PIXL" if isinstance(t, LosslessTile) else "TILE" for t in stream.tiles]
     if "TILE" in entry["tiles"]:
         entry |= {"latents_sha256": latents.hexdigest(), "symbols_sha256": symbols.hexdigest()}
-        entry["tolerance"] = 257 if form.is_deep else 1
-    else:
-        digest = hashlib.sha256(np.ascontiguousarray(pixels).tobytes()).hexdigest()
-        entry |= {"tolerance": 0, "pixels_sha256": digest}
+    digest = hashlib.sha256(np.ascontiguousarray(pixels).tobytes()).hexdigest()
+    entry |= {"tolerance": 0, "pixels_sha256": digest}
     if stream.ancillary:
         entry["optional"] = [
             [chunk.type.decode(), hashlib.sha256(chunk.payload).hexdigest()]
