@@ -6,9 +6,9 @@ import math
 import os
 import signal
 import sys
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -27,6 +27,9 @@ from aecodec.training.checkpoint import load_average
 from aecodec.training.config import TrainConfig
 from aecodec.training.optimizers import Muon
 from aecodec.weights import export_weights, load_weights
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 FAST = TrainConfig(
     steps=30, batch=2, crop=64, warmup=2, compile=False, mixed=False, ema=0.5, validate_every=10
