@@ -6,9 +6,9 @@ import math
 import os
 import signal
 import sys
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -27,6 +27,9 @@ from aecodec.training.checkpoint import load_average
 from aecodec.training.config import TrainConfig
 from aecodec.training.optimizers import Muon
 from aecodec.weights import export_weights, load_weights
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 FAST = TrainConfig(
     steps=30, batch=2, crop=64, warmup=2, compile=False, mixed=False, ema=0.5, validate_every=10
@@ -297,7 +300,7 @@ def test_the_optimizer_multiplies_in_a_type_that_the_processor_has(
 ) -> None:
     monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: capability)
     used: list[torch.dtype] = []
-    product: Callable[..., torch.Tensor] = torch.baddbmm
+    product: "Callable[..., torch.Tensor]" = torch.baddbmm
 
     def observe(x: torch.Tensor, *args: torch.Tensor, **options: float) -> torch.Tensor:
         used.append(x.dtype)
