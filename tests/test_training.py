@@ -300,7 +300,7 @@ def test_the_optimizer_multiplies_in_a_type_that_the_processor_has(
 ) -> None:
     monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: capability)
     used: list[torch.dtype] = []
-    product: "Callable[..., torch.Tensor]" = torch.baddbmm
+    product: Callable[..., torch.Tensor] = torch.baddbmm
 
     def observe(x: torch.Tensor, *args: torch.Tensor, **options: float) -> torch.Tensor:
         used.append(x.dtype)
