@@ -11,13 +11,24 @@ import numpy as np
 import torch
 
 from aecodec.color import to_pixels
-from aecodec.container import AnyTile, Header, LosslessTile, PixelFormat, Stream, Tile
+from aecodec.container import (
+    AnyTile,
+    Header,
+    LayerHead,
+    LosslessTile,
+    PixelFormat,
+    ResidualTile,
+    Stream,
+    Tile,
+)
 from aecodec.errors import HeaderError
 from aecodec.images import Pixels
 from aecodec.latents import Grid, YHat, decode_latents, decode_prefix
 from aecodec.lossless import decode_pixels
 from aecodec.priors import MEAN_FRACTION
 from aecodec.rescue import TileState
+from aecodec.residual import decode_residual
+from aecodec.residual_tables import released_tables
 from aecodec.scaling import shrink, synthesize_scaled
 from aecodec.search import relative_quality
 from aecodec.windows import (
@@ -49,6 +60,13 @@ class Tiles(Protocol):
     def is_lossless(self, number: int) -> bool:
         """Whether a tile holds pixels."""
 
+    @property
+    def layer(self) -> LayerHead | None:
+        """What the file says of its residual layer, if it has one."""
+
+    def residual(self, number: int) -> ResidualTile:
+        """What a learned tile lacks; only if there is a layer."""
+
 
 @dataclass(frozen=True)
 class StreamTiles:
@@ -68,6 +86,18 @@ class StreamTiles:
     def is_lossless(self, number: int) -> bool:
         """See `Tiles`."""
         return isinstance(self.stream.tiles[number], LosslessTile)
+
+    @property
+    def layer(self) -> LayerHead | None:
+        """See `Tiles`."""
+        return None if self.stream.layer is None else self.stream.layer.head
+
+    def residual(self, number: int) -> ResidualTile:
+        """See `Tiles`."""
+        if self.stream.layer is None:
+            raise HeaderError("the file has no residual layer")
+        before = self.stream.tiles[:number]
+        return self.stream.layer.residuals[sum(isinstance(tile, Tile) for tile in before)]
 
 
 @dataclass(frozen=True)
@@ -114,6 +144,8 @@ class Bands:
         tiles: Tiles,
         view: View,
         states: "Sequence[TileState] | None" = None,
+        *,
+        lossy: bool = False,
     ) -> None:
         """Finds out which tiles around the view are lossless.
 
@@ -122,8 +154,10 @@ class Bands:
             tiles: the file.
             view: what of it to decode.
             states: what is left of each tile; None where all are whole.
+            lossy: leaves the residual layer out.
         """
         self._model, self._tiles, self._view = model, tiles, view
+        self._layer = None if lossy else tiles.layer
         self._header = header = tiles.header
         self._step = header.tile_side // STRIDE
         self._gray = header.pixel_format == PixelFormat.GRAY8
@@ -171,14 +205,16 @@ class Bands:
             target = pixels[box.relative_to(band).slices(side)]
             if self._lossless[tile.top, tile.left]:
                 part = self._stored(number, tile)[box.relative_to(tile).slices(side)]
+            elif self._layer is not None:
+                part = self._refined(number, tile, self._layer)[box.relative_to(tile).slices(side)]
             else:
-                part = self._synthesize(tile, box)
+                part = self._synthesize(tile, box, self._view.scale)
             target[: part.shape[0], : part.shape[1]] = part
         return pixels
 
-    def _synthesize(self, tile: Box, box: Box) -> Pixels:
+    def _synthesize(self, tile: Box, box: Box, scale: int) -> Pixels:
         """Pixels of a box in a learned tile, and beyond the border up to whole latents."""
-        header, grid, scale = self._header, self._grid, self._view.scale
+        header, grid = self._header, self._grid
         # The tile's own window ends at lossless neighbours, which a part of it need not touch.
         window = with_halo(box, grid).overlap(with_halo(tile, grid, self._lossless)) or box
         y = torch.from_numpy(self._latents.window(window)).permute(2, 0, 1)[None]  # (1, M, h, w)
@@ -189,14 +225,26 @@ class Bands:
         rows, columns = box.relative_to(window).slices(STRIDE // scale)
         return to_pixels(x_hat[:, :, rows, columns], gray=self._gray)
 
+    def _refined(self, number: int, box: Box, layer: LayerHead) -> Pixels:
+        """Pixels of a learned tile with its residual."""
+        height, width = self._sides(box)
+        x_hat = np.ascontiguousarray(self._synthesize(box, box, 1)[:height, :width])
+        tables = released_tables(layer.tables_id)
+        exact = decode_residual(self._tiles.residual(number), x_hat, tables, bound=layer.bound)
+        return shrink(exact, self._view.scale)
+
     def _stored(self, number: int, box: Box) -> Pixels:
         """Pixels of a lossless tile."""
         tile = self._tiles.tile(number)
         if not isinstance(tile, LosslessTile):
             raise HeaderError(f"tile {number} changed while it was read")
-        height = min(box.bottom * STRIDE, self._header.height) - box.top * STRIDE
-        width = min(box.right * STRIDE, self._header.width) - box.left * STRIDE
+        height, width = self._sides(box)
         return shrink(decode_pixels(tile, height, width, gray=self._gray), self._view.scale)
+
+    def _sides(self, box: Box) -> tuple[int, int]:
+        """Height and width of a tile in pixels."""
+        height = min(box.bottom * STRIDE, self._header.height) - box.top * STRIDE
+        return height, min(box.right * STRIDE, self._header.width) - box.left * STRIDE
 
 
 class Latents:

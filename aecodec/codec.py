@@ -16,8 +16,9 @@ from torch import Tensor
 
 from aecodec import registry
 from aecodec.allocator import keep_freed_memory
-from aecodec.bands import Bands, StreamTiles, Tiles, view_of
+from aecodec.bands import Bands, StreamTiles, Tiles, View, view_of
 from aecodec.container import (
+    BOUND_MAX,
     QUALITY_STEPS,
     TILE_EXPONENT_MAX,
     TILE_EXPONENT_MIN,
@@ -34,6 +35,7 @@ from aecodec.errors import InputError, UnsupportedError, WeightsError
 from aecodec.fidelity import MEASURES
 from aecodec.images import Picture, Pixels, to_picture, to_pil
 from aecodec.latents import MEAN_STEP, Grid, decode_prefix, encode_latents
+from aecodec.layering import add_layer
 from aecodec.metadata import KINDS, Ancillary, Metadata, metadata_in
 from aecodec.packing import pack
 from aecodec.reading import PartialFile
@@ -58,6 +60,8 @@ if TYPE_CHECKING:
 
 DEFAULT_QUALITY = 75.0
 DEFAULT_EFFORT = 1
+LAYER_QUALITY = 25.0
+"""Of files with a residual layer: qualities 10 to 35 give about the same total."""
 TILE_EXPONENT = 10
 """Entropy tiles are 1024x1024 pixels."""
 
@@ -104,23 +108,27 @@ class Codec:
                     self._own = _load_released(registry.MODELS[-1])
             return self._own
 
-    def compress(
+    def compress(  # noqa: PLR0913  # two are arguments, the others options
         self,
         image: "str | os.PathLike[str] | Image.Image | npt.NDArray[Any] | Tensor | Picture",
-        quality: float = DEFAULT_QUALITY,
+        quality: float | None = None,
         *,
         effort: int = DEFAULT_EFFORT,
         tile_exponent: int = TILE_EXPONENT,
         progress: "Callable[[float], None] | None" = None,
         lossless_tiles: bool = True,
         keep: "Collection[str]" = KINDS,
+        lossless: bool = False,
+        max_error: int | None = None,
     ) -> bytes:
         """Compresses a picture.
 
         Args:
             image: a path, a PIL image (see `modes.py`), a NumPy array `(H, W, 3)` or
                 `(H, W)` uint8, or a torch tensor `(3, H, W)`, uint8 or floating in [0, 1].
-            quality: 0 to 100, rounded to quarters; lambda = 0.001 * 200**(quality / 100).
+            quality: 0 to 100, rounded to quarters; lambda = 0.001 * 200**(quality / 100). By
+                default 75, or with a residual layer, where it only says how good the lossy part
+                of the file is, 25.
             effort: 0 to 9, see `search.EFFORTS`: 0 rounds plainly, 1 by rate and distortion, more
                 searches for cheaper latents. Decoding does not depend on it.
             tile_exponent: side of the entropy tiles, 2**6 to 2**14 pixels; a picture that is
@@ -128,6 +136,9 @@ class Codec:
             lossless_tiles: whether tiles are stored losslessly where that costs less.
             keep: metadata of files and PIL images to keep: "icc", "exif", "xmp"; without "exif" the
                 EXIF orientation is applied to the pixels, with it they stay as they are.
+            lossless: adds a residual layer that makes the picture exact.
+            max_error: adds a residual layer that brings each sample within so many 8-bit steps of
+                the original, 0 to 255; 0 is the same as `lossless`.
             progress: called with the part of the work that is done, rising to 1.
 
         Returns:
@@ -138,6 +149,9 @@ class Codec:
             LimitError: the picture has more pixels than `Limits.pixels`.
             OSError: `image` is a path that cannot be read.
         """
+        bound = _bound(lossless, max_error)
+        if quality is None:
+            quality = DEFAULT_QUALITY if bound is None else LAYER_QUALITY
         index = quality_index(quality)
         _check_effort(effort)
         if not TILE_EXPONENT_MIN <= tile_exponent <= TILE_EXPONENT_MAX:
@@ -156,21 +170,24 @@ class Codec:
         )
         self._limits.check_pixels(width, height)
         boxes = list(tile_boxes(height, width, header.tile_side))
-        step = _Steps(len(boxes) * (EFFORTS[effort].rounds + 1), progress)
+        steps = EFFORTS[effort].rounds + (1 if bound is None else 2)
+        step = _Steps(len(boxes) * steps, progress)
         with torch.inference_mode():
             tiles = tuple(
                 encode_picture_tile(model, pixels, box, index, EFFORTS[effort], step)
                 for box in boxes
             )
             stream = Stream(header, tiles, picture.metadata.chunks())
-            if lossless_tiles:
+            if bound is not None:
+                stream = add_layer(model, pixels, stream, bound, EFFORTS[effort], step=step)
+            elif lossless_tiles:
                 stream = store_unusual_tiles(model, pixels, stream, EFFORTS[effort])
         return serialize(stream)
 
     def compress_strips(
         self,
         picture: StripPicture,
-        quality: float = DEFAULT_QUALITY,
+        quality: float | None = None,
         *,
         effort: int = DEFAULT_EFFORT,
         tile_exponent: int = TILE_EXPONENT,
@@ -190,7 +207,7 @@ class Codec:
 
         Raises what `compress` raises.
         """
-        index = quality_index(quality)
+        index = quality_index(DEFAULT_QUALITY if quality is None else quality)
         _check_effort(effort)
         self._limits.check_pixels(picture.width, picture.height)
         model = self.model
@@ -245,6 +262,7 @@ class Codec:
         region: Region | None = None,
         scale: "int | float | Rational" = 1,
         allow_truncated: bool = False,
+        lossy: bool = False,
     ) -> Pixels:
         """Decompresses to an array.
 
@@ -258,6 +276,8 @@ class Codec:
             allow_truncated: decodes what is left of a file that was cut off or damaged, see
                 `rescue.rescue`, which also tells what is lost. A tile that was cut off is as good
                 as its complete passes, and one that is lost is what the model expects of nothing.
+                A residual layer counts only in a file without damage.
+            lossy: leaves a residual layer out.
 
         Returns:
             `(H, W, 3)` uint8, or `(H, W)` for gray.
@@ -271,7 +291,9 @@ class Codec:
             OSError: it cannot be read.
         """
         with self._opened(source, region, allow_truncated) as (tiles, states, _):
-            return self._decode(tiles, states, region, scale)
+            return self._decode(
+                tiles, states, view_of(tiles.header, region, scale_of(scale)), lossy
+            )
 
     def decompress(
         self,
@@ -280,6 +302,7 @@ class Codec:
         region: Region | None = None,
         scale: "int | float | Rational" = 1,
         allow_truncated: bool = False,
+        lossy: bool = False,
     ) -> Image.Image:
         """Decompresses to a PIL image of mode RGB or L; see `decompress_array`.
 
@@ -287,7 +310,9 @@ class Codec:
         arguments with which Pillow's `save` keeps them.
         """
         with self._opened(source, region, allow_truncated) as (tiles, states, ancillary):
-            image = to_pil(self._decode(tiles, states, region, scale))
+            image = to_pil(
+                self._decode(tiles, states, view_of(tiles.header, region, scale_of(scale)), lossy)
+            )
             metadata_in(ancillary).attach(image)
         return image
 
@@ -312,14 +337,10 @@ class Codec:
                     yield StreamTiles(stream), None, stream
 
     def _decode(
-        self,
-        tiles: Tiles,
-        states: "Sequence[TileState] | None",
-        region: Region | None,
-        scale: "int | float | Rational",
+        self, tiles: Tiles, states: "Sequence[TileState] | None", view: View, lossy: bool
     ) -> Pixels:
-        view = view_of(tiles.header, region, scale_of(scale))
-        bands = Bands(lambda: self._model_for(tiles.header.model_id), tiles, view, states)
+        model = tiles.header.model_id
+        bands = Bands(lambda: self._model_for(model), tiles, view, states, lossy=lossy)
         with torch.inference_mode():
             return bands.whole()
 
@@ -330,6 +351,7 @@ class Codec:
         *,
         region: Region | None = None,
         scale: "int | float | Rational" = 1,
+        lossy: bool = False,
     ) -> "Iterator[tuple[Bands, Metadata]]":
         """Decompresses from top to bottom, in memory that does not grow with the height.
 
@@ -340,6 +362,7 @@ class Codec:
             source: see `decompress_array`; one that can seek is not held in memory.
             region: see `decompress_array`.
             scale: see `decompress_array`.
+            lossy: see `decompress_array`.
 
         Raises what `decompress_array` raises, here or while the bands are read.
         """
@@ -350,7 +373,8 @@ class Codec:
             if region is None:
                 tiles.table()
             view = view_of(tiles.header, region, scale_of(scale))
-            bands = Bands(lambda: self._model_for(tiles.header.model_id), tiles, view)
+            model = tiles.header.model_id
+            bands = Bands(lambda: self._model_for(model), tiles, view, lossy=lossy)
             yield bands, metadata_in(tiles)
 
     def repair(self, data: "bytes | bytearray | memoryview") -> tuple[bytes, Rescued]:
@@ -400,12 +424,16 @@ class Codec:
 
 def compress(
     image: "str | os.PathLike[str] | Image.Image | npt.NDArray[Any] | Tensor",
-    quality: float = DEFAULT_QUALITY,
+    quality: float | None = None,
     *,
     effort: int = DEFAULT_EFFORT,
+    lossless: bool = False,
+    max_error: int | None = None,
 ) -> bytes:
     """Compresses a picture with the newest released model; see `Codec.compress`."""
-    return DEFAULT_CODEC.compress(image, quality, effort=effort)
+    return DEFAULT_CODEC.compress(
+        image, quality, effort=effort, lossless=lossless, max_error=max_error
+    )
 
 
 def decompress(
@@ -444,6 +472,19 @@ def _load_released(released: registry.ReleasedModel) -> CodecModel:
             f"model {model.model_id.hex()}, not {released.model_id.hex()}"
         )
     return model
+
+
+def _bound(lossless: bool, max_error: int | None) -> int | None:
+    """Largest error of a residual layer; None if none is asked for."""
+    if max_error is None:
+        return 0 if lossless else None
+    if isinstance(max_error, bool) or not isinstance(max_error, (int, np.integer)):
+        raise InputError(f"max_error must be a whole number, not {type(max_error).__name__}")
+    if not 0 <= max_error <= BOUND_MAX:
+        raise InputError(f"max_error must lie in 0 to {BOUND_MAX}, not {max_error}")
+    if lossless and max_error:
+        raise InputError("lossless and max_error exclude each other")
+    return int(max_error)
 
 
 def _check_effort(effort: int) -> None:

@@ -2,7 +2,8 @@
 
 This text specifies the .aec format, version 1: bytes and fields. The content of tiles is specified
 in `aecodec/latents.py` (order, checksum), `aecodec/entropy.py` (words) and `aecodec/lossless.py`
-(pixels), the exact arithmetic of the model that predicts it in `aecodec/integer.py`.
+(pixels), the exact arithmetic of the model that predicts it in `aecodec/integer.py`, that of
+residual layers in `aecodec/residual.py`.
 
 1. Conventions. Integers are unsigned and little-endian; u8, u16, u32 have 1, 2, 4 bytes. Offsets
 and sizes are in bytes; bytes in tables and section 7 are hexadecimal. CRC-32 is that of zlib and
@@ -11,7 +12,7 @@ PNG: polynomial 04C11DB7, bits reflected, initial value and final XOR FFFFFFFF; 
 
 2. File. The signature, then chunks in this order, with nothing before, between or after them:
 
-    signature, HEAD, any number of optional chunks, n times TILE or PIXL, DONE
+    signature, HEAD, LAYR or not, any number of optional chunks, n times TILE or PIXL, RESIs, DONE
 
 The signature names the format and, as in PNG, shows damage by transfers in text mode:
 
@@ -62,8 +63,23 @@ A PIXL holds the pixels themselves, losslessly coded; its payload has 5 + k byte
 
 To the transforms of a neighbouring TILE it is outside the picture, as `aecodec/windows.py` says.
 
-4. Optional chunks stand between HEAD and the first tile, so that a reader of metadata can stop
-there. Version 1 defines five, of which the first of its type counts, but for text:
+A LAYR says that the file has a residual layer, which brings the pixels of every TILE within an
+error bound of the original; without it and the RESIs the file is a complete lossy picture. Its
+payload has 5 bytes:
+
+    offset  size  name      meaning and allowed values
+    0       4     tables    any 4 bytes; says which tables decode the words
+    4       1     bound     u8, largest error of a sample; 0: the pixels are exact
+
+With a LAYR, there is one RESI for each TILE, in their order, behind all tiles; a PIXL needs none.
+The payload of a RESI has 4 + 4k bytes, k >= 0:
+
+    offset  size  name      meaning and allowed values
+    0       4     checksum  u32, any value; of the tile's final pixels
+    4       4k    words     k times u32, any values; see `aecodec/residual.py`
+
+4. Optional chunks stand between HEAD or LAYR and the first tile, so that a reader of metadata can
+stop there. Version 1 defines five, of which the first of its type counts, but for text:
 
     iccp  an ICC profile: how the pixels' numbers mean colours
     exif  EXIF: a TIFF structure from its byte order mark on. Its orientation says how to turn the
@@ -84,15 +100,17 @@ rewrite a file keep their order.
     UnsupportedError  a version above the decoder's own; an unknown pixel format, coder of a PIXL or
                       critical chunk
     HeaderError       version 0; a length above 2147483647; a type that is not four letters; HEAD
-                      not first, or repeated; a payload of HEAD, TILE, PIXL or DONE of another size
-                      than section 3 says; a width, height, tile exponent or quality index out of
-                      range; an optional chunk after a tile; fewer or more than n tiles; bytes
-                      after DONE
+                      not first, or repeated; a payload of HEAD, TILE, PIXL, LAYR, RESI or DONE of
+                      another size than section 3 says; a width, height, tile exponent or quality
+                      index out of range; a LAYR that does not follow HEAD; a RESI without a LAYR;
+                      with one, not as many RESIs as TILEs; a tile after a RESI; an optional chunk
+                      after a tile; fewer or more than n tiles; bytes after DONE
 
-and, beyond this module, an unknown model id where a TILE needs it, data of a PIXL that break their
-rules, and a tile that contradicts its checksum. Of several
-faults any may be reported, but no payload is believed before its crc is checked, and no memory is
-reserved in proportion to a field. Decoders may refuse sizes above a limit of theirs (LimitError).
+and, beyond this module, an unknown model id where a TILE needs it, unknown tables of a LAYR, data
+of a PIXL or words of a RESI that break their rules, and a tile that contradicts its checksum. Of
+several faults any may be reported, but no payload is believed before its crc is checked, and no
+memory is reserved in proportion to a field. Decoders may refuse sizes above a limit of theirs
+(LimitError).
 
 So every strict prefix of a file is truncated; a flipped bit is noticed, but for a chance of 2^-32
 in a length; and fields are written in one way only: what parses serializes to the same bytes.
@@ -140,14 +158,17 @@ HEADER_BYTES = 36
 LENGTH_MAX = SIDE_MAX = 2**31 - 1
 """Largest payload of a chunk in bytes; largest width and height in pixels."""
 TILE_EXPONENT_MIN, TILE_EXPONENT_MAX = 6, 14
+BOUND_MAX = 255
 QUALITY_STEPS = 4
 """Points of the quality grid per unit of quality."""
 QUALITY_INDEX_MAX = 100 * QUALITY_STEPS
 
 _HEAD, _TILE, _PIXL, _DONE = b"HEAD", b"TILE", b"PIXL", b"DONE"
+_LAYR, _RESI = b"LAYR", b"RESI"
 _CHUNK_START = struct.Struct("<I4s")
 _HEAD_FIELDS = struct.Struct("<IIBBH4s")
 _PIXL_FIELDS = struct.Struct("<IB")
+_LAYR_FIELDS = struct.Struct("<4sB")
 _U32 = struct.Struct("<I")
 CHUNK_START_BYTES = _CHUNK_START.size
 """Length and type of a chunk, which is what `read_start` needs."""
@@ -281,6 +302,45 @@ AnyTile = Tile | LosslessTile
 
 
 @dataclass(frozen=True)
+class ResidualTile:
+    """A RESI: checksum of the final pixels, words of 4 bytes; `HeaderError` if one does not fit."""
+
+    checksum: int
+    words: bytes
+
+    def __post_init__(self) -> None:
+        _check_range("checksum of a residual tile", self.checksum, 0, 2**32 - 1)
+        _check_range("size of a residual's words", len(self.words), 0, LENGTH_MAX - _U32.size)
+        if len(self.words) % 4:
+            raise HeaderError(f"a residual's words have {len(self.words)} bytes, no multiple of 4")
+
+    @property
+    def size(self) -> int:
+        """Bytes of its chunk."""
+        return CHUNK_BYTES + _U32.size + len(self.words)
+
+
+@dataclass(frozen=True)
+class LayerHead:
+    """A LAYR: which tables, largest error of a sample; `HeaderError` if one does not fit."""
+
+    tables_id: bytes
+    bound: int
+
+    def __post_init__(self) -> None:
+        _check_range("size of a tables id", len(self.tables_id), 4, 4)
+        _check_range("bound of a residual layer", self.bound, 0, BOUND_MAX)
+
+
+@dataclass(frozen=True)
+class Layer:
+    """A residual layer: its head, and what each TILE lacks, in their order."""
+
+    head: LayerHead
+    residuals: tuple[ResidualTile, ...]
+
+
+@dataclass(frozen=True)
 class Chunk:
     """An optional chunk; `HeaderError` if its type is not that of one or it is too long."""
 
@@ -295,15 +355,19 @@ class Chunk:
 
 @dataclass(frozen=True)
 class Stream:
-    """A whole file; `HeaderError` if it has not as many tiles as its header asks for."""
+    """A whole file; `HeaderError` if tiles or residuals are not as many as they should be."""
 
     header: Header
     tiles: tuple[AnyTile, ...]
     ancillary: tuple[Chunk, ...] = ()
+    layer: Layer | None = None
 
     def __post_init__(self) -> None:
         if len(self.tiles) != self.header.tile_count:
             raise HeaderError(f"{len(self.tiles)} tiles, the header asks {self.header.tile_count}")
+        learned = len(self.tiles) - self.lossless_count
+        if self.layer is not None and len(self.layer.residuals) != learned:
+            raise HeaderError(f"{len(self.layer.residuals)} residuals of {learned} learned tiles")
 
     @property
     def lossless_count(self) -> int:
@@ -338,25 +402,10 @@ def parse(data: Buffer, limits: Limits = DEFAULT_LIMITS) -> Stream:
         raise LimitError(f"the file has {len(view)} bytes, the limit is {limits.file_bytes}")
     chunks = _chunks(view)
     header = read_header(next(chunks), limits)
-    tiles: list[AnyTile] = []
-    ancillary: list[Chunk] = []
+    contents = _Contents(limits)
     for chunk in chunks:
-        if chunk.type == _TILE:
-            tiles.append(read_tile(chunk))
-        elif chunk.type == _PIXL:
-            tiles.append(read_lossless(chunk))
-        elif chunk.type == _DONE:
-            _check_range(f"length of the {chunk.name}", len(chunk.payload), 0, 0)
-        elif chunk.type == _HEAD:
-            raise HeaderError(f"a second HEAD chunk at byte {chunk.offset}")
-        elif chunk.type[:1].isupper():
-            raise UnsupportedError(f"critical {chunk.name} at byte {chunk.offset} is unknown")
-        elif tiles:
-            raise HeaderError(f"optional {chunk.name} at byte {chunk.offset} follows a tile")
-        else:
-            ancillary.append(Chunk(chunk.type, bytes(chunk.payload)))
-            limits.check_metadata(sum(len(each.payload) for each in ancillary))
-    return Stream(header, tuple(tiles), tuple(ancillary))
+        contents.take(chunk)
+    return contents.stream(header)
 
 
 def parse_header(data: Buffer, limits: Limits = DEFAULT_LIMITS) -> Header:
@@ -369,13 +418,22 @@ def parse_header(data: Buffer, limits: Limits = DEFAULT_LIMITS) -> Header:
 
 def serialize(stream: Stream) -> bytes:
     """Writes a stream as a file, which `parse` turns into the same stream."""
-    tiles = [tile_chunk(tile) for tile in stream.tiles]
-    return b"".join((opening(stream.header, stream.ancillary), *tiles, ENDING))
+    head = None if stream.layer is None else stream.layer.head
+    parts = [opening(stream.header, stream.ancillary, head)]
+    parts += [tile_chunk(tile) for tile in stream.tiles]
+    if stream.layer is not None:
+        parts += [
+            _write_chunk(_RESI, _U32.pack(residual.checksum) + residual.words)
+            for residual in stream.layer.residuals
+        ]
+    return b"".join((*parts, ENDING))
 
 
-def opening(header: Header, ancillary: tuple[Chunk, ...]) -> bytes:
+def opening(header: Header, ancillary: tuple[Chunk, ...], layer: LayerHead | None = None) -> bytes:
     """What a file begins with: all before the first tile."""
     parts = [SIGNATURE, _write_chunk(_HEAD, _HEAD_FIELDS.pack(*astuple(header)))]
+    if layer is not None:
+        parts.append(_write_chunk(_LAYR, _LAYR_FIELDS.pack(layer.tables_id, layer.bound)))
     return b"".join((*parts, *(_write_chunk(chunk.type, chunk.payload) for chunk in ancillary)))
 
 
@@ -396,6 +454,52 @@ class RawChunk(NamedTuple):
     offset: int
     end: int
     name: str
+
+
+class _Contents:
+    """What the chunks behind HEAD have brought so far."""
+
+    def __init__(self, limits: Limits) -> None:
+        self._limits = limits
+        self._tiles: list[AnyTile] = []
+        self._ancillary: list[Chunk] = []
+        self._head: LayerHead | None = None
+        self._residuals: list[ResidualTile] = []
+
+    def take(self, chunk: RawChunk) -> None:
+        """Takes note of the next chunk."""
+        if chunk.type in (_TILE, _PIXL):
+            if self._residuals:
+                raise HeaderError(f"{chunk.name} at byte {chunk.offset} follows a residual")
+            self._tiles.append(read_tile(chunk) if chunk.type == _TILE else read_lossless(chunk))
+        elif chunk.type == _DONE:
+            _check_range(f"length of the {chunk.name}", len(chunk.payload), 0, 0)
+        elif chunk.type == _HEAD:
+            raise HeaderError(f"a second HEAD chunk at byte {chunk.offset}")
+        elif chunk.type in (_LAYR, _RESI):
+            self._take_layer(chunk)
+        elif chunk.type[:1].isupper():
+            raise UnsupportedError(f"critical {chunk.name} at byte {chunk.offset} is unknown")
+        elif self._tiles or self._residuals:
+            raise HeaderError(f"optional {chunk.name} at byte {chunk.offset} follows a tile")
+        else:
+            self._ancillary.append(Chunk(chunk.type, bytes(chunk.payload)))
+            self._limits.check_metadata(sum(len(each.payload) for each in self._ancillary))
+
+    def _take_layer(self, chunk: RawChunk) -> None:
+        if chunk.type == _LAYR:
+            if chunk.offset != HEADER_BYTES:
+                raise HeaderError(f"a LAYR chunk at byte {chunk.offset}, not behind HEAD")
+            self._head = read_layer_head(chunk)
+        else:
+            if self._head is None:
+                raise HeaderError(f"a RESI chunk at byte {chunk.offset} without a LAYR")
+            self._residuals.append(read_residual(chunk))
+
+    def stream(self, header: Header) -> Stream:
+        """All of it."""
+        layer = None if self._head is None else Layer(self._head, tuple(self._residuals))
+        return Stream(header, tuple(self._tiles), tuple(self._ancillary), layer)
 
 
 def open_view(data: Buffer) -> memoryview:
@@ -494,6 +598,22 @@ def read_lossless(chunk: RawChunk) -> LosslessTile:
     except ValueError as exc:
         raise UnsupportedError(f"coder {code} of {chunk.name} is unknown") from exc
     return LosslessTile(checksum, coder, bytes(chunk.payload[_PIXL_FIELDS.size :]))
+
+
+def read_layer_head(chunk: RawChunk) -> LayerHead:
+    """The fields of a LAYR, checked."""
+    size = _LAYR_FIELDS.size
+    _check_range(f"length of the {chunk.name}", len(chunk.payload), size, size)
+    return LayerHead(*_LAYR_FIELDS.unpack(chunk.payload))
+
+
+def read_residual(chunk: RawChunk) -> ResidualTile:
+    """The fields of a RESI, checked."""
+    size = len(chunk.payload)
+    if size < 4 or size % 4:
+        raise HeaderError(f"{chunk.name} has {size} bytes, not a multiple of 4 and at least 4")
+    (checksum,) = _U32.unpack_from(chunk.payload)
+    return ResidualTile(checksum, bytes(chunk.payload[4:]))
 
 
 def tile_chunk(tile: AnyTile) -> bytes:

@@ -17,14 +17,18 @@ from aecodec.container import (
     HEADER_BYTES,
     AnyTile,
     Chunk,
+    LayerHead,
     Limits,
     LosslessTile,
     PixelCoder,
     RawChunk,
+    ResidualTile,
     Tile,
     parse_header,
     read_chunk,
+    read_layer_head,
     read_lossless,
+    read_residual,
     read_start,
     read_tile,
 )
@@ -65,6 +69,27 @@ class PartialFile:
         self._ancillary: list[Chunk] = []
         self._optional: list[Place] = []
         self._tiles: list[Place] = []
+        self._residuals: list[Place] = []
+        self._layer: LayerHead | None = None
+
+    @property
+    def layer(self) -> LayerHead | None:
+        """What the file says of its residual layer, if it has one.
+
+        Raises what `container.parse` raises, if it concerns what stands before the tiles.
+        """
+        self._walk(0)
+        return self._layer
+
+    def residual(self, number: int) -> ResidualTile:
+        """Reads what a learned tile lacks.
+
+        Raises what `container.parse` raises, if it concerns this residual or lengths before it.
+        """
+        self._walk(self.header.tile_count - 1)
+        before = sum(place.type == b"TILE" for place in self._tiles[:number])
+        self._walk_residuals(before + 1)
+        return read_residual(self._chunk(self._residuals[before], number))
 
     @property
     def ancillary(self) -> tuple[Chunk, ...]:
@@ -98,13 +123,17 @@ class PartialFile:
         Raises what `container.parse` raises, except for what stands in the chunks.
         """
         self._walk(self.header.tile_count - 1)
+        if self._layer is not None:
+            self._walk_residuals(sum(place.type == b"TILE" for place in self._tiles))
         done = self._start(self._end)
         if done.type != b"DONE":
             raise HeaderError(f"more than {self.header.tile_count} tiles, or no DONE behind them")
         if done.offset + CHUNK_BYTES != self._size:
             raise HeaderError(f"bytes behind the DONE chunk at {done.offset}")
-        head = Place(b"HEAD", HEADER_BYTES - 16 - CHUNK_BYTES, 16)
-        return [head, *self._optional, *self._tiles, done]
+        heads = [Place(b"HEAD", HEADER_BYTES - 16 - CHUNK_BYTES, 16)]
+        if self._layer is not None:
+            heads.append(self._start(HEADER_BYTES))
+        return [*heads, *self._optional, *self._tiles, *self._residuals, done]
 
     def _walk(self, number: int) -> None:
         """Goes on until the place of a tile is known."""
@@ -113,7 +142,9 @@ class PartialFile:
             self._end += CHUNK_BYTES + place.length
             if place.type in _UNREAD:
                 self._tiles.append(place)
-            elif place.type in (b"HEAD", b"DONE"):
+            elif place.type == b"LAYR" and place.offset == HEADER_BYTES:
+                self._layer = read_layer_head(self._chunk(place, 0))
+            elif place.type in (b"HEAD", b"LAYR", b"RESI", b"DONE"):
                 raise HeaderError(
                     f"{len(self._tiles)} tiles before the {place.type.decode()} chunk at byte "
                     f"{place.offset}, the header asks {self.header.tile_count}"
@@ -127,6 +158,16 @@ class PartialFile:
                 self._optional.append(place)
                 self._limits.check_metadata(sum(each.length for each in self._optional))
                 self._ancillary.append(Chunk(place.type, bytes(self._chunk(place, 0).payload)))
+
+    def _walk_residuals(self, count: int) -> None:
+        """Goes on behind the tiles until so many residuals are known."""
+        while len(self._residuals) < count:
+            place = self._start(self._end)
+            if place.type != b"RESI" or self._layer is None:
+                found = f"{place.type.decode()} chunk at byte {place.offset}"
+                raise HeaderError(f"a {found} where a RESI should stand")
+            self._end += CHUNK_BYTES + place.length
+            self._residuals.append(place)
 
     def _start(self, offset: int) -> Place:
         what = f"chunk at byte {offset}"

@@ -4,6 +4,7 @@ The header must be whole. After a damaged chunk, reading goes on at the next pla
 with the right CRC-32 begins.
 """
 
+from contextlib import suppress
 from dataclasses import dataclass
 from enum import Enum
 
@@ -19,12 +20,19 @@ from aecodec.container import (
     Stream,
     Tile,
     open_view,
+    parse,
     read_chunk,
     read_header,
     read_lossless,
     read_tile,
 )
-from aecodec.errors import ChecksumError, FormatError, HeaderError, TruncatedError
+from aecodec.errors import (
+    ChecksumError,
+    FormatError,
+    HeaderError,
+    TruncatedError,
+    UnsupportedError,
+)
 
 _SIGNATURE_BYTES = 8
 _TILE_START = 12
@@ -51,15 +59,18 @@ class Rescued:
         stream: with as many tiles as the header says; what is lost is a tile without words, and
             a tile that was cut off has the words that are left.
         states: of each tile.
+        layer_lost: whether there was a residual layer, which is left out.
     """
 
     stream: Stream
     states: tuple[TileState, ...]
+    layer_lost: bool = False
 
     def report(self) -> list[str]:
-        """A line for each tile that is not whole."""
+        """A line for each tile that is not whole, and one for a lost layer."""
         columns = self.stream.header.tile_columns
-        return [
+        lost = ["the residual layer is lost, the picture is lossy"] if self.layer_lost else []
+        return lost + [
             f"tile {number} (row {number // columns}, column {number % columns}) is {state.value}"
             for number, state in enumerate(self.states)
             if state is not TileState.WHOLE
@@ -74,6 +85,9 @@ def rescue(data: Buffer, limits: Limits = DEFAULT_LIMITS) -> Rescued:
         UnsupportedError: newer version or unknown pixel format.
         LimitError: the picture exceeds the limits.
     """
+    with suppress(FormatError, UnsupportedError):
+        whole = parse(data, limits)
+        return Rescued(whole, (TileState.WHOLE,) * len(whole.tiles))
     view = open_view(data)
     header = read_header(read_chunk(view, _SIGNATURE_BYTES, 0), limits)
     scan = _Scan(view, header)
@@ -81,7 +95,8 @@ def rescue(data: Buffer, limits: Limits = DEFAULT_LIMITS) -> Rescued:
     missing = header.tile_count - len(tiles)
     tiles += [_NOTHING] * missing
     states += [TileState.MISSING] * missing
-    return Rescued(Stream(header, tuple(tiles), tuple(scan.ancillary)), tuple(states))
+    stream = Stream(header, tuple(tiles), tuple(scan.ancillary))
+    return Rescued(stream, tuple(states), scan.has_layer)
 
 
 class _Scan:
@@ -94,6 +109,7 @@ class _Scan:
         self._tiles: list[AnyTile] = []
         self._states: list[TileState] = []
         self.ancillary: list[Chunk] = []
+        self.has_layer = False
 
     def run(self) -> tuple[list[AnyTile], list[TileState]]:
         while len(self._tiles) < self._count and self._offset < len(self._view):
@@ -119,6 +135,8 @@ class _Scan:
             self._add(read_tile(chunk), TileState.WHOLE)
         elif chunk.type == b"PIXL":
             self._add(read_lossless(chunk), TileState.WHOLE)
+        elif chunk.type == b"LAYR":
+            self.has_layer = True
         elif not self._tiles and chunk.type[:1].islower():
             self.ancillary.append(Chunk(chunk.type, bytes(chunk.payload)))
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from numbers import Rational
 
 
-def unpack(
+def unpack(  # noqa: PLR0913  # the options of decoding
     codec: Codec,
     source: Source,
     target: str,
@@ -25,6 +25,7 @@ def unpack(
     *,
     region: Region | None = None,
     scale: "int | float | Rational" = 1,
+    lossy: bool = False,
     check: Callable[[], None] = lambda: None,
 ) -> tuple[tuple[int, int], list[str]] | None:
     """Decodes into a file of one of the formats `writers.STREAMED`.
@@ -36,6 +37,7 @@ def unpack(
         kind: its format.
         region: see `Codec.decompress_array`.
         scale: see `Codec.decompress_array`.
+        lossy: see `Codec.decompress_array`.
         check: called before each row of tiles; may raise.
 
     Returns:
@@ -44,7 +46,7 @@ def unpack(
 
     Raises what `Codec.decompress_array` raises.
     """
-    with codec.open_bands(source, region=region, scale=scale) as (bands, metadata):
+    with codec.open_bands(source, region=region, scale=scale, lossy=lossy) as (bands, metadata):
         lost = metadata.lost_in(kind)
         if "exif" in lost:
             return None
