@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 import torch
 
+from aecodec.alpha import join, without_hidden
 from aecodec.color import to_pixels
 from aecodec.container import (
     AnyTile,
     Header,
     LayerHead,
     LosslessTile,
-    PixelFormat,
     ResidualTile,
     Stream,
     Tile,
@@ -24,7 +24,7 @@ from aecodec.container import (
 from aecodec.errors import HeaderError
 from aecodec.images import Pixels
 from aecodec.latents import Grid, YHat, decode_latents, decode_prefix
-from aecodec.lossless import decode_pixels
+from aecodec.lossless import decode_pixels, rounded_to_bytes
 from aecodec.priors import MEAN_FRACTION
 from aecodec.rescue import TileState
 from aecodec.residual import decode_residual
@@ -60,6 +60,9 @@ class Tiles(Protocol):
     def is_lossless(self, number: int) -> bool:
         """Whether a tile holds pixels."""
 
+    def alpha(self, number: int) -> LosslessTile:
+        """The alpha of one tile of a picture that has alpha, read anew each time."""
+
     @property
     def layer(self) -> LayerHead | None:
         """What the file says of its residual layer, if it has one."""
@@ -87,6 +90,10 @@ class StreamTiles:
         """See `Tiles`."""
         return isinstance(self.stream.tiles[number], LosslessTile)
 
+    def alpha(self, number: int) -> LosslessTile:
+        """See `Tiles`."""
+        return self.stream.alphas[number]
+
     @property
     def layer(self) -> LayerHead | None:
         """See `Tiles`."""
@@ -102,10 +109,14 @@ class StreamTiles:
 
 @dataclass(frozen=True)
 class View:
-    """What of a picture is wanted: a region, grown to whole squares of `scale` pixels a side."""
+    """What of a picture is wanted: a region, grown to whole squares of `scale` pixels a side.
+
+    With `shallow` samples have 8 bits, even in a 16-bit picture.
+    """
 
     region: Region
     scale: int = 1
+    shallow: bool = False
 
     @property
     def corner(self) -> tuple[int, int]:
@@ -120,22 +131,25 @@ class View:
         return -(-bottom // self.scale) - top, -(-right // self.scale) - left
 
 
-def view_of(header: Header, region: Region | None = None, scale: int = 1) -> View:
+def view_of(
+    header: Header, region: Region | None = None, scale: int = 1, *, shallow: bool = False
+) -> View:
     """A view of a part or, by default, of the whole picture.
 
     Raises:
         InputError: the region does not lie within the picture.
     """
     if region is None:
-        return View(Region(0, 0, header.width, header.height), scale)
+        return View(Region(0, 0, header.width, header.height), scale, shallow)
     region.check(header.width, header.height)
-    return View(region, scale)
+    return View(region, scale, shallow)
 
 
 class Bands:
     """A view, decoded from top to bottom: iterate once.
 
-    Each item is one row of tiles, `(h, w, 3)` or `(h, w)` uint8; together they are the view.
+    Each item is one row of tiles, `(h, w, c)`, or `(h, w)` for gray without alpha, uint8 or uint16;
+    together they are the view.
     """
 
     def __init__(
@@ -156,11 +170,12 @@ class Bands:
             states: what is left of each tile; None where all are whole.
             lossy: leaves the residual layer out.
         """
-        self._model, self._tiles, self._view = model, tiles, view
         self._layer = None if lossy else tiles.layer
+        self._model, self._tiles, self._view = model, tiles, view
         self._header = header = tiles.header
         self._step = header.tile_side // STRIDE
-        self._gray = header.pixel_format == PixelFormat.GRAY8
+        self._format = header.pixel_format
+        self._shallow = view.shallow or not self._format.is_deep
         self._grid = latent_grid(header.height, header.width)
         self._latents = Latents(model, tiles, states)
         self.size = view.size
@@ -184,31 +199,37 @@ class Bands:
 
     def whole(self) -> Pixels:
         """The view as one array."""
-        pixels = np.empty(self._shape(*self._view.size), np.uint8)
+        pixels = self._empty(*self._view.size)
         first = 0
         for band in self:
             pixels[first : first + len(band)] = band
             first += len(band)
         return pixels
 
-    def _shape(self, height: int, width: int) -> tuple[int, ...]:
-        return (height, width) if self._gray else (height, width, 3)
+    def _empty(self, height: int, width: int) -> Pixels:
+        channels = self._format.channels
+        shape = (height, width) if channels == 1 else (height, width, channels)
+        return np.empty(shape, np.uint8 if self._shallow else np.uint16)
 
     def _band(self, band: Box) -> Pixels:
         """Pixels of a box within one row of tiles, and beyond the border up to whole latents."""
         side = STRIDE // self._view.scale
-        pixels = np.empty(self._shape(band.height * side, band.width * side), np.uint8)
+        pixels = self._empty(band.height * side, band.width * side)
         for column in range(band.left // self._step, -(-band.right // self._step)):
             number = band.top // self._step * self._header.tile_columns + column
             tile = _tile_box(self._header, number)
             box = tile.overlap(band) or tile
             target = pixels[box.relative_to(band).slices(side)]
+            inner = box.relative_to(tile).slices(side)
             if self._lossless[tile.top, tile.left]:
-                part = self._stored(number, tile)[box.relative_to(tile).slices(side)]
+                part = self._stored(number, tile)[inner]
             elif self._layer is not None:
-                part = self._refined(number, tile, self._layer)[box.relative_to(tile).slices(side)]
+                part = self._refined(number, tile, self._layer)[inner]
             else:
                 part = self._synthesize(tile, box, self._view.scale)
+            if self._format.has_alpha:
+                alpha = self._alpha(number, tile)[inner]
+                part = join(part[: alpha.shape[0], : alpha.shape[1]], alpha)
             target[: part.shape[0], : part.shape[1]] = part
         return pixels
 
@@ -223,28 +244,49 @@ class Bands:
         q = relative_quality(header.quality_index)
         x_hat = synthesize_scaled(self._model().synthesis, y_hat, q, scale, inside)
         rows, columns = box.relative_to(window).slices(STRIDE // scale)
-        return to_pixels(x_hat[:, :, rows, columns], gray=self._gray)
+        maximum = 255 if self._shallow else 65535
+        return to_pixels(x_hat[:, :, rows, columns], gray=self._format.is_gray, maximum=maximum)
 
     def _refined(self, number: int, box: Box, layer: LayerHead) -> Pixels:
         """Pixels of a learned tile with its residual."""
         height, width = self._sides(box)
         x_hat = np.ascontiguousarray(self._synthesize(box, box, 1)[:height, :width])
         tables = released_tables(layer.tables_id)
-        exact = decode_residual(self._tiles.residual(number), x_hat, tables, bound=layer.bound)
-        return shrink(exact, self._view.scale)
+        pixels = decode_residual(self._tiles.residual(number), x_hat, tables, bound=layer.bound)
+        if self._format.has_alpha and self._view.scale > 1:
+            alpha = self._pixels(self._tiles.alpha(number), box, gray=True)
+            pixels = without_hidden(pixels, alpha)
+        return self._wanted(pixels)
+
+    def _sides(self, box: Box) -> tuple[int, int]:
+        """Height and width of a tile in pixels."""
+        height = min(box.bottom * STRIDE, self._header.height) - box.top * STRIDE
+        return height, min(box.right * STRIDE, self._header.width) - box.left * STRIDE
 
     def _stored(self, number: int, box: Box) -> Pixels:
         """Pixels of a lossless tile."""
         tile = self._tiles.tile(number)
         if not isinstance(tile, LosslessTile):
             raise HeaderError(f"tile {number} changed while it was read")
-        height, width = self._sides(box)
-        return shrink(decode_pixels(tile, height, width, gray=self._gray), self._view.scale)
+        pixels = self._pixels(tile, box, gray=self._format.is_gray)
+        if self._format.has_alpha and self._view.scale > 1:
+            # The means shall not mix the colours of hidden pixels into those of visible ones.
+            alpha = self._pixels(self._tiles.alpha(number), box, gray=True)
+            pixels = without_hidden(pixels, alpha)
+        return self._wanted(pixels)
 
-    def _sides(self, box: Box) -> tuple[int, int]:
-        """Height and width of a tile in pixels."""
-        height = min(box.bottom * STRIDE, self._header.height) - box.top * STRIDE
-        return height, min(box.right * STRIDE, self._header.width) - box.left * STRIDE
+    def _alpha(self, number: int, box: Box) -> Pixels:
+        """Alpha of a tile."""
+        return self._wanted(self._pixels(self._tiles.alpha(number), box, gray=True))
+
+    def _pixels(self, tile: LosslessTile, box: Box, *, gray: bool) -> Pixels:
+        height, width = self._sides(box)
+        return decode_pixels(tile, height, width, gray=gray, deep=self._format.is_deep)
+
+    def _wanted(self, pixels: Pixels) -> Pixels:
+        """Pixels in the size and depth of the view."""
+        small = shrink(pixels, self._view.scale)
+        return rounded_to_bytes(small) if self._shallow else small
 
 
 class Latents:

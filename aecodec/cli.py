@@ -14,7 +14,6 @@ import warnings
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
-from io import BytesIO
 from os import SEEK_END
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -32,9 +31,8 @@ from aecodec.rescue import rescue
 from aecodec.sources import Source, base_name, is_url, load, opened_for_parts, read_info
 
 if TYPE_CHECKING:
-    from PIL import Image
-
     from aecodec.codec import Codec
+    from aecodec.images import Picture
     from aecodec.targets import Found, Target
     from aecodec.windows import Region
 
@@ -107,7 +105,7 @@ cli.add_command(bench)
 @click.option("--bpp", type=float, metavar="BPP", help="Instead of a quality: bits per pixel.")
 @click.option("--psnr", type=float, metavar="DB", help="Instead of a quality: PSNR in dB.")
 @click.option("--ssim", type=float, metavar="X", help="Instead of a quality: MS-SSIM below 1.")
-@click.option("--lossless", is_flag=True, help="Keep every pixel exactly.")
+@click.option("--lossless", is_flag=True, help="Keep every visible pixel exactly.")
 @click.option(
     "--max-error", type=click.IntRange(0, 255), metavar="E",
     help="Keep every sample within E of the original; 0 is lossless.",
@@ -118,6 +116,10 @@ cli.add_command(bench)
     metavar="NAMES",
     help="Keep only these metadata, out of icc, exif, xmp, resolution, text.",
 )
+@click.option(
+    "--alpha-quality", type=click.FloatRange(0, 100), default=100.0, show_default=True,
+    help="Below 100, transparency gets fewer levels; at 100 it is exact.",
+)  # fmt: skip
 @_max_pixels_option
 @_jobs_option
 @_force_option
@@ -130,7 +132,7 @@ def compress(
     force: bool,
     model: str | None,
     quality: float | None,
-    **wishes: Any,  # noqa: ANN401  # targets to max_pixels, as click parses them
+    **wishes: Any,  # noqa: ANN401  # targets to max_pixels, alpha_quality, as click parses them
 ) -> int:
     """Compress pictures to .aec files beside them."""
     _check_wishes(quality, wishes)
@@ -142,7 +144,7 @@ def compress(
 
     def at_once(name: str, target: str, voice: Voice) -> _Packed:
         original = load(name)
-        picture = _picture(original, keep)
+        picture = _picture(original, keep, wishes["alpha_quality"])
         if picture.frames > 1:
             only = f"warning: only the first of {picture.frames} frames is kept"
             voice.say(f"aecodec: {name}: {only}", err=True)
@@ -167,7 +169,7 @@ def compress(
         done = None
         at_quality = bound is None and _target(wishes, 1) is None
         if target != STANDARD and at_quality and Path(name).is_file():
-            done = _pack_huge(codec, name, target, (quality, effort), voice)
+            done = _pack_huge(codec, name, target, (quality, effort, keep), voice)
         done = done or at_once(name, target, voice)
         seconds = time.perf_counter() - start
         voice.say(
@@ -189,6 +191,11 @@ def compress(
     help="Make the picture smaller, which is faster.",
 )  # fmt: skip
 @_max_pixels_option
+@click.option(
+    "--background", metavar="COLOR",
+    help="Show this colour where the picture is transparent, as in white or '#ff8000'.",
+)  # fmt: skip
+@click.option("--depth", type=click.Choice(["8"]), help="Round 16-bit pictures to 8 bits a sample.")
 @click.option(
     "--allow-truncated", is_flag=True,
     help="Decode what is left of a file that was cut off or damaged.",
@@ -213,13 +220,15 @@ def decompress(
         SCALES[options["scale"]],
         limits,
         allow_truncated,
+        None if options["background"] is None else _colour(options["background"]),
+        None if options["depth"] is None else int(options["depth"]),
         options["lossy"],
     )
     outputs = _output_names(inputs, output, ".png")
 
     def work(name: str, target: str, voice: Voice) -> None:
-        from aecodec.images import DAMAGE
-        from aecodec.metadata import metadata_of, turned
+        from aecodec import outputs
+        from aecodec.metadata import turned
 
         check_output(target, force=force)
         kind = _picture_format(target)
@@ -230,23 +239,24 @@ def decompress(
                 seconds = time.perf_counter() - start
                 voice.say(f"{name} -> {target}: {size[1]}x{size[0]}, {seconds:.2f} s")
                 return
-        image = wish.picture(name, voice)
-        metadata = metadata_of(image)
-        lost = metadata.lost_in(kind)
+        picture = wish.picture(name, kind, voice)
+        metadata = picture.metadata
+        pixels = outputs.prepared(picture.whole, kind, wish.background)
+        lost = outputs.lost_in(pixels, kind, metadata)
         if lost:
             voice.say(f"aecodec: {target}: warning: {kind} carries no {', '.join(lost)}", err=True)
         if "exif" in lost:
-            image = turned(image)
-        encoded = BytesIO()
+            pixels = turned(pixels, metadata.orientation)
         try:
-            image.save(encoded, kind, **metadata.save_options(kind))
-        except (*DAMAGE, OSError) as exc:  # some formats read the EXIF that they write
+            encoded = outputs.encode(pixels, kind, metadata)
+        except InputError as exc:
             raise InputError(f"cannot write {target}: {exc}") from exc
         voice.check()
-        write_bytes(target, encoded.getvalue())
+        write_bytes(target, encoded)
         seconds = time.perf_counter() - start
+        height, width = pixels.shape[:2]
         voice.say(
-            f"{name} -> {target}: {image.width}x{image.height}, {seconds:.2f} s",
+            f"{name} -> {target}: {width}x{height}, {seconds:.2f} s",
             err=target == STANDARD,
         )
 
@@ -404,16 +414,20 @@ def _limits(max_pixels: int | None) -> Limits:
 
 
 def _pack_huge(
-    codec: "_Lazy", name: str, target: str, settings: tuple[float | None, int], voice: Voice
-) -> _Packed | None:
-    """Encodes by rows of tiles with a quality and an effort, if called for and possible."""
-    from aecodec import strips
+    codec: "_Lazy", name: str, target: str, settings: tuple[float | None, int, tuple[str, ...]],
+    voice: Voice,
+) -> _Packed | None:  # fmt: skip
+    """Encodes by rows of tiles with quality, effort and metadata, if called for and possible."""
+    from aecodec import scanlines, strips
 
+    quality, effort, keep = settings
+    least = strips.STRIP_PIXELS
     with Path(name).open("rb") as source:
-        picture = strips.open_strips(source)
-        if picture is None or picture.width * picture.height < strips.STRIP_PIXELS:
+        picture = strips.open_strips(source) or scanlines.open_scanlines(
+            Path(name), least=least, keep=keep
+        )
+        if picture is None or picture.width * picture.height < least:
             return None
-        quality, effort = settings
         with _Progress(name, voice) as progress, replacing(target) as file:
             pieces = codec.get().compress_strips(picture, quality, effort=effort, progress=progress)
             after = sum(file.write(piece) for piece in pieces)
@@ -430,10 +444,22 @@ class _Wish:
     scale: int
     limits: Limits
     allow_truncated: bool
-    lossy: bool
+    background: tuple[int, int, int] | None = None
+    depth: int | None = None
+    lossy: bool = False
 
-    def picture(self, name: str, voice: Voice) -> "Image.Image":
-        """The whole result as one picture."""
+    def check(self, header: Header, kind: str) -> None:
+        """Refuses parts that do not lie in the picture, and formats that cannot carry it."""
+        from aecodec.outputs import check_format
+
+        if self.part is not None:
+            self.part.check(header.width, header.height)
+        form = header.pixel_format
+        alpha = form.has_alpha and self.background is None
+        check_format(kind, alpha=alpha, deep=form.is_deep and self.depth is None)
+
+    def picture(self, name: str, kind: str, voice: Voice) -> "Picture":
+        """The whole result as one picture, for an output of that kind."""
         with ExitStack() as stack:
             source: Source
             # Without the permission a damaged file fails here, before torch is imported.
@@ -446,13 +472,13 @@ class _Wish:
             else:
                 source = load(name)
                 header = parse(source, self.limits).header
-            if self.part is not None:
-                self.part.check(header.width, header.height)
-            return self.codec.get().decompress(
+            self.check(header, kind)
+            return self.codec.get().decompress_picture(
                 source,
                 region=self.part,
                 scale=self.scale,
                 allow_truncated=self.allow_truncated,
+                depth=self.depth,
                 lossy=self.lossy,
             )
 
@@ -464,20 +490,23 @@ class _Wish:
             return None
         with opened_for_parts(name) as source:
             header = read_info(source, self.limits)
-            if self.part is not None:
-                self.part.check(header.width, header.height)
+            self.check(header, kind)
             whole = header.width * header.height
             area = self.part.width * self.part.height if self.part else whole
             if area // self.scale**2 < writers.STREAM_PIXELS:
                 return None
 
-            from aecodec.unpacking import unpack
+            from aecodec.unpacking import Wish, unpack
 
             codec = self.codec.get()
             done = unpack(
-                codec, source, target, kind, region=self.part, scale=self.scale,
-                lossy=self.lossy, check=voice.check,
-            )  # fmt: skip
+                codec,
+                source,
+                target,
+                kind,
+                wish=Wish(self.part, self.scale, self.depth, self.background, self.lossy),
+                check=voice.check,
+            )
         if done is None:
             return None
         size, lost = done
@@ -645,10 +674,20 @@ def _beside(name: str, folder: Path | None, suffix: str) -> str:
     return str((folder or path.parent) / (path.stem + suffix))
 
 
-def _picture(data: bytes, keep: tuple[str, ...]) -> Any:  # noqa: ANN401  # numpy is imported late
+def _picture(data: bytes, keep: tuple[str, ...], alpha_quality: float) -> "Picture":
     from aecodec.images import decode_picture
 
-    return decode_picture(data, keep)
+    return decode_picture(data, keep, alpha_quality)
+
+
+def _colour(text: str) -> tuple[int, int, int]:
+    from PIL import ImageColor
+
+    try:
+        red, green, blue = ImageColor.getrgb(text)[:3]
+    except ValueError as exc:
+        raise click.UsageError(f"{text!r} is no colour; write white, #ff8000 or rgb(...)") from exc
+    return red, green, blue
 
 
 def _picture_format(target: str) -> str:

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from aecodec import registry
 from aecodec.allocator import keep_freed_memory
+from aecodec.alpha import EXACT, split
 from aecodec.bands import Bands, StreamTiles, Tiles, View, view_of
 from aecodec.container import (
     BOUND_MAX,
@@ -32,7 +33,7 @@ from aecodec.container import (
     serialize,
 )
 from aecodec.errors import InputError, UnsupportedError, WeightsError
-from aecodec.fidelity import MEASURES
+from aecodec.fidelity import measure as measure_fidelity
 from aecodec.images import Picture, Pixels, to_picture, to_pil
 from aecodec.latents import MEAN_STEP, Grid, decode_prefix, encode_latents
 from aecodec.layering import add_layer
@@ -41,11 +42,13 @@ from aecodec.packing import pack
 from aecodec.reading import PartialFile
 from aecodec.rendering import (
     boxes_of,
+    encode_alpha,
     encode_picture_tile,
     store_unusual_tiles,
 )
 from aecodec.rescue import Rescued, TileState, rescue
 from aecodec.scaling import scale_of
+from aecodec.scanlines import ScanlinePicture
 from aecodec.search import EFFORT_MAX, EFFORTS
 from aecodec.sources import Source, can_seek, opened, read_all
 from aecodec.strips import StripPicture
@@ -61,9 +64,13 @@ if TYPE_CHECKING:
 DEFAULT_QUALITY = 75.0
 DEFAULT_EFFORT = 1
 LAYER_QUALITY = 25.0
-"""Of files with a residual layer: qualities 10 to 35 give about the same total."""
+"""Of the lossy part beside a residual layer; 10 to 50 give the same total within 0.3 %."""
 TILE_EXPONENT = 10
 """Entropy tiles are 1024x1024 pixels."""
+
+
+KEPT_BYTES = 2**28
+"""Of what a search for a quality may keep between its tries: enough for 33 megapixels."""
 
 
 class Codec:
@@ -108,7 +115,7 @@ class Codec:
                     self._own = _load_released(registry.MODELS[-1])
             return self._own
 
-    def compress(  # noqa: PLR0913  # two are arguments, the others options
+    def compress(  # noqa: PLR0913  # wishes of one call, all but the quality by name
         self,
         image: "str | os.PathLike[str] | Image.Image | npt.NDArray[Any] | Tensor | Picture",
         quality: float | None = None,
@@ -118,17 +125,20 @@ class Codec:
         progress: "Callable[[float], None] | None" = None,
         lossless_tiles: bool = True,
         keep: "Collection[str]" = KINDS,
+        alpha_quality: float = EXACT,
         lossless: bool = False,
         max_error: int | None = None,
     ) -> bytes:
         """Compresses a picture.
 
         Args:
-            image: a path, a PIL image (see `modes.py`), a NumPy array `(H, W, 3)` or
-                `(H, W)` uint8, or a torch tensor `(3, H, W)`, uint8 or floating in [0, 1].
+            image: a path, a PIL image (see `modes.py`), a NumPy array `(H, W)`, `(H, W, 3)` or with
+                alpha `(H, W, 2)` or `(H, W, 4)`, or a torch tensor `(c, H, W)` of 1 to 4 channels.
+                Arrays and tensors are uint8, uint16, or floating in [0, 1], which are coded as
+                16 bits. Alpha that is opaque everywhere is left out.
             quality: 0 to 100, rounded to quarters; lambda = 0.001 * 200**(quality / 100). By
-                default 75, or with a residual layer, where it only says how good the lossy part
-                of the file is, 25.
+                default 75, or with `max_error`, where it only says how good the lossy part of the
+                file is, 25.
             effort: 0 to 9, see `search.EFFORTS`: 0 rounds plainly, 1 by rate and distortion, more
                 searches for cheaper latents. Decoding does not depend on it.
             tile_exponent: side of the entropy tiles, 2**6 to 2**14 pixels; a picture that is
@@ -136,9 +146,13 @@ class Codec:
             lossless_tiles: whether tiles are stored losslessly where that costs less.
             keep: metadata of files and PIL images to keep: "icc", "exif", "xmp"; without "exif" the
                 EXIF orientation is applied to the pixels, with it they stay as they are.
-            lossless: adds a residual layer that makes the picture exact.
+            alpha_quality: 0 to 100; below 100 alpha has fewer levels, see
+                `alpha.with_fewer_levels`, and is exact otherwise. Colours where alpha is 0 are
+                replaced by what costs least, and so are lost at any quality.
+            lossless: adds a residual layer that makes visible pixels exact, as a `max_error` of 0.
             max_error: adds a residual layer that brings each sample within so many 8-bit steps of
-                the original, 0 to 255; 0 is the same as `lossless`.
+                the original, 0 to 255. 16-bit pictures are stored
+                losslessly instead.
             progress: called with the part of the work that is done, rising to 1.
 
         Returns:
@@ -149,44 +163,47 @@ class Codec:
             LimitError: the picture has more pixels than `Limits.pixels`.
             OSError: `image` is a path that cannot be read.
         """
-        bound = _bound(lossless, max_error)
+        max_error = _largest_error(lossless, max_error)
         if quality is None:
-            quality = DEFAULT_QUALITY if bound is None else LAYER_QUALITY
+            quality = DEFAULT_QUALITY if max_error is None else LAYER_QUALITY
         index = quality_index(quality)
         _check_effort(effort)
         if not TILE_EXPONENT_MIN <= tile_exponent <= TILE_EXPONENT_MAX:
             raise InputError(f"tile exponent must lie in 6 to 14, not {tile_exponent}")
-        picture = to_picture(image, keep)
-        pixels = picture.pixels
+        picture = to_picture(image, keep, alpha_quality)
+        pixels, alpha = picture.pixels, picture.alpha
         model = self.model
         height, width = pixels.shape[:2]
         header = Header(
             width=width,
             height=height,
-            pixel_format=PixelFormat.GRAY8 if pixels.ndim == 2 else PixelFormat.RGB8,
+            pixel_format=PixelFormat.of(
+                rgb=pixels.ndim == 3, deep=pixels.dtype == np.uint16, alpha=alpha is not None
+            ),
             tile_exponent=tile_exponent,
             quality_index=index,
             model_id=model.model_id,
         )
         self._limits.check_pixels(width, height)
         boxes = list(tile_boxes(height, width, header.tile_side))
-        steps = EFFORTS[effort].rounds + (1 if bound is None else 2)
+        steps = EFFORTS[effort].rounds + (1 if max_error is None else 2)
         step = _Steps(len(boxes) * steps, progress)
         with torch.inference_mode():
             tiles = tuple(
                 encode_picture_tile(model, pixels, box, index, EFFORTS[effort], step)
                 for box in boxes
             )
-            stream = Stream(header, tiles, picture.metadata.chunks())
-            if bound is not None:
-                stream = add_layer(model, pixels, stream, bound, EFFORTS[effort], step=step)
+            alphas = encode_alpha(header, alpha)
+            stream = Stream(header, tiles, picture.metadata.chunks(), alphas)
+            if max_error is not None:
+                stream = add_layer(model, pixels, stream, max_error, EFFORTS[effort], step=step)
             elif lossless_tiles:
-                stream = store_unusual_tiles(model, pixels, stream, EFFORTS[effort])
+                stream = store_unusual_tiles(model, pixels, stream, EFFORTS[effort], alpha)
         return serialize(stream)
 
     def compress_strips(
         self,
-        picture: StripPicture,
+        picture: StripPicture | ScanlinePicture,
         quality: float | None = None,
         *,
         effort: int = DEFAULT_EFFORT,
@@ -196,7 +213,7 @@ class Codec:
         """Compresses by rows of tiles, in memory that does not grow with the height.
 
         Args:
-            picture: see `strips.open_strips`.
+            picture: see `strips.open_strips` and `scanlines.open_scanlines`.
             quality: see `compress`.
             effort: see `compress`.
             tile_exponent: see `compress`.
@@ -211,10 +228,11 @@ class Codec:
         _check_effort(effort)
         self._limits.check_pixels(picture.width, picture.height)
         model = self.model
-        form = PixelFormat.GRAY8 if picture.gray else PixelFormat.RGB8
+        form = PixelFormat.of(rgb=not picture.gray, deep=picture.deep, alpha=False)
         header = Header(picture.width, picture.height, form, tile_exponent, index, model.model_id)
         step = _Steps(header.tile_count * (EFFORTS[effort].rounds + 1), progress)
-        pieces = pack(model, picture, header, EFFORTS[effort], step=step)
+        optional = picture.metadata.chunks() if isinstance(picture, ScanlinePicture) else ()
+        pieces = pack(model, picture, header, EFFORTS[effort], step=step, optional=optional)
         with torch.inference_mode():
             yield from pieces
 
@@ -225,6 +243,7 @@ class Codec:
         *,
         effort: int = DEFAULT_EFFORT,
         keep: "Collection[str]" = KINDS,
+        alpha_quality: float = EXACT,
     ) -> tuple[bytes, Found]:
         """Compresses a picture to a size or a fidelity, by search for the quality.
 
@@ -233,6 +252,7 @@ class Codec:
             target: what to reach.
             effort: see `compress`.
             keep: see `compress`.
+            alpha_quality: see `compress`.
 
         Returns:
             The file, and what was found; `Found.met` is False where no quality reaches the target,
@@ -243,14 +263,18 @@ class Codec:
             LimitError: see `compress`.
             OSError: see `compress`.
         """
-        picture = to_picture(image, keep)
+        picture = to_picture(image, keep, alpha_quality)
         files: dict[float, bytes] = {}
+        codec = Codec(limits=self._limits)
+        codec._own = replace(self.model, analysis=self.model.analysis.remembering(KEPT_BYTES))
+        codec._path = self._path
 
         def measure(quality: float) -> float:
-            files[quality] = data = self.compress(picture, quality, effort=effort)
+            files[quality] = data = codec.compress(picture, quality, effort=effort)
             if target.kind == "size":
                 return float(len(data))
-            return MEASURES[target.kind](picture.pixels, self.decompress_array(data))
+            decoded, _ = split(codec.decompress_array(data))
+            return measure_fidelity(target.kind, picture.pixels, decoded, picture.alpha)
 
         found = search_quality(target, measure)
         return files[found.quality], found
@@ -262,6 +286,7 @@ class Codec:
         region: Region | None = None,
         scale: "int | float | Rational" = 1,
         allow_truncated: bool = False,
+        depth: int | None = None,
         lossy: bool = False,
     ) -> Pixels:
         """Decompresses to an array.
@@ -276,24 +301,24 @@ class Codec:
             allow_truncated: decodes what is left of a file that was cut off or damaged, see
                 `rescue.rescue`, which also tells what is lost. A tile that was cut off is as good
                 as its complete passes, and one that is lost is what the model expects of nothing.
-                A residual layer counts only in a file without damage.
+                A residual layer counts only if all of the file is there.
+            depth: 8 rounds 16-bit pictures to 8 bits; by default they stay.
             lossy: leaves a residual layer out.
 
         Returns:
-            `(H, W, 3)` uint8, or `(H, W)` for gray.
+            `(H, W)` gray, `(H, W, 2)` gray and alpha, `(H, W, 3)` RGB or `(H, W, 4)` RGB and alpha;
+            uint16 for 16-bit pictures, else uint8. Colours where alpha is 0 mean nothing.
 
         Raises:
             FormatError: the bytes are damaged or not an .aec file.
             UnsupportedError: the file needs a newer version or an unknown model.
             LimitError: the picture exceeds the limits.
-            InputError: the region does not lie within the picture, the scale is none of these, or
-                the source cannot be opened.
+            InputError: the region does not lie within the picture, the scale or depth is none of
+                these, or the source cannot be opened.
             OSError: it cannot be read.
         """
         with self._opened(source, region, allow_truncated) as (tiles, states, _):
-            return self._decode(
-                tiles, states, view_of(tiles.header, region, scale_of(scale)), lossy
-            )
+            return self._decode(tiles, states, _view(tiles.header, region, scale, depth), lossy)
 
     def decompress(
         self,
@@ -302,19 +327,48 @@ class Codec:
         region: Region | None = None,
         scale: "int | float | Rational" = 1,
         allow_truncated: bool = False,
+        depth: int | None = None,
         lossy: bool = False,
     ) -> Image.Image:
-        """Decompresses to a PIL image of mode RGB or L; see `decompress_array`.
+        """Decompresses to a PIL image of mode L, LA, RGB or RGBA; see `decompress_array`.
+
+        16-bit gray has mode I;16; for other 16-bit pictures Pillow has no mode, so that they need
+        `depth=8` here, or an array (InputError).
 
         Metadata stand in its `info`; `metadata.metadata_of(image).save_options(format)` gives the
         arguments with which Pillow's `save` keeps them.
         """
-        with self._opened(source, region, allow_truncated) as (tiles, states, ancillary):
-            image = to_pil(
-                self._decode(tiles, states, view_of(tiles.header, region, scale_of(scale)), lossy)
-            )
-            metadata_in(ancillary).attach(image)
+        picture = self.decompress_picture(
+            source,
+            region=region,
+            scale=scale,
+            allow_truncated=allow_truncated,
+            depth=depth,
+            lossy=lossy,
+        )
+        image = to_pil(picture.whole)
+        picture.metadata.attach(image)
         return image
+
+    def decompress_picture(
+        self,
+        source: Source,
+        *,
+        region: Region | None = None,
+        scale: "int | float | Rational" = 1,
+        allow_truncated: bool = False,
+        depth: int | None = None,
+        lossy: bool = False,
+    ) -> Picture:
+        """Decompresses to arrays and metadata; see `decompress_array`."""
+        with self._opened(source, region, allow_truncated) as (tiles, states, ancillary):
+            view = _view(tiles.header, region, scale, depth)
+            whole = self._decode(tiles, states, view, lossy)
+            metadata = metadata_in(ancillary)
+        if not tiles.header.pixel_format.has_alpha:
+            return Picture(whole, metadata)
+        colour = whole[:, :, 0] if whole.shape[2] == 2 else whole[:, :, :3]
+        return Picture(colour, metadata, alpha=whole[:, :, -1])
 
     @contextmanager
     def _opened(
@@ -351,6 +405,7 @@ class Codec:
         *,
         region: Region | None = None,
         scale: "int | float | Rational" = 1,
+        depth: int | None = None,
         lossy: bool = False,
     ) -> "Iterator[tuple[Bands, Metadata]]":
         """Decompresses from top to bottom, in memory that does not grow with the height.
@@ -362,6 +417,7 @@ class Codec:
             source: see `decompress_array`; one that can seek is not held in memory.
             region: see `decompress_array`.
             scale: see `decompress_array`.
+            depth: see `decompress_array`.
             lossy: see `decompress_array`.
 
         Raises what `decompress_array` raises, here or while the bands are read.
@@ -372,8 +428,7 @@ class Codec:
             tiles = PartialFile(file, self._limits)
             if region is None:
                 tiles.table()
-            view = view_of(tiles.header, region, scale_of(scale))
-            model = tiles.header.model_id
+            view, model = _view(tiles.header, region, scale, depth), tiles.header.model_id
             bands = Bands(lambda: self._model_for(model), tiles, view, lossy=lossy)
             yield bands, metadata_in(tiles)
 
@@ -446,7 +501,7 @@ def decompress(
 def decompress_array(
     source: Source, *, region: Region | None = None, scale: "int | float | Rational" = 1
 ) -> Pixels:
-    """Decompresses to an array `(H, W, 3)` or `(H, W)`; see `Codec.decompress_array`."""
+    """Decompresses to an array `(H, W)` to `(H, W, 4)`; see `Codec.decompress_array`."""
     return DEFAULT_CODEC.decompress_array(source, region=region, scale=scale)
 
 
@@ -474,8 +529,18 @@ def _load_released(released: registry.ReleasedModel) -> CodecModel:
     return model
 
 
-def _bound(lossless: bool, max_error: int | None) -> int | None:
-    """Largest error of a residual layer; None if none is asked for."""
+def _view(
+    header: Header,
+    region: Region | None,
+    scale: "int | float | Rational",
+    depth: int | None,
+) -> View:
+    if depth not in (None, 8):
+        raise InputError(f"depth must be 8, or None for the picture's own, not {depth}")
+    return view_of(header, region, scale_of(scale), shallow=depth == 8)
+
+
+def _largest_error(lossless: bool, max_error: int | None) -> int | None:
     if max_error is None:
         return 0 if lossless else None
     if isinstance(max_error, bool) or not isinstance(max_error, (int, np.integer)):
@@ -483,7 +548,7 @@ def _bound(lossless: bool, max_error: int | None) -> int | None:
     if not 0 <= max_error <= BOUND_MAX:
         raise InputError(f"max_error must lie in 0 to {BOUND_MAX}, not {max_error}")
     if lossless and max_error:
-        raise InputError("lossless and max_error exclude each other")
+        raise InputError("lossless and a max_error above 0 exclude each other")
     return int(max_error)
 
 

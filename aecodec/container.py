@@ -2,8 +2,7 @@
 
 This text specifies the .aec format, version 1: bytes and fields. The content of tiles is specified
 in `aecodec/latents.py` (order, checksum), `aecodec/entropy.py` (words) and `aecodec/lossless.py`
-(pixels), the exact arithmetic of the model that predicts it in `aecodec/integer.py`, that of
-residual layers in `aecodec/residual.py`.
+(pixels), the exact arithmetic of the model that predicts it in `aecodec/integer.py`.
 
 1. Conventions. Integers are unsigned and little-endian; u8, u16, u32 have 1, 2, 4 bytes. Offsets
 and sizes are in bytes; bytes in tables and section 7 are hexadecimal. CRC-32 is that of zlib and
@@ -12,7 +11,9 @@ PNG: polynomial 04C11DB7, bits reflected, initial value and final XOR FFFFFFFF; 
 
 2. File. The signature, then chunks in this order, with nothing before, between or after them:
 
-    signature, HEAD, LAYR or not, any number of optional chunks, n times TILE or PIXL, RESIs, DONE
+    signature, HEAD, LAYR or not, any number of optional chunks, n tiles, RESIs, DONE
+
+where a tile is one chunk, TILE or PIXL, and in a picture with alpha two: ALPH, then TILE or PIXL.
 
 The signature names the format and, as in PNG, shows damage by transfers in text mode:
 
@@ -39,12 +40,13 @@ nowhere else. The payload of HEAD has 16 bytes:
     offset  size  name           meaning and allowed values
     0       4     width          u32, pixels, 1 to 2147483647
     4       4     height         u32, pixels, 1 to 2147483647
-    8       1     pixel format   u8, 0 = 8-bit gray, 1 = 8-bit RGB; others are for later use
+    8       1     pixel format   u8, the sum of 1 for RGB rather than gray, 2 for 16 bits a sample
+                                 rather than 8, and 4 for an alpha channel; above 7 for later use
     9       1     tile exponent  u8, e from 6 to 14: tiles are squares of 2^e pixels a side
     10      2     quality index  u16, 0 to 400; the quality is a quarter of it, 0 to 100
     12      4     model id       any 4 bytes; says which weights and tables decode the tiles
 
-One TILE or PIXL stands for each of the n tiles. There are columns = width / 2^e and rows =
+Each of the n tiles has one TILE or PIXL. There are columns = width / 2^e and rows =
 height / 2^e, both rounded up, and n = columns * rows, which can exceed 32 bits. Tile i, counted
 from 0, covers row floor(i / columns) and column i mod columns: left to right, then top to bottom.
 Tiles at the right and bottom edge cover what is left of the picture. A TILE holds latents; its
@@ -58,8 +60,13 @@ A PIXL holds the pixels themselves, losslessly coded; its payload has 5 + k byte
 
     offset  size  name      meaning and allowed values
     0       4     checksum  u32, any value; of the pixels that the data decode to
-    4       1     coder     u8, 0 = WebP, 1 = PNG; others are for later use
+    4       1     coder     u8, 0 = WebP, 1 = PNG, 2 = flat; others are for later use
     5       k     data      any bytes, see `aecodec/lossless.py`
+
+An ALPH holds the alpha samples of the tile whose TILE or PIXL follows it, as a PIXL of a gray
+picture of the same depth holds its pixels, with the same payload. 0 is transparent, the largest
+sample opaque. Colours are not multiplied by alpha; those of pixels whose alpha is 0 mean nothing,
+and an encoder puts there what costs little.
 
 To the transforms of a neighbouring TILE it is outside the picture, as `aecodec/windows.py` says.
 
@@ -71,15 +78,15 @@ payload has 5 bytes:
     0       4     tables    any 4 bytes; says which tables decode the words
     4       1     bound     u8, largest error of a sample; 0: the pixels are exact
 
-With a LAYR, there is one RESI for each TILE, in their order, behind all tiles; a PIXL needs none.
-The payload of a RESI has 4 + 4k bytes, k >= 0:
+16-bit pictures have no LAYR. With one, there is one RESI for each TILE, in their order, behind all
+tiles; a PIXL needs none. The payload of a RESI has 4 + 4k bytes, k >= 0:
 
     offset  size  name      meaning and allowed values
     0       4     checksum  u32, any value; of the tile's final pixels
     4       4k    words     k times u32, any values; see `aecodec/residual.py`
 
 4. Optional chunks stand between HEAD or LAYR and the first tile, so that a reader of metadata can
-stop there. Version 1 defines five, of which the first of its type counts, but for text:
+stop there. Version 1 defines five. Of each type the first that is not empty counts, but for text:
 
     iccp  an ICC profile: how the pixels' numbers mean colours
     exif  EXIF: a TIFF structure from its byte order mark on. Its orientation says how to turn the
@@ -87,7 +94,8 @@ stop there. Version 1 defines five, of which the first of its type counts, but f
     xmpd  an XMP packet, UTF-8
     phys  16 bytes: dots per inch across and down, two IEEE 754 binary64, little-endian; a reader
           ignores it unless both lie in [0.01, 65535]
-    text  a comment: a keyword, UTF-8, a zero byte, and the comment, UTF-8; each one counts
+    text  a comment: a keyword, UTF-8, a zero byte, and the comment, UTF-8; each one counts that
+          has a zero byte, but not as its first
 
 Their payloads are any bytes; decoding pixels never depends on them. Types may repeat. Programs that
 rewrite a file keep their order.
@@ -98,27 +106,30 @@ rewrite a file keep their order.
     SignatureError    another signature, apart from the version
     ChecksumError     a wrong crc
     UnsupportedError  a version above the decoder's own; an unknown pixel format, coder of a PIXL or
-                      critical chunk
+                      ALPH, or critical chunk
     HeaderError       version 0; a length above 2147483647; a type that is not four letters; HEAD
-                      not first, or repeated; a payload of HEAD, TILE, PIXL, LAYR, RESI or DONE of
-                      another size than section 3 says; a width, height, tile exponent or quality
-                      index out of range; a LAYR that does not follow HEAD; a RESI without a LAYR;
-                      with one, not as many RESIs as TILEs; a tile after a RESI; an optional chunk
-                      after a tile; fewer or more than n tiles; bytes after DONE
+                      not first, or repeated; a payload of HEAD, TILE, PIXL, ALPH, LAYR, RESI or
+                      DONE of another size than section 3 says; a width, height, tile exponent or
+                      quality index out of range; a LAYR that does not follow HEAD, or in a 16-bit
+                      picture; a RESI without a LAYR; with one, not as many RESIs as TILEs; a
+                      chunk of a tile after a RESI; an optional chunk after a tile, ALPH or RESI;
+                      fewer or more than n tiles; an ALPH in a picture without alpha, or not right
+                      before a TILE or PIXL, or one of these without it in a picture with alpha;
+                      bytes after DONE
 
 and, beyond this module, an unknown model id where a TILE needs it, unknown tables of a LAYR, data
-of a PIXL or words of a RESI that break their rules, and a tile that contradicts its checksum. Of
-several faults any may be reported, but no payload is believed before its crc is checked, and no
-memory is reserved in proportion to a field. Decoders may refuse sizes above a limit of theirs
-(LimitError).
+of a PIXL or ALPH or words of a RESI that break their rules, and a tile, ALPH or RESI that
+contradicts its checksum. Of several faults any may be reported, but no payload is believed before
+its crc is checked, and no memory is reserved in proportion to a field. Decoders may refuse sizes
+above a limit of theirs (LimitError).
 
 So every strict prefix of a file is truncated; a flipped bit is noticed, but for a chance of 2^-32
 in a length; and fields are written in one way only: what parses serializes to the same bytes.
 
 6. Versions. The version rises when bytes come to mean something else: another signature, chunk
-layout, field of HEAD, order of chunks, or meaning of TILE or PIXL. A decoder of version v decodes
-versions 1 to v and refuses others. New optional chunk types, which older decoders skip, and new
-critical types, pixel formats, coders and model ids, which they refuse by name, do not raise it.
+layout, field of HEAD, order of chunks, or meaning of TILE, PIXL or ALPH. A decoder of version v
+decodes versions 1 to v and refuses others. New optional chunk types, which older decoders skip, and
+new critical types, pixel formats, coders and model ids, which they refuse by name, do not raise it.
 
 7. A complete file of 68 bytes: 3 x 2 pixels, RGB, quality 25.25, one tile of one word (a picture
 of one tile costs 64 bytes beside its words). No model is called "demo": its tile means nothing.
@@ -138,7 +149,7 @@ of one tile costs 64 bytes beside its words). No model is called "demo": its til
 import struct
 import zlib
 from collections.abc import Iterator
-from dataclasses import astuple, dataclass
+from dataclasses import astuple, dataclass, replace
 from enum import IntEnum
 from typing import NamedTuple
 
@@ -159,12 +170,14 @@ LENGTH_MAX = SIDE_MAX = 2**31 - 1
 """Largest payload of a chunk in bytes; largest width and height in pixels."""
 TILE_EXPONENT_MIN, TILE_EXPONENT_MAX = 6, 14
 BOUND_MAX = 255
+"""Largest error bound of a residual layer."""
 QUALITY_STEPS = 4
 """Points of the quality grid per unit of quality."""
 QUALITY_INDEX_MAX = 100 * QUALITY_STEPS
 
-_HEAD, _TILE, _PIXL, _DONE = b"HEAD", b"TILE", b"PIXL", b"DONE"
+_HEAD, _TILE, _PIXL, _ALPH, _DONE = b"HEAD", b"TILE", b"PIXL", b"ALPH", b"DONE"
 _LAYR, _RESI = b"LAYR", b"RESI"
+_OF_TILES = (_TILE, _PIXL, _ALPH)
 _CHUNK_START = struct.Struct("<I4s")
 _HEAD_FIELDS = struct.Struct("<IIBBH4s")
 _PIXL_FIELDS = struct.Struct("<IB")
@@ -183,13 +196,50 @@ class PixelFormat(IntEnum):
 
     GRAY8 = 0
     RGB8 = 1
+    GRAY16 = 2
+    RGB16 = 3
+    GRAYA8 = 4
+    RGBA8 = 5
+    GRAYA16 = 6
+    RGBA16 = 7
+
+    @classmethod
+    def of(cls, *, rgb: bool, deep: bool, alpha: bool) -> "PixelFormat":
+        """The format of colour or gray, 16 or 8 bits, with or without alpha."""
+        return cls(rgb + 2 * deep + 4 * alpha)
+
+    @property
+    def is_gray(self) -> bool:
+        """Whether the colour is one sample rather than three."""
+        return not self & 1
+
+    @property
+    def is_deep(self) -> bool:
+        """Whether samples have 16 bits rather than 8."""
+        return bool(self & 2)
+
+    @property
+    def has_alpha(self) -> bool:
+        """Whether there is an alpha sample."""
+        return bool(self & 4)
+
+    @property
+    def maximum(self) -> int:
+        """The largest sample, which is white or opaque."""
+        return 65535 if self.is_deep else 255
+
+    @property
+    def channels(self) -> int:
+        """Samples of a pixel, 1 to 4."""
+        return (1 if self.is_gray else 3) + self.has_alpha
 
 
 class PixelCoder(IntEnum):
-    """How a PIXL is coded; the values are those in the file."""
+    """How a PIXL or ALPH is coded; the values are those in the file."""
 
     WEBP = 0
     PNG = 1
+    FLAT = 2
 
 
 @dataclass(frozen=True)
@@ -234,6 +284,13 @@ class Header:
         _check_range("tile exponent", self.tile_exponent, TILE_EXPONENT_MIN, TILE_EXPONENT_MAX)
         _check_range("quality index", self.quality_index, 0, QUALITY_INDEX_MAX)
         _check_range("size of the model id", len(self.model_id), 4, 4)
+
+    @property
+    def opaque(self) -> "Header":
+        """The same without alpha."""
+        form = self.pixel_format
+        plain = PixelFormat.of(rgb=not form.is_gray, deep=form.is_deep, alpha=False)
+        return replace(self, pixel_format=plain)
 
     @property
     def quality(self) -> float:
@@ -282,7 +339,7 @@ class Tile:
 
 @dataclass(frozen=True)
 class LosslessTile:
-    """A PIXL: checksum of the pixels, and coded pixels; `HeaderError` if one does not fit."""
+    """A PIXL or ALPH: checksum of the pixels, and coded pixels; `HeaderError` as of `Tile`."""
 
     checksum: int
     coder: PixelCoder
@@ -355,19 +412,41 @@ class Chunk:
 
 @dataclass(frozen=True)
 class Stream:
-    """A whole file; `HeaderError` if tiles or residuals are not as many as they should be."""
+    """A whole file; `HeaderError` if tiles or residuals are not as many as they should be.
+
+    Attributes:
+        header: HEAD.
+        tiles: each TILE or PIXL.
+        ancillary: the optional chunks.
+        alphas: each ALPH; none in a picture without alpha.
+        layer: LAYR and each RESI; None without them.
+    """
 
     header: Header
     tiles: tuple[AnyTile, ...]
     ancillary: tuple[Chunk, ...] = ()
+    alphas: tuple[LosslessTile, ...] = ()
     layer: Layer | None = None
 
     def __post_init__(self) -> None:
-        if len(self.tiles) != self.header.tile_count:
-            raise HeaderError(f"{len(self.tiles)} tiles, the header asks {self.header.tile_count}")
-        learned = len(self.tiles) - self.lossless_count
-        if self.layer is not None and len(self.layer.residuals) != learned:
-            raise HeaderError(f"{len(self.layer.residuals)} residuals of {learned} learned tiles")
+        count = self.header.tile_count
+        if len(self.tiles) != count:
+            raise HeaderError(f"{len(self.tiles)} tiles, the header asks {count}")
+        wanted = count if self.header.pixel_format.has_alpha else 0
+        if len(self.alphas) != wanted:
+            raise HeaderError(f"{len(self.alphas)} tiles of alpha, the header asks {wanted}")
+        if self.layer is not None:
+            if self.header.pixel_format.is_deep:
+                raise HeaderError("a residual layer in a 16-bit picture")
+            found, learned = len(self.layer.residuals), count - self.lossless_count
+            if found != learned:
+                raise HeaderError(f"{found} residuals, {learned} learned tiles")
+
+    def tile_chunks(self) -> "Iterator[bytes]":
+        """The chunks of each tile together."""
+        for number, tile in enumerate(self.tiles):
+            alpha = self.alphas[number] if self.alphas else None
+            yield tile_chunk(tile, alpha)
 
     @property
     def lossless_count(self) -> int:
@@ -402,10 +481,28 @@ def parse(data: Buffer, limits: Limits = DEFAULT_LIMITS) -> Stream:
         raise LimitError(f"the file has {len(view)} bytes, the limit is {limits.file_bytes}")
     chunks = _chunks(view)
     header = read_header(next(chunks), limits)
-    contents = _Contents(limits)
+    order, layer = TileOrder(header), _LayerReader()
+    tiles: list[AnyTile] = []
+    alphas: list[LosslessTile] = []
+    ancillary: list[Chunk] = []
     for chunk in chunks:
-        contents.take(chunk)
-    return contents.stream(header)
+        order.check(chunk.type, chunk.offset)
+        if chunk.type in (_LAYR, _RESI):
+            layer.take(chunk)
+        elif chunk.type == _ALPH:
+            alphas.append(read_lossless(chunk))
+        elif chunk.type in (_TILE, _PIXL):
+            tiles.append(read_tile(chunk) if chunk.type == _TILE else read_lossless(chunk))
+        elif chunk.type == _DONE:
+            _check_range(f"length of the {chunk.name}", len(chunk.payload), 0, 0)
+        elif chunk.type == _HEAD:
+            raise HeaderError(f"a second HEAD chunk at byte {chunk.offset}")
+        elif chunk.type[:1].isupper():
+            raise UnsupportedError(f"critical {chunk.name} at byte {chunk.offset} is unknown")
+        else:
+            ancillary.append(Chunk(chunk.type, bytes(chunk.payload)))
+            limits.check_metadata(sum(len(each.payload) for each in ancillary))
+    return Stream(header, tuple(tiles), tuple(ancillary), tuple(alphas), layer.result)
 
 
 def parse_header(data: Buffer, limits: Limits = DEFAULT_LIMITS) -> Header:
@@ -418,9 +515,7 @@ def parse_header(data: Buffer, limits: Limits = DEFAULT_LIMITS) -> Header:
 
 def serialize(stream: Stream) -> bytes:
     """Writes a stream as a file, which `parse` turns into the same stream."""
-    head = None if stream.layer is None else stream.layer.head
-    parts = [opening(stream.header, stream.ancillary, head)]
-    parts += [tile_chunk(tile) for tile in stream.tiles]
+    parts = [opening(stream.header, stream.ancillary, stream.layer), *stream.tile_chunks()]
     if stream.layer is not None:
         parts += [
             _write_chunk(_RESI, _U32.pack(residual.checksum) + residual.words)
@@ -429,11 +524,12 @@ def serialize(stream: Stream) -> bytes:
     return b"".join((*parts, ENDING))
 
 
-def opening(header: Header, ancillary: tuple[Chunk, ...], layer: LayerHead | None = None) -> bytes:
+def opening(header: Header, ancillary: tuple[Chunk, ...], layer: Layer | None = None) -> bytes:
     """What a file begins with: all before the first tile."""
     parts = [SIGNATURE, _write_chunk(_HEAD, _HEAD_FIELDS.pack(*astuple(header)))]
     if layer is not None:
-        parts.append(_write_chunk(_LAYR, _LAYR_FIELDS.pack(layer.tables_id, layer.bound)))
+        head = layer.head
+        parts.append(_write_chunk(_LAYR, _LAYR_FIELDS.pack(head.tables_id, head.bound)))
     return b"".join((*parts, *(_write_chunk(chunk.type, chunk.payload) for chunk in ancillary)))
 
 
@@ -446,6 +542,46 @@ def chunk_table(data: Buffer) -> list[tuple[str, int, int]]:
     return [(str(chunk.type, "ascii"), chunk.offset, len(chunk.payload)) for chunk in chunks]
 
 
+class TileOrder:
+    """Checks, chunk by chunk, that those of tiles follow each other as section 2 says."""
+
+    def __init__(self, header: Header) -> None:
+        self._alpha = header.pixel_format.has_alpha
+        self._started = self._waiting = self._layer = self._ended = False
+
+    def check(self, kind: bytes, offset: int) -> None:
+        """Takes the type of the next chunk.
+
+        Raises:
+            HeaderError: it must not stand here.
+        """
+        name = f"{str(kind, 'ascii')} at byte {offset}"
+        if kind == _ALPH and not self._alpha:
+            raise HeaderError(f"{name} in a picture without alpha")
+        if self._waiting and (kind in (_HEAD, _ALPH, _DONE) or kind[:1].islower()):
+            raise HeaderError(f"{name} follows an ALPH, which a TILE or PIXL must follow")
+        if kind in (_TILE, _PIXL) and self._alpha and not self._waiting:
+            raise HeaderError(f"{name} without an ALPH before it")
+        if self._started and not kind[:1].isupper():
+            raise HeaderError(
+                f"optional {str(kind, 'ascii')} chunk at byte {offset} follows a tile"
+            )
+        self._check_layer(kind, offset, name)
+        self._waiting = kind == _ALPH
+        self._started = self._started or kind in _OF_TILES
+
+    def _check_layer(self, kind: bytes, offset: int, name: str) -> None:
+        if kind == _LAYR and offset != HEADER_BYTES:
+            raise HeaderError(f"{name} does not follow HEAD")
+        if kind == _RESI and (not self._layer or self._waiting):
+            raise HeaderError(f"{name} has no LAYR, or follows an ALPH")
+        if self._ended and kind in _OF_TILES:
+            raise HeaderError(f"{name} follows a RESI")
+        self._layer = self._layer or kind == _LAYR
+        self._ended = self._ended or kind == _RESI
+        self._started = self._started or kind == _RESI
+
+
 class RawChunk(NamedTuple):
     """A chunk whose crc is right; `offset` and `end` in the file, `name` for messages."""
 
@@ -456,50 +592,24 @@ class RawChunk(NamedTuple):
     name: str
 
 
-class _Contents:
-    """What the chunks behind HEAD have brought so far."""
+class _LayerReader:
+    """Collects the chunks of a residual layer."""
 
-    def __init__(self, limits: Limits) -> None:
-        self._limits = limits
-        self._tiles: list[AnyTile] = []
-        self._ancillary: list[Chunk] = []
+    def __init__(self) -> None:
         self._head: LayerHead | None = None
         self._residuals: list[ResidualTile] = []
 
     def take(self, chunk: RawChunk) -> None:
-        """Takes note of the next chunk."""
-        if chunk.type in (_TILE, _PIXL):
-            if self._residuals:
-                raise HeaderError(f"{chunk.name} at byte {chunk.offset} follows a residual")
-            self._tiles.append(read_tile(chunk) if chunk.type == _TILE else read_lossless(chunk))
-        elif chunk.type == _DONE:
-            _check_range(f"length of the {chunk.name}", len(chunk.payload), 0, 0)
-        elif chunk.type == _HEAD:
-            raise HeaderError(f"a second HEAD chunk at byte {chunk.offset}")
-        elif chunk.type in (_LAYR, _RESI):
-            self._take_layer(chunk)
-        elif chunk.type[:1].isupper():
-            raise UnsupportedError(f"critical {chunk.name} at byte {chunk.offset} is unknown")
-        elif self._tiles or self._residuals:
-            raise HeaderError(f"optional {chunk.name} at byte {chunk.offset} follows a tile")
-        else:
-            self._ancillary.append(Chunk(chunk.type, bytes(chunk.payload)))
-            self._limits.check_metadata(sum(len(each.payload) for each in self._ancillary))
-
-    def _take_layer(self, chunk: RawChunk) -> None:
+        """Takes note of the next LAYR or RESI."""
         if chunk.type == _LAYR:
-            if chunk.offset != HEADER_BYTES:
-                raise HeaderError(f"a LAYR chunk at byte {chunk.offset}, not behind HEAD")
             self._head = read_layer_head(chunk)
         else:
-            if self._head is None:
-                raise HeaderError(f"a RESI chunk at byte {chunk.offset} without a LAYR")
             self._residuals.append(read_residual(chunk))
 
-    def stream(self, header: Header) -> Stream:
-        """All of it."""
-        layer = None if self._head is None else Layer(self._head, tuple(self._residuals))
-        return Stream(header, tuple(self._tiles), tuple(self._ancillary), layer)
+    @property
+    def result(self) -> Layer | None:
+        """The layer, if there is one."""
+        return None if self._head is None else Layer(self._head, tuple(self._residuals))
 
 
 def open_view(data: Buffer) -> memoryview:
@@ -538,7 +648,7 @@ def read_chunk(view: memoryview, offset: int, tile: int) -> RawChunk:
     if start > len(view):
         raise TruncatedError(f"chunk at byte {offset}", needed=8, available=len(view) - offset)
     length, kind = read_start(view[offset:start], offset)
-    name = f"{str(kind, 'ascii')} {tile if kind in (_TILE, _PIXL) else 'chunk'}"
+    name = f"{str(kind, 'ascii')} {tile if kind in _OF_TILES else 'chunk'}"
     needed, available = length + _U32.size, len(view) - start
     if needed > available:
         raise TruncatedError(f"payload and crc of {name}", needed=needed, available=available)
@@ -588,7 +698,7 @@ def read_tile(chunk: RawChunk) -> Tile:
 
 
 def read_lossless(chunk: RawChunk) -> LosslessTile:
-    """The fields of a PIXL, checked."""
+    """The fields of a PIXL or ALPH, checked."""
     size = len(chunk.payload)
     if size < _PIXL_FIELDS.size:
         raise HeaderError(f"{chunk.name} has {size} bytes, at least 5 are needed")
@@ -616,11 +726,16 @@ def read_residual(chunk: RawChunk) -> ResidualTile:
     return ResidualTile(checksum, bytes(chunk.payload[4:]))
 
 
-def tile_chunk(tile: AnyTile) -> bytes:
-    """The chunk of a tile."""
+def tile_chunk(tile: AnyTile, alpha: LosslessTile | None = None) -> bytes:
+    """The chunk of a tile, after that of its alpha if it has one."""
+    before = b"" if alpha is None else _lossless_chunk(_ALPH, alpha)
     if isinstance(tile, LosslessTile):
-        return _write_chunk(_PIXL, _PIXL_FIELDS.pack(tile.checksum, tile.coder) + tile.data)
-    return _write_chunk(_TILE, _U32.pack(tile.checksum) + tile.words)
+        return before + _lossless_chunk(_PIXL, tile)
+    return before + _write_chunk(_TILE, _U32.pack(tile.checksum) + tile.words)
+
+
+def _lossless_chunk(kind: bytes, tile: LosslessTile) -> bytes:
+    return _write_chunk(kind, _PIXL_FIELDS.pack(tile.checksum, tile.coder) + tile.data)
 
 
 ENDING = _write_chunk(_DONE, b"")

@@ -12,11 +12,15 @@ interval [c, c + n) holds r, where c is the sum of the counts before it and n it
 s = (s >> 24) * n + r - c; and if s < 2**32 and words are left, s = (s << 32) | next word.
 The state starts as `first word << 32 | second word` (the first word alone when there is just
 one, and 0 when there is none). Words stand in the file in the order in which the decoder takes
-them, as little-endian uint32. After the last symbol no word is left and s is 0.
+them, as little-endian uint32. The first word is not 0, where there is one: a decoder rejects it.
+When words run out, s shrinks and decoding goes on. After the last symbol of a tile no word is left
+and s is 0, or the tile is damaged.
 
 **Groups.** A call codes an array of symbols, each with the number of its table. The coder takes
 table numbers in rising order, and for each number the symbols in the order of the array. Then,
-for each escape in the order of the array, the symbol's value + 2**15, uniform over 2**16.
+for each escape in the order of the array, the symbol's value + 2**15, uniform over 2**16: a symbol
+of the coder above, for counts of 2**8 each. An escape may stand for any value, also one that has
+a count of its own.
 
 Source of the coder: Duda, "Asymmetric numeral systems", arXiv:1311.2540; Bamler,
 "Understanding Entropy Coding With Asymmetric Numeral Systems", arXiv:2201.01741.

@@ -30,7 +30,7 @@ def facts_of(name: str) -> dict[str, Any]:
         data = load(name)
     stream = parse(data)
     layer = None if stream.layer is None else stream.layer.head
-    return {**_facts(name, stream.header, chunk_table(data), layer), "checked": True}
+    return _facts(name, stream.header, chunk_table(data), layer) | {"checked": True}
 
 
 def facts_text(facts: dict[str, Any]) -> str:
@@ -43,6 +43,8 @@ def facts_text(facts: dict[str, Any]) -> str:
         f"{facts['tiles']} tiles of {facts['tile_side']} pixels, "
         f"{facts['lossless_tiles']} lossless",
     ]
+    if facts["alpha_bytes"]:
+        lines.append(f"  alpha takes {facts['alpha_bytes']} bytes")
     if facts["max_error"] is not None:
         kept = f"within {facts['max_error']}" if facts["max_error"] else "exactly"
         lines.append(f"  a residual layer keeps every sample {kept}")
@@ -75,6 +77,7 @@ def _facts(name: str, header: Header, table: Table, layer: LayerHead | None) -> 
         "tiles": header.tile_count,
         "max_error": None if layer is None else layer.bound,
         "lossless_tiles": sum(kind == "PIXL" for kind, _, _ in table),
+        "alpha_bytes": sum(CHUNK_BYTES + size for kind, _, size in table if kind == "ALPH"),
         "chunks": [
             {"type": kind, "offset": offset, "length": length} for kind, offset, length in table
         ],

@@ -6,20 +6,19 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from aecodec.alpha import Pixels, peak
 from aecodec.errors import InputError
 
 PSNR_MAX = 100.0
 MS_SSIM_SIDE = 161
 """Fewest pixels a side: at the coarsest of five scales, 16 times smaller, a window of 11 fits."""
 
-Pixels = npt.NDArray[np.uint8]
-
 
 def pixels_psnr(first: Pixels, second: Pixels) -> float:
-    """PSNR in dB over all samples of two 8-bit pictures of one shape; 100 for equal ones."""
+    """PSNR in dB over all samples of two pictures of one shape and depth; 100 for equal ones."""
     error = first.astype(np.float32) - second
     mse = float(np.mean(np.square(error), dtype=np.float64))
-    return min(PSNR_MAX, 10.0 * math.log10(255.0**2 / mse)) if mse else PSNR_MAX
+    return min(PSNR_MAX, 10.0 * math.log10(float(peak(first)) ** 2 / mse)) if mse else PSNR_MAX
 
 
 def pixels_ms_ssim(first: Pixels, second: Pixels) -> float:
@@ -29,8 +28,8 @@ def pixels_ms_ssim(first: Pixels, second: Pixels) -> float:
     assessment", with the paper's weights and a Gaussian window, by the package pytorch-msssim.
 
     Args:
-        first: `(H, W, 3)` or `(H, W)` uint8.
-        second: the same shape.
+        first: `(H, W, 3)` or `(H, W)`, uint8 or uint16.
+        second: the same shape and type.
 
     Raises:
         InputError: a side is shorter than `MS_SSIM_SIDE`.
@@ -44,14 +43,15 @@ def pixels_ms_ssim(first: Pixels, second: Pixels) -> float:
         raise InputError(reason)
     planes = [torch.from_numpy(_planes(each)) for each in (first, second)]
     # Each channel alone: memory stays at what one channel takes.
+    top = float(peak(first))
     values = [
-        float(ms_ssim(a[None, None], b[None, None], 255.0)) for a, b in zip(*planes, strict=True)
+        float(ms_ssim(a[None, None], b[None, None], top)) for a, b in zip(*planes, strict=True)
     ]
     return sum(values) / len(values)
 
 
 def pixels_max_error(first: Pixels, second: Pixels) -> float:
-    """The largest difference of two samples, 0 to 255."""
+    """The largest difference of two samples, in their own steps: 0 to 255 or 65535."""
     return float(np.max(np.maximum(first, second) - np.minimum(first, second)))
 
 
@@ -62,3 +62,26 @@ def _planes(pixels: Pixels) -> npt.NDArray[Any]:
 
 MEASURES = {"psnr": pixels_psnr, "ssim": pixels_ms_ssim, "max_error": pixels_max_error}
 """Measures by the names that targets give them; `f(original, decoded)`."""
+
+
+def measure(kind: str, original: Pixels, decoded: Pixels, alpha: Pixels | None = None) -> float:
+    """A measure of colours, `(H, W)` or `(H, W, 3)`, as far as alpha `(H, W)` shows them.
+
+    Args:
+        kind: a name in `MEASURES`.
+        original: what was encoded.
+        decoded: what came of it.
+        alpha: pixels where it is 0 do not count; to MS-SSIM, which needs whole pictures, they are
+            equal.
+
+    Raises:
+        InputError: see `pixels_ms_ssim`.
+    """
+    if alpha is None:
+        return MEASURES[kind](original, decoded)
+    hidden = alpha == 0
+    if kind == "ssim" or hidden.all():
+        decoded = decoded.copy()
+        decoded[hidden] = original[hidden]
+        return MEASURES[kind](original, decoded)
+    return MEASURES[kind](original[~hidden], decoded[~hidden])

@@ -6,23 +6,40 @@ This text is normative for `.aec` version 1 and as binding as the byte layout.
 A convolution of input x with integer weights w, integer bias b and shift s per output channel
 is `floor((sum(w * x) + b) / 2**s)`, then clipped to [0, 511] (layers with ReLU) or [-512, 511];
 the last layers ("heads") are not clipped. The bias holds the half that makes this rounding.
-Borders are padded with zeros. A residual sum is clipped to [-512, 511].
+Kernels have odd sides; borders are padded with zeros, so that sizes stay. A residual sum is clipped
+to [-512, 511]. A pixel shuffle by 2 takes channel 4 * c + 2 * i + j at (row, column) to channel c
+at (2 * row + i, 2 * column + j). A context block is `x + mix_out(depthwise(mix_in(x)))`, with ReLU
+in mix_in and depthwise, where each channel of depthwise reads one channel.
 
-- features(z, Q) = clip(up(up(z)) + rate_features[Q]), where each `up` is a convolution, a
-  pixel shuffle by 2 and a context block `x + conv(depthwise(conv(x)))`;
-- first = head(features);
-- correction_k = head_k(block(block(entry_k(concat(known, features))))) for passes k = 2, 3, 4.
+- features(z, Q) = clip(second(shuffle(up(first(shuffle(entry(z)))))) + rate_features[Q]), with
+  convolutions entry and up and context blocks first and second, all without ReLU at their ends;
+- first = head(features), of 2M channels: a, then m (below);
+- correction_k = head_k(second_k(first_k(entry_k(concat(known, features))))) for passes k = 2, 3, 4,
+  likewise of 2M channels, with a convolution entry_k and context blocks first_k and second_k. It is
+  added to `first`, not to earlier corrections. `known` is of all passes before.
+
+**Weights.** A model is a safetensors file. Layer `L` is `prior.L.weight` (O, I, k, k), `.bias` and
+`.shift` (O,), where L is `hyper_synthesis.entry`, `.first.mix_in`, `.first.depthwise` and so on,
+and `passes.0.entry` for pass 2, `passes.1` and `passes.2` for the others. Tables are
+`prior.tables.*`: `base` (401, M), `rate_features` (401, H), `norms` and `reciprocals` (2560,).
+`scale_counts` holds the counts of the 64 levels' tables one after the other, `scale_sizes[i]` of
+them for level i, whose symbols begin at -((scale_sizes[i] - 2) // 2); `hyper_counts` (Z, 82) those
+of each channel of the hyper-latents, whose symbols begin at -40. The last count is the escape's.
+The model id is the beginning of the SHA-256 of all tensors whose names begin with `prior.` or
+`synthesis.`, in the order of their names: of each `NAME TYPE SHAPE;` as PyTorch and Python print
+them ("torch.int8", "(320, 128, 1, 1)"), then its bytes, little-endian.
 
 **Why floats carry it exactly.** Every layer satisfies
 `sum(|w|) * 512 + |b| < 2**24` for each output channel, so that every partial sum, in any order,
 is an integer that float32 holds exactly. `IntegerConv2d` checks this when it is built, from
-export and from a file alike. Multiplying by 2**-s and `floor` are exact as well.
+export and from a file alike. Multiplying by 2**-s is exact, before the sum (as here, where weights
+and biases carry the factor) and after it, and so is `floor`.
 
 **Parameters of a latent** in channel c at quality index Q (all integers, `>>` rounds down):
 
 - a, m = the two halves of first (+ correction_k), at c;
 - fine = base[Q, c] + a; level = clip((fine + 8) >> 4, 0, 63), the number of its symbol table;
-- n = base[Q, c] - NORM_OFFSET; mean = (m * norms[n] + 2048) >> 12, in 1/16 step;
+- n = base[Q, c] + 1024; mean = (m * norms[n] + 2048) >> 12, in 1/16 step;
 - y_hat = clip(16 * symbol + mean, -32768, 32767), in 1/16 step;
 - known = clip((y_hat * reciprocals[n] + 2**19) >> 20, -512, 511), 0 where nothing is decoded.
 """
@@ -102,18 +119,18 @@ class IntegerConv2d(nn.Module):
         self.groups = len(weight) if depthwise else 1
         self.padding = weight.shape[-1] // 2
         self.clip = None if head else (0 if relu else -ACTIVATION_MAX, ACTIVATION_MAX - 1)
-        self.register_buffer("weight", weight.float().contiguous(memory_format=_LAYOUT))
-        self.register_buffer("bias", bias.float())
-        self.register_buffer("factor", torch.exp2(-shift.float())[:, None, None])
+        factor = torch.exp2(-shift.float())
+        scaled = weight.float() * factor[:, None, None, None]
+        self.register_buffer("weight", scaled.contiguous(memory_format=_LAYOUT))
+        self.register_buffer("bias", bias.float() * factor)
 
     weight: Tensor
     bias: Tensor
-    factor: Tensor
 
     def forward(self, x: Tensor) -> Tensor:
         """`(1, I, h, w)` integers to `(1, O, h, w)` integers, on carriers of x's dtype."""
         y = functional.conv2d(x, self.weight, self.bias, padding=self.padding, groups=self.groups)
-        y = y.mul_(self.factor).floor_()
+        y.floor_()
         return y if self.clip is None else y.clamp_(*self.clip)
 
 
@@ -132,15 +149,37 @@ class IntegerBlock(nn.Module):
         return y.add_(x).clamp_(-ACTIVATION_MAX, ACTIVATION_MAX - 1)
 
 
-class IntegerEntry(IntegerConv2d):
+class IntegerEntry(nn.Module):
     """A 1x1 convolution of two inputs, as if concatenated: sums of integers may be split."""
 
-    def forward(self, known: Tensor, features: Tensor) -> Tensor:  # type: ignore[override]  # two inputs
+    def __init__(self, tensors: TensorDict, split: int) -> None:
+        """Takes the layer apart.
+
+        Args:
+            tensors: as `IntegerConv2d` takes them, which also checks them.
+            split: channels of the first input.
+
+        Raises:
+            WeightsError: see `IntegerConv2d`.
+        """
+        super().__init__()
+        whole = IntegerConv2d(tensors, relu=False, head=False, depthwise=False)
+        for name, part in (
+            ("known_weight", whole.weight[:, :split]),
+            ("features_weight", whole.weight[:, split:]),
+        ):
+            self.register_buffer(name, part.contiguous(memory_format=_LAYOUT))
+        self.register_buffer("bias", whole.bias)
+
+    known_weight: Tensor
+    features_weight: Tensor
+    bias: Tensor
+
+    def forward(self, known: Tensor, features: Tensor) -> Tensor:
         """`(1, M, h, w)` and `(1, H, h, w)` to `(1, H, h, w)`."""
-        split = known.shape[1]
-        y = functional.conv2d(known, self.weight[:, :split], self.bias)
-        y = y.add_(functional.conv2d(features, self.weight[:, split:]))
-        return y.mul_(self.factor).floor_().clamp_(-ACTIVATION_MAX, ACTIVATION_MAX - 1)
+        y = functional.conv2d(known, self.known_weight, self.bias)
+        y = y.add_(functional.conv2d(features, self.features_weight))
+        return y.floor_().clamp_(-ACTIVATION_MAX, ACTIVATION_MAX - 1)
 
 
 class QuarterHead(nn.Module):
@@ -164,21 +203,18 @@ class QuarterHead(nn.Module):
         whole = IntegerConv2d(tensors, relu=False, head=True, depthwise=False)
         self.positions = positions
         quarters = len(positions)
-        weight, bias, factor = (
+        weight, bias = (
             part.reshape(2, quarters, -1, columns).transpose(0, 1).flatten(1, 2)
             for part, columns in (
                 (whole.weight[:, :, 0, 0], whole.weight.shape[1]),
                 (whole.bias, 1),
-                (whole.factor, 1),
             )
         )
         self.register_buffer("weight", weight.transpose(1, 2).contiguous())
         self.register_buffer("bias", bias.transpose(1, 2).contiguous())
-        self.register_buffer("factor", factor.transpose(1, 2).contiguous())
 
     weight: Tensor
     bias: Tensor
-    factor: Tensor
 
     def forward(self, x: Tensor) -> Tensor:
         """`(1, H, h, w)` to corrections `(4, h/2, w/2, M/2)`: scales, then means."""
@@ -186,15 +222,17 @@ class QuarterHead(nn.Module):
         cells = x[0].permute(1, 2, 0).reshape(height // 2, 2, width // 2, 2, channels)
         taken = torch.stack([cells[:, p >> 1, :, p & 1] for p in self.positions])
         y = torch.baddbmm(self.bias, taken.reshape(len(taken), -1, channels), self.weight)
-        return y.mul_(self.factor).floor_().reshape(*taken.shape[:3], -1)
+        return y.floor_().reshape(*taken.shape[:3], -1)
 
 
 class IntegerPass(nn.Module):
     """The network of one of passes 2 to 4."""
 
-    def __init__(self, tensors: TensorDict, positions: tuple[int, ...]) -> None:
+    def __init__(
+        self, tensors: TensorDict, positions: tuple[int, ...], latent_channels: int
+    ) -> None:
         super().__init__()
-        self.entry = IntegerEntry(below(tensors, "entry"), relu=False, head=False, depthwise=False)
+        self.entry = IntegerEntry(below(tensors, "entry"), latent_channels)
         self.first = IntegerBlock(below(tensors, "first"))
         self.second = IntegerBlock(below(tensors, "second"))
         self.head = QuarterHead(below(tensors, "head"), positions)
@@ -264,7 +302,7 @@ class IntegerPrior(nn.Module):
         self.second = IntegerBlock(below(hyper, "second"))
         self.head = _conv(hyper, "head", head=True)
         self.passes = nn.ModuleList(
-            IntegerPass(below(tensors, f"passes.{k}"), PASS_POSITION[k + 1])
+            IntegerPass(below(tensors, f"passes.{k}"), PASS_POSITION[k + 1], self.latent_channels)
             for k in range(PASSES - 1)
         )
 

@@ -1,15 +1,35 @@
 """Latents to words and back: hyper-latents first, then the four passes.
 
-Arrays here have the order `(h, w, C)`. The coded grid is padded to multiples of 4 for the
-networks; latents outside the coded grid have symbol 0, are never coded, and are cut off at the
-end. Order of the symbols, which is part of the format:
+This text is normative for `.aec` version 1, as far as the content of a TILE goes.
 
-- hyper-latents: one group, in the order row, column, channel; the table number is the channel;
-- pass k: one group, in the order channel quarter, row of 2x2 groups, column of 2x2 groups,
-  channel within the quarter; the 2x2 position of each quarter is `PASS_POSITION[k]`.
+**Sizes.** A tile of `H` by `W` pixels (its own part of the picture, without surroundings) has
+`h = H / 16` rows and `w = W / 16` columns of latents, rounded up, with M channels each, and
+`h / 4` by `w / 4` hyper-latents, rounded up, with Z channels each; M (a multiple of 4) and Z are
+the model's. The networks see h and w padded to multiples of 4, to the right and below. Latents in
+the padding are never coded and have symbol 0, to which their means are added like to any other
+(so the networks of later passes read them), and they are cut off at the end. Arrays here have the
+order `(h, w, C)`.
 
-The checksum of a tile is the CRC-32 of `y_hat` over the coded grid, as little-endian int16 in
-the order row, column, channel, in units of 1/16 quantization step.
+**Order of the symbols.** Five groups, each coded as `aecodec/entropy.py` says:
+
+- hyper-latents: in the order row, column, channel; the table number is the channel. Each must lie
+  in [-512, 511], which a decoder checks before it goes on;
+- passes k = 1 to 4: in the order channel quarter g, row of 2x2 groups, column of 2x2 groups,
+  channel within the quarter. Quarter g of the channels (g * M/4 up to, not including,
+  (g + 1) * M/4) is coded at one place of each 2x2 group, numbered 2 * row + column:
+
+      pass  g = 0  1  2  3
+      1         0  1  2  3
+      2         3  2  1  0
+      3         2  3  0  1
+      4         1  0  3  2
+
+  so that each latent is coded in one pass. The table number is its level, which, like its mean,
+  `aecodec/integer.py` derives from hyper-latents and passes before. What is decoded of a pass
+  counts only when the pass is complete.
+
+**Checksum.** The CRC-32 of `y_hat` (`aecodec/integer.py`) over the `h` by `w` coded grid, as
+little-endian int16 in the order row, column, channel, in units of 1/16 quantization step.
 """
 
 import zlib
@@ -166,9 +186,17 @@ def encode_latents(
 
 def decode_latents(
     prior: IntegerPrior, tile: Tile, grid: Grid, quality_index: int,
-    *, dtype: torch.dtype = torch.float32,
+    *, observe: Observer | None = None, dtype: torch.dtype = torch.float32,
 ) -> YHat:  # fmt: skip
     """Decodes the latents of one tile.
+
+    Args:
+        prior: the exact prior.
+        tile: what was coded.
+        grid: size of the tile.
+        quality_index: row of the quality grid.
+        observe: called with the symbols and table numbers of each group, in their order.
+        dtype: carrier, float32 or float64; the result is the same.
 
     Returns:
         `y_hat` `(h, w, M)` int16 in 1/16 step.
@@ -178,7 +206,16 @@ def decode_latents(
         ChecksumError: the latents are not those that were encoded.
     """
     decoder = SymbolDecoder(tile.words)
-    symbols = decoder.take(_hyper_numbers(prior, grid), prior.hyper_tables)
+
+    def take(
+        numbers: npt.NDArray[np.uint8], tables: Sequence[SymbolTable]
+    ) -> npt.NDArray[np.int32]:
+        found = decoder.take(numbers, tables)
+        if observe is not None:
+            observe(found, numbers)
+        return found
+
+    symbols = take(_hyper_numbers(prior, grid), prior.hyper_tables)
     if len(symbols) and not -ACTIVATION_MAX <= symbols.min() <= symbols.max() < ACTIVATION_MAX:
         raise PayloadError("a hyper-latent is out of range")
     z_hat = symbols.astype(np.int64).reshape(*grid.hyper, len(prior.hyper_tables))
@@ -187,11 +224,11 @@ def decode_latents(
         levels, means = passes.parameters(number)
         coded = grid.coded(number)
         if coded is None:
-            taken = decoder.take(levels.reshape(-1), prior.scale_tables).reshape(levels.shape)
+            taken = take(levels.reshape(-1), prior.scale_tables).reshape(levels.shape)
         else:
             inside = np.broadcast_to(coded, levels.shape)
             taken = np.zeros(levels.shape, np.int32)
-            taken[inside] = decoder.take(levels[inside], prior.scale_tables)
+            taken[inside] = take(levels[inside], prior.scale_tables)
         passes.update(number, taken, means)
     decoder.finish()
     y_hat = passes.result()

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from aecodec.alpha import split
 from aecodec.container import Layer, LayerHead, ResidualTile, Stream
 from aecodec.images import Pixels
 from aecodec.lossless import encode_pixels
@@ -31,11 +32,13 @@ def add_layer(
         step: called after each tile.
 
     Returns:
-        The stream with a layer, some tiles replaced by stored ones.
+        The stream with a layer, some tiles replaced by stored ones; of a 16-bit picture all are,
+        and there is no layer.
     """
     header, tables = stream.header, newest_tables()
     boxes = list(boxes_of(header))
-    x_hat = render(model, stream)
+    x_hat, _ = split(render(model, stream))
+    deep = header.pixel_format.is_deep
     tiles = list(stream.tiles)
     residuals: dict[int, ResidualTile] = {}
     grid = latent_grid(header.height, header.width)
@@ -46,9 +49,9 @@ def add_layer(
         return encode_residual(pixels[part], x_hat[part], tables, bound=bound)
 
     for number, box in enumerate(boxes):
-        found = residual(box)
+        found = None if deep else residual(box)
         exact = encode_pixels(np.ascontiguousarray(pixels[box.slices(STRIDE)]))
-        if exact.size < found.size + tiles[number].size:
+        if found is None or exact.size < found.size + tiles[number].size:
             tiles[number] = exact
             stored[box.slices()] = True
         else:
@@ -60,10 +63,11 @@ def add_layer(
             tiles[number] = encode_picture_tile(
                 model, pixels, boxes[number], header.quality_index, effort, lambda: None, stored
             )
-        x_hat = render(model, replace(stream, tiles=tuple(tiles)))
+        x_hat, _ = split(render(model, replace(stream, tiles=tuple(tiles))))
         for number in again:
             residuals[number] = residual(boxes[number])
-    layer = Layer(
-        LayerHead(tables.tables_id, bound), tuple(residuals[n] for n in sorted(residuals))
-    )
+    if deep:
+        return replace(stream, tiles=tuple(tiles))
+    found_all = tuple(residuals[number] for number in sorted(residuals))
+    layer = Layer(LayerHead(tables.tables_id, bound), found_all)
     return replace(stream, tiles=tuple(tiles), layer=layer)

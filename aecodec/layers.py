@@ -22,6 +22,13 @@ WEIGHT_EXPONENTS = (-16, 0)
 KNOTS = 8
 """Number of rates at which gains and prior tables are stored; between them they interpolate."""
 
+SCALE_LIMIT = 32.0
+"""Largest scale of a channel that a block reads: beyond, it is rather noise than signal."""
+LINEAR_REACH = 0.15
+"""Deviation of an activation's inputs below which it is a straight line."""
+LINEAR_SHARE = 8
+"""One out of so many channels of a renewed pointwise branch goes on with what it did."""
+
 _CLIP_HIGH = 2.0 ** (ACTIVATION_BITS - 1) * ACTIVATION_STEP
 _CLIP_MAX = _CLIP_HIGH - ACTIVATION_STEP
 
@@ -69,6 +76,11 @@ class Block(nn.Module):
     Both branches end in zeros, so that a new block is the identity. The convolutions may run
     in bfloat16 under autocast; the residual stream stays float32, since latents reach several
     hundred steps. After DCVC-RT (Jia et al. 2025, section 3), simplified: no gate.
+
+    The stream is in the units of pixels, where most channels deviate by a few hundredths: to a
+    branch that reads it plainly, an activation is a straight line. So both read it times `scale`,
+    a constant power of two for each channel, which `calibrate` finds and which a weights file
+    holds within the weights.
     """
 
     def __init__(self, channels: int) -> None:
@@ -78,9 +90,48 @@ class Block(nn.Module):
         self.mix_out = nn.Conv2d(channels, channels, 1)
         self.expand = nn.Conv2d(channels, 2 * channels, 1)
         self.contract = nn.Conv2d(2 * channels, channels, 1)
+        self.register_buffer("scale", torch.ones(channels, 1, 1))
         self._fused = False
         for last in (self.mix_out, self.contract):
             _zero(last)
+
+    scale: Tensor
+
+    @torch.no_grad()
+    def calibrate(self, deviation: Tensor) -> None:
+        """Sets `scale` for inputs that deviate by `deviation` `(C,)`; the function stays the same.
+
+        But a pointwise branch that has hardly an activation, being a straight line on such
+        inputs, is made anew: it computes nothing that its neighbours could not.
+        """
+        before = self.scale[:, 0, 0].clone()
+        scale = torch.exp2(torch.round(-torch.log2(deviation.clamp_min(1e-6))))
+        self.scale.copy_(scale.clamp(1.0, SCALE_LIMIT)[:, None, None])
+        ratio = (before / self.scale[:, 0, 0])[:, None, None]
+        for conv in (self.mix_in, self.expand):
+            conv.weight.mul_(ratio)
+        spread = deviation * self.scale[:, 0, 0]
+        reached = (self.expand.weight[:, :, 0, 0] * spread).square().sum(1).mean().sqrt()
+        if reached < LINEAR_REACH:
+            self._renew_pointwise(spread)
+
+    def _renew_pointwise(self, spread: Tensor) -> None:
+        """Leaves what is linear of the pointwise branch to a few channels and frees the others."""
+        expand, contract = self.expand, self.contract
+        assert expand.bias is not None
+        assert contract.bias is not None
+        weight, bias = contract.weight[:, :, 0, 0], expand.bias
+        slope = (bias.clamp(-4.0, 4.0) + 2.0) / 4.0
+        linear = (weight * slope) @ (expand.weight[:, :, 0, 0] * spread)  # of inputs of deviation 1
+        offset = contract.bias + weight @ hswish(bias)
+        left, values, right = torch.linalg.svd(linear)
+        kept = -(-len(spread) // LINEAR_SHARE)
+        expand.reset_parameters()
+        _zero(contract)
+        expand.weight[:kept, :, 0, 0] = LINEAR_REACH * right[:kept] / spread
+        expand.bias[:kept] = 0.0
+        contract.weight[:, :kept, 0, 0] = left[:, :kept] * values[:kept] / (0.5 * LINEAR_REACH)
+        contract.bias.copy_(offset)
 
     @torch.no_grad()
     def fuse_activation(self) -> None:
@@ -104,8 +155,9 @@ class Block(nn.Module):
             h = functional.hardswish(self.expand(x), inplace=True)
             fused: Tensor = self.contract(h).add_(x)
             return fused
-        x = x + self.mix_out(self.depthwise(hswish(self.mix_in(x)))).to(x.dtype)
-        y: Tensor = x + self.contract(hswish(self.expand(x))).to(x.dtype)
+        h = self.mix_in(x * self.scale)
+        x = x + self.mix_out(self.depthwise(hswish(h))).to(x.dtype)
+        y: Tensor = x + self.contract(hswish(self.expand(x * self.scale))).to(x.dtype)
         return y
 
 

@@ -1,17 +1,22 @@
-"""Tiles that keep their pixels: two lossless coders, and when they are worth trying.
+"""Tiles that keep their pixels: lossless coders, and when they are worth trying.
 
-This text specifies the data of a PIXL chunk (`aecodec/container.py`). They hold exactly the pixels
-that the tile covers, without what the containers of the two formats repeat, so that they can state
-no other size or kind of picture:
+This text specifies the data of PIXL and ALPH chunks (`aecodec/container.py`). They hold exactly the
+pixels that the tile covers, those of an ALPH as gray ones, without what the containers of the two
+formats repeat, so that they can state no other size or kind of picture:
 
 - coder 0, WebP: a VP8L bitstream (RFC 9649, section 3) that begins with its signature 2F, states
   the width and height of the tile (at most 16383 each), alpha_is_used 0 and version 0. In a gray
-  picture the green component is the pixel; encoders make the other two equal to it.
+  picture the green component is the pixel; encoders make the other two equal to it. In a 16-bit
+  picture a component v stands for the sample 257 v.
 - coder 1, PNG: the zlib stream that the IDAT chunks of a PNG without interlacing hold together, for
-  bit depth 8, colour type 0 in a gray picture and 2 in an RGB one; nothing follows it.
+  bit depth 8, colour type 0 in a gray picture and 2 in an RGB one; nothing follows it. In a 16-bit
+  picture bit depth 16 and colour type 0; in an RGB one that PNG is three times as high as the tile
+  and holds, one below the other, the planes G, R - G and B - G, the last two modulo 65536.
+- coder 2, flat: a single pixel, which all equal: its samples in the order of channels, u8, or u16
+  in a 16-bit picture; nothing follows it.
 
-The checksum is the CRC-32 of the pixels in the order row, column, channel. A decoder must reject
-data that break these rules or the checksum.
+The checksum is the CRC-32 of the samples in the order row, column, channel, u8 or u16. A decoder
+must reject data that break these rules or the checksum.
 
 An encoder may choose as it likes which tiles are stored so; `aecodec/selection.py` says how this
 one does.
@@ -20,8 +25,10 @@ one does.
 import struct
 import zlib
 from io import BytesIO
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 from PIL import Image
 from PIL.PngImagePlugin import PngImageFile
 from PIL.WebPImagePlugin import SUPPORTED as HAS_WEBP
@@ -50,6 +57,10 @@ FLAT = 0.6
 ROUGH = 400.0
 """Mean square of the finest diagonal detail, in 8-bit steps; photographs have 5 to 200."""
 
+DEEP_STEP = 257
+"""Steps of 16 bits in one of 8: 65535 / 255."""
+
+_FLAT_PIECE = 2**16
 _RIFF = struct.Struct("<4sI4s4sI")
 _VP8L_SIGNATURE = 0x2F
 _PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
@@ -58,14 +69,17 @@ _PNG_GRAY, _PNG_RGB = 0, 2
 
 
 def encode_pixels(pixels: Pixels) -> LosslessTile:
-    """The smaller of both coders' results.
+    """The smallest of the coders' results.
 
     Args:
-        pixels: `(h, w, 3)` or `(h, w)` uint8.
+        pixels: `(h, w, 3)` or `(h, w)`, uint8 or uint16.
     """
-    if not HAS_WEBP or max(pixels.shape[:2]) > WEBP_SIDE_MAX:
+    if (pixels == pixels[0, 0]).all():
+        return _tile(pixels, PixelCoder.FLAT, _little(pixels[0, 0]).tobytes())
+    shallow = _as_bytes(pixels)
+    if shallow is None or not HAS_WEBP or max(pixels.shape[:2]) > WEBP_SIDE_MAX:
         return encode_png(pixels)
-    data = _webp_data(pixels, WEBP_METHOD, WEBP_EFFORT)
+    data = _webp_data(shallow, WEBP_METHOD, WEBP_EFFORT)
     stored = _tile(pixels, PixelCoder.WEBP, data)
     quick = len(_png_data(pixels, compress_level=6))
     if quick > max(PNG_GAIN * len(data), PNG_QUICK):
@@ -78,27 +92,51 @@ def encode_png(pixels: Pixels) -> LosslessTile:
     return _tile(pixels, PixelCoder.PNG, _png_data(pixels, optimize=True))
 
 
-def decode_pixels(tile: LosslessTile, height: int, width: int, *, gray: bool) -> Pixels:
-    """Pixels of a tile, `(height, width, 3)` or `(height, width)`; memory follows that size.
+def encode_flat(sample: int, height: int, width: int, *, deep: bool) -> LosslessTile:
+    """A gray tile or one of alpha, of equal samples; memory does not grow with its size."""
+    data = sample.to_bytes(1 + deep, "little")
+    checksum, left = 0, height * width
+    while left:
+        count = min(left, _FLAT_PIECE)
+        checksum = zlib.crc32(data * count, checksum)
+        left -= count
+    return LosslessTile(checksum, PixelCoder.FLAT, data)
+
+
+def decode_pixels(
+    tile: LosslessTile, height: int, width: int, *, gray: bool, deep: bool = False
+) -> Pixels:
+    """Pixels of a tile; memory follows its size.
+
+    Returns:
+        `(height, width, 3)`, or `(height, width)` if `gray`; uint16 if `deep`, else uint8.
 
     Raises:
         PayloadError: the data break the rules above.
         ChecksumError: the pixels are not those that were encoded.
         UnsupportedError: Pillow was built without WebP.
     """
-    decode = _decode_webp if tile.coder == PixelCoder.WEBP else _decode_png
+    decode = _DECODERS[tile.coder]
     try:
-        pixels = decode(tile.data, height, width, gray)
+        pixels = decode(tile.data, height, width, gray, deep)
     except AecError:
         raise
     except (*DAMAGE, OSError) as exc:
         raise PayloadError(f"damaged {tile.coder.name} data of a tile: {exc}") from exc
     except Image.DecompressionBombError as exc:
         raise LimitError(str(exc)) from exc
-    computed = zlib.crc32(pixels.tobytes())
+    computed = zlib.crc32(_little(pixels).tobytes())
     if computed != tile.checksum:
         raise ChecksumError("decoded pixels", stored=tile.checksum, computed=computed)
     return pixels
+
+
+def rounded_to_bytes(pixels: Pixels) -> npt.NDArray[np.uint8]:
+    """16-bit pixels as the nearest 8-bit ones; 8-bit ones as they are."""
+    if pixels.dtype == np.uint8:
+        return pixels.astype(np.uint8, copy=False)
+    half = np.uint32(DEEP_STEP // 2)
+    return ((pixels + half) // np.uint32(DEEP_STEP)).astype(np.uint8)
 
 
 def estimate_bytes(pixels: Pixels) -> int:
@@ -106,15 +144,17 @@ def estimate_bytes(pixels: Pixels) -> int:
     if not HAS_WEBP:
         return 0
     part = _sample(pixels)
-    data = _webp_data(part, 0, 0)
-    return round(len(data) * pixels.size / part.size)
+    shallow = _as_bytes(part)
+    planes = [part >> 8, part & 255] if shallow is None else [shallow]
+    size = sum(len(_webp_data(plane.astype(np.uint8), 0, 0)) for plane in planes)
+    return round(size * pixels.size / part.size)
 
 
 def is_unusual(pixels: Pixels, estimate: int, learned_bytes: int) -> bool:
     """Whether a tile is so unlike photographs that lossless coding must be tried.
 
     Args:
-        pixels: `(h, w, 3)` or `(h, w)` uint8, the tile's.
+        pixels: `(h, w, 3)` or `(h, w)`, uint8 or uint16, the tile's.
         estimate: what `estimate_bytes` says of them.
         learned_bytes: size of the learned tile.
     """
@@ -130,7 +170,9 @@ def roughness(pixels: Pixels) -> float:
     height, width = (side & ~1 for side in pixels.shape[:2])
     if not height or not width:
         return 0.0
-    x = pixels[:height, :width].astype(np.int32)
+    x = pixels[:height, :width].astype(np.float64)
+    if pixels.dtype == np.uint16:
+        x /= DEEP_STEP
     rows = x[::2] - x[1::2]
     detail = rows[:, ::2] - rows[:, 1::2]
     return float(np.vdot(detail, detail)) / 4 / detail.size
@@ -155,10 +197,27 @@ def _sample(pixels: Pixels) -> Pixels:
 
 
 def _tile(pixels: Pixels, coder: PixelCoder, data: bytes) -> LosslessTile:
-    return LosslessTile(zlib.crc32(np.ascontiguousarray(pixels).tobytes()), coder, data)
+    return LosslessTile(zlib.crc32(_little(pixels).tobytes()), coder, data)
 
 
-def _webp_data(pixels: Pixels, method: int, effort: int) -> bytes:
+def _little(samples: npt.NDArray[Any] | np.generic) -> npt.NDArray[Any]:
+    """Samples, of whatever machine, as little-endian ones in C order."""
+    return np.ascontiguousarray(samples, samples.dtype.newbyteorder("<"))
+
+
+def _as_bytes(pixels: Pixels) -> npt.NDArray[np.uint8] | None:
+    """8-bit pixels of the same colours; None if there are none."""
+    if pixels.dtype == np.uint8:
+        return pixels.astype(np.uint8, copy=False)
+    shallow = (pixels >> 8).astype(np.uint8)
+    return shallow if np.array_equal(_deepened(shallow), pixels) else None
+
+
+def _deepened(pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint16]:
+    return pixels * np.uint16(DEEP_STEP)
+
+
+def _webp_data(pixels: npt.NDArray[np.uint8], method: int, effort: int) -> bytes:
     image = Image.fromarray(pixels).convert("RGB")
     file = BytesIO()
     image.save(file, "WEBP", lossless=True, method=method, quality=effort)
@@ -167,7 +226,17 @@ def _webp_data(pixels: Pixels, method: int, effort: int) -> bytes:
     return data[_RIFF.size : _RIFF.size + size]
 
 
-def _decode_webp(data: bytes, height: int, width: int, gray: bool) -> Pixels:
+def _decode_flat(data: bytes, height: int, width: int, gray: bool, deep: bool) -> Pixels:
+    shape = (height, width) if gray else (height, width, 3)
+    if len(data) != (1 if gray else 3) * (2 if deep else 1):
+        raise PayloadError(f"the flat data of a tile have {len(data)} bytes, which is no pixel")
+    pixel = np.frombuffer(data, "<u2" if deep else np.uint8)
+    pixels = np.empty(shape, np.uint16 if deep else np.uint8)
+    pixels[:] = pixel[0] if gray else pixel
+    return pixels
+
+
+def _decode_webp(data: bytes, height: int, width: int, gray: bool, deep: bool) -> Pixels:
     if not HAS_WEBP:
         raise UnsupportedError("the file has tiles in WebP, which this build of Pillow lacks")
     fields = int.from_bytes(data[1:5], "little")
@@ -180,12 +249,26 @@ def _decode_webp(data: bytes, height: int, width: int, gray: bool) -> Pixels:
     file = _RIFF.pack(b"RIFF", len(padded) + 12, b"WEBP", b"VP8L", len(data)) + padded
     with WebPImageFile(BytesIO(file)) as image:
         pixels = np.asarray(image.convert("RGB"))
-    return np.ascontiguousarray(pixels[:, :, 1]) if gray else pixels
+    pixels = np.ascontiguousarray(pixels[:, :, 1]) if gray else pixels
+    return _deepened(pixels) if deep else pixels
+
+
+def _stacked(pixels: Pixels) -> Pixels:
+    """16-bit RGB as the gray picture that coder 1 holds; others as they are."""
+    if pixels.ndim == 2 or pixels.dtype == np.uint8:
+        return pixels
+    red, green, blue = pixels.transpose(2, 0, 1)
+    return np.concatenate([green, red - green, blue - green])
+
+
+def _unstacked(planes: Pixels) -> Pixels:
+    green, red, blue = np.split(planes, 3)
+    return np.stack([red + green, green, blue + green], axis=2)
 
 
 def _png_data(pixels: Pixels, **options: int) -> bytes:
     file = BytesIO()
-    Image.fromarray(pixels).save(file, "PNG", **options)
+    Image.fromarray(_stacked(pixels)).save(file, "PNG", **options)
     data = file.getvalue()
     parts = []
     offset = len(_PNG_SIGNATURE)
@@ -197,20 +280,31 @@ def _png_data(pixels: Pixels, **options: int) -> bytes:
     return b"".join(parts)
 
 
-def _decode_png(data: bytes, height: int, width: int, gray: bool) -> Pixels:
+def _decode_png(data: bytes, height: int, width: int, gray: bool, deep: bool) -> Pixels:
+    if deep and not gray:
+        return _unstacked(_decode_png(data, 3 * height, width, gray=True, deep=True))
     inflater = zlib.decompressobj()
-    expected = height * (1 + width * (1 if gray else 3))
+    expected = height * (1 + width * (1 if gray else 3) * (2 if deep else 1))
     try:
         found = len(inflater.decompress(data, expected + 1))
     except zlib.error as exc:
         raise PayloadError(f"damaged PNG data of a tile: {exc}") from exc
     if found != expected or not inflater.eof or inflater.unused_data:
         raise PayloadError(f"the PNG data of a tile do not hold {width} x {height} pixels")
-    head = _PNG_HEAD.pack(width, height, 8, _PNG_GRAY if gray else _PNG_RGB, 0, 0, 0)
+    head = _PNG_HEAD.pack(
+        width, height, 16 if deep else 8, _PNG_GRAY if gray else _PNG_RGB, 0, 0, 0
+    )
     chunks = [(b"IHDR", head), (b"IDAT", data), (b"IEND", b"")]
     file = _PNG_SIGNATURE + b"".join(_png_chunk(*chunk) for chunk in chunks)
     with PngImageFile(BytesIO(file)) as image:
-        return np.asarray(image)
+        return np.asarray(image).astype(np.uint16 if deep else np.uint8, copy=False)
+
+
+_DECODERS = {
+    PixelCoder.WEBP: _decode_webp,
+    PixelCoder.PNG: _decode_png,
+    PixelCoder.FLAT: _decode_flat,
+}
 
 
 def _png_chunk(kind: bytes, payload: bytes) -> bytes:

@@ -9,10 +9,12 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from PIL import ExifTags, Image, ImageOps, PngImagePlugin
+import numpy.typing as npt
+from PIL import ExifTags, Image, PngImagePlugin
 
 from aecodec.container import Chunk
 
+UPRIGHT = 1
 KINDS = ("icc", "exif", "xmp", "resolution", "text")
 _PACKETS = {"icc": b"iccp", "exif": b"exif", "xmp": b"xmpd"}
 _RESOLUTION = b"phys"
@@ -104,6 +106,13 @@ class Metadata:
             options["comment"] = comments[0]
         return options
 
+    @property
+    def orientation(self) -> int:
+        """How the pixels are to be turned for display, 1 to 8, see `turned`."""
+        image = Image.new("1", (1, 1))
+        self.attach(image)
+        return orientation_of(image)
+
     def _png_texts(self) -> PngImagePlugin.PngInfo:
         texts = PngImagePlugin.PngInfo()
         if self.xmp:
@@ -163,15 +172,27 @@ def metadata_in(stream: Ancillary) -> Metadata:
     )
 
 
-def turned(image: Image.Image) -> Image.Image:
-    """The picture as its EXIF orientation says, for where EXIF does not go along.
-
-    EXIF that cannot be read says nothing.
-    """
+def orientation_of(image: Image.Image) -> int:
+    """The EXIF orientation, 1 to 8; 1 where EXIF cannot be read or says nothing."""
     try:
-        return ImageOps.exif_transpose(image)
+        found = image.getexif().get(ExifTags.Base.Orientation, UPRIGHT)
     except (SyntaxError, ValueError, LookupError, struct.error):
-        return image
+        return UPRIGHT
+    return found if isinstance(found, int) and found in range(1, 9) else UPRIGHT
+
+
+def turned(pixels: npt.NDArray[Any], orientation: int) -> npt.NDArray[Any]:
+    """Pixels `(H, W)` or `(H, W, c)` as an EXIF orientation says, for where EXIF does not go along.
+
+    Source: EXIF 2.32, tag 274.
+    """
+    if orientation >= 5:  # the first row of these is the picture's left or right side
+        pixels = pixels.swapaxes(0, 1)
+    if orientation in (2, 3, 6, 7):
+        pixels = pixels[:, ::-1]
+    if orientation in (3, 4, 7, 8):
+        pixels = pixels[::-1]
+    return pixels
 
 
 def _resolution_of(image: Image.Image) -> tuple[float, float] | None:

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from aecodec.errors import WeightsError
-from aecodec.layers import KNOTS, FixedPointConv2d
+from aecodec.layers import KNOTS, Block, FixedPointConv2d
 from aecodec.priors import (
     LEVELS_PER_UNIT,
     PASSES,
@@ -164,6 +164,29 @@ class HyperpriorModel(nn.Module):
         z_bpp = estimate.z_bits.sum((1, 2, 3)) / pixels
         bpp = estimate.y_bits.sum((1, 2, 3)) / pixels + z_bpp
         return ForwardOutput(x_hat, bpp, (x_hat - x).square().mean((1, 2, 3)), z_bpp)
+
+    @torch.no_grad()
+    def calibrate(self, x: Tensor, q: Tensor) -> None:
+        """Fits the scales of all blocks of the transforms to pictures, see `Block.calibrate`.
+
+        Args:
+            x: `(N, 3, H, W)` in [0, 1], H and W divisible by 64.
+            q: `(N,)`, relative quality in [0, 1].
+        """
+        inputs: dict[Block, Tensor] = {}
+
+        def watch(block: nn.Module, args: tuple[Tensor, ...]) -> None:
+            assert isinstance(block, Block)
+            inputs[block] = args[0].std((0, 2, 3))
+
+        blocks = [m for part in (self.analysis, self.synthesis) for m in part.modules()
+                  if isinstance(m, Block)]  # fmt: skip
+        hooks = [block.register_forward_pre_hook(watch) for block in blocks]
+        self(x, q, noisy=False)
+        for hook in hooks:
+            hook.remove()
+        for block, deviation in inputs.items():
+            block.calibrate(deviation)
 
     @torch.no_grad()
     def start_linear(self, patches: Tensor) -> None:

@@ -1,40 +1,66 @@
-"""Pictures of Pillow's other modes as gray or RGB ones that mean the same.
+"""Pictures of Pillow's modes as arrays that mean the same: gray or RGB, 8 or 16 bits, with alpha.
 
-CMYK goes through the picture's own profile to sRGB. An alpha channel that is opaque everywhere says
-nothing and is dropped; any other would be lost, and is refused.
+CMYK goes through the picture's own profile to sRGB, and L*a*b* through the colour space itself.
+Transparency in a palette or a colour key becomes alpha.
 """
 
 from io import BytesIO
 
+import numpy as np
+import numpy.typing as npt
 from PIL import Image, ImageCms
 
+from aecodec.alpha import Pixels
 from aecodec.errors import InputError
 
 _TO_RGB = {"P", "RGBX", "YCbCr", "HSV"}
 _ALPHA_OF = {
     "1": "LA",
     "L": "LA",
+    "LA": "LA",
     "La": "LA",
     "P": "RGBA",
     "PA": "RGBA",
     "RGB": "RGBA",
+    "RGBA": "RGBA",
     "RGBa": "RGBA",
 }
-"""What shows the alpha of modes that hide it in a palette, a colour key or the colours."""
-_OPAQUE = 255
+"""What shows the alpha of a mode; some hide it in a palette, a colour key or the colours."""
+_DEEP = {"I;16", "I;16L", "I;16B", "I;16N"}
+LOSES_PROFILE = {"CMYK", "LAB"}
+"""Modes whose profile means nothing to the RGB that they become."""
+_MAXIMUM = 65535
 
 
-def to_gray_or_rgb(image: Image.Image) -> Image.Image:
-    """A picture of mode L or RGB with the same meaning; the same picture if it is one already.
+def to_array(image: Image.Image) -> Pixels:
+    """A picture of any mode as an array of the same meaning.
 
-    Its `info` stays, apart from what holds no longer: the profile of CMYK, transparency.
+    Returns:
+        `(H, W)` gray, `(H, W, 2)` gray and alpha, `(H, W, 3)` RGB or `(H, W, 4)` RGB and alpha.
+        Of modes I;16, I and F uint16, of all others uint8.
 
     Raises:
-        InputError: the mode is not supported, or something would be lost; the message says how to
-            convert it.
+        InputError: the mode is not supported, or values do not lie in its range; the message says
+            how to convert it.
     """
-    if image.has_transparency_data and (image.mode in _ALPHA_OF or "A" in image.getbands()):
-        return _without_alpha(image)
+    if image.mode in _DEEP:
+        return _keyed(np.asarray(image).astype(np.uint16), image)
+    if image.mode == "I":
+        return _keyed(_from_integers(np.asarray(image)), image)
+    if image.mode == "F":
+        return from_floats(np.asarray(image), "pictures of mode F")
+    return np.asarray(to_plain(image))
+
+
+def to_plain(image: Image.Image) -> Image.Image:
+    """A picture of 8 bits as one of mode L, LA, RGB or RGBA; the same one if it is such already.
+
+    Raises:
+        InputError: see `to_array`.
+    """
+    if image.has_transparency_data and image.mode in _ALPHA_OF:
+        mode = _ALPHA_OF[image.mode]
+        return image if image.mode == mode else image.convert(mode)
     if image.mode in ("L", "RGB"):
         return image
     if image.mode == "1":
@@ -43,21 +69,36 @@ def to_gray_or_rgb(image: Image.Image) -> Image.Image:
         return image.convert("RGB")
     if image.mode == "CMYK":
         return _from_cmyk(image)
-    raise InputError(f"mode {image.mode} is not supported yet: convert it to 8-bit 'L' or 'RGB'")
+    if image.mode == "LAB":
+        return _to_srgb(image, ImageCms.ImageCmsProfile(ImageCms.createProfile("LAB")))
+    raise InputError(f"mode {image.mode} is not supported: convert it to 'L' or 'RGB'")
 
 
-def _without_alpha(image: Image.Image) -> Image.Image:
-    whole = image.convert(_ALPHA_OF[image.mode]) if image.mode in _ALPHA_OF else image
-    plain = "L" if whole.mode == "LA" else "RGB"
-    lowest, _ = whole.getchannel("A").getextrema()
-    if lowest != _OPAQUE:
-        raise InputError(
-            f"mode {image.mode} with transparent pixels is not supported yet: "
-            f"flatten its alpha, e.g. image.convert('{plain}')"
-        )
-    opaque = whole.convert(plain)
-    opaque.info.pop("transparency", None)
-    return opaque
+def from_floats(values: npt.NDArray[np.floating], what: str) -> Pixels:
+    """Values in [0, 1] as 16-bit samples, rounded half up.
+
+    Raises:
+        InputError: some are not finite or lie outside, which is said of `what`.
+    """
+    real = values.astype(np.float64)
+    if not np.isfinite(real).all() or real.min(initial=0) < 0 or real.max(initial=0) > 1:
+        raise InputError(f"{what} must be finite and lie in [0, 1]")
+    deep: Pixels = np.floor(real * _MAXIMUM + 0.5).astype(np.uint16)
+    return deep
+
+
+def _from_integers(values: npt.NDArray[np.int32]) -> npt.NDArray[np.uint16]:
+    if values.min(initial=0) < 0 or values.max(initial=0) > _MAXIMUM:
+        raise InputError(f"pictures of mode I must lie in 0 to {_MAXIMUM}")
+    return values.astype(np.uint16)
+
+
+def _keyed(gray: npt.NDArray[np.uint16], image: Image.Image) -> Pixels:
+    """Gray with alpha where a colour key says which gray is transparent."""
+    key = image.info.get("transparency")
+    if not isinstance(key, int):
+        return gray
+    return np.dstack((gray, np.where(gray == key, 0, _MAXIMUM).astype(np.uint16)))
 
 
 def _from_cmyk(image: Image.Image) -> Image.Image:
@@ -65,10 +106,13 @@ def _from_cmyk(image: Image.Image) -> Image.Image:
     if not profile:
         return image.convert("RGB")
     try:
-        source = ImageCms.ImageCmsProfile(BytesIO(profile))
-        to_srgb = ImageCms.buildTransform(source, ImageCms.createProfile("sRGB"), "CMYK", "RGB")
+        return _to_srgb(image, ImageCms.ImageCmsProfile(BytesIO(profile)))
     except (ImageCms.PyCMSError, OSError) as exc:
         raise InputError(f"the profile of this CMYK picture does not convert it: {exc}") from exc
+
+
+def _to_srgb(image: Image.Image, profile: ImageCms.ImageCmsProfile) -> Image.Image:
+    to_srgb = ImageCms.buildTransform(profile, ImageCms.createProfile("sRGB"), image.mode, "RGB")
     converted = to_srgb.apply(image)
     converted.info = {key: value for key, value in image.info.items() if key != "icc_profile"}
     return converted

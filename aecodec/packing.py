@@ -7,9 +7,10 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
-from aecodec.container import ENDING, AnyTile, Header, LosslessTile, opening, tile_chunk
+from aecodec.container import ENDING, AnyTile, Chunk, Header, LosslessTile, opening, tile_chunk
 from aecodec.model import lmbda
 from aecodec.rendering import encode_picture_tile, render
+from aecodec.scanlines import ScanlinePicture
 from aecodec.search import Effort, relative_quality
 from aecodec.selection import choose_tile
 from aecodec.strips import StripPicture
@@ -19,11 +20,12 @@ from aecodec.windows import HALO, STRIDE, Box, Mask, latent_grid, tile_boxes, to
 
 def pack(
     model: CodecModel,
-    picture: StripPicture,
+    picture: StripPicture | ScanlinePicture,
     header: Header,
     effort: Effort,
     *,
     step: Callable[[], None],
+    optional: tuple[Chunk, ...] = (),
     lossless_tiles: bool = True,
 ) -> Iterator[bytes]:
     """Yields a file piece by piece.
@@ -34,6 +36,7 @@ def pack(
         header: of the file.
         effort: of the search.
         step: called after each tile and round; may raise.
+        optional: chunks of metadata.
         lossless_tiles: see `Codec.compress`.
     """
     grid = latent_grid(header.height, header.width)
@@ -68,7 +71,7 @@ def pack(
                 found.append(encode_picture_tile(model, pixels, inner, index, effort, step, mask))
         return found
 
-    yield opening(header, ())
+    yield opening(header, optional)
     waiting: list[AnyTile] = []
     for number, row in enumerate(rows):
         tiles = encode(row, None)

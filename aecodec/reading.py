@@ -20,10 +20,9 @@ from aecodec.container import (
     LayerHead,
     Limits,
     LosslessTile,
-    PixelCoder,
     RawChunk,
     ResidualTile,
-    Tile,
+    TileOrder,
     parse_header,
     read_chunk,
     read_layer_head,
@@ -35,10 +34,7 @@ from aecodec.container import (
 from aecodec.errors import HeaderError, TruncatedError, UnsupportedError
 from aecodec.sources import Seekable
 
-_UNREAD: dict[bytes, AnyTile] = {
-    b"TILE": Tile(0, b""),
-    b"PIXL": LosslessTile(0, PixelCoder.PNG, b""),
-}
+_TILES = (b"TILE", b"PIXL")
 
 
 class Place(NamedTuple):
@@ -69,6 +65,8 @@ class PartialFile:
         self._ancillary: list[Chunk] = []
         self._optional: list[Place] = []
         self._tiles: list[Place] = []
+        self._alphas: list[Place] = []
+        self._order = TileOrder(self.header)
         self._residuals: list[Place] = []
         self._layer: LayerHead | None = None
 
@@ -117,6 +115,14 @@ class PartialFile:
         chunk = self._chunk(self._tiles[number], number)
         return read_tile(chunk) if chunk.type == b"TILE" else read_lossless(chunk)
 
+    def alpha(self, number: int) -> LosslessTile:
+        """Reads the alpha of one tile of a picture that has alpha.
+
+        Raises what `tile` raises.
+        """
+        self._walk(number)
+        return read_lossless(self._chunk(self._alphas[number], number))
+
     def table(self) -> list[Place]:
         """All chunks of the file, of which only types and lengths have been read.
 
@@ -133,18 +139,22 @@ class PartialFile:
         heads = [Place(b"HEAD", HEADER_BYTES - 16 - CHUNK_BYTES, 16)]
         if self._layer is not None:
             heads.append(self._start(HEADER_BYTES))
-        return [*heads, *self._optional, *self._tiles, *self._residuals, done]
+        tiles = sorted([*self._tiles, *self._alphas], key=lambda place: place.offset)
+        return [*heads, *self._optional, *tiles, *self._residuals, done]
 
     def _walk(self, number: int) -> None:
         """Goes on until the place of a tile is known."""
         while len(self._tiles) <= number:
             place = self._start(self._end)
             self._end += CHUNK_BYTES + place.length
-            if place.type in _UNREAD:
+            self._order.check(place.type, place.offset)
+            if place.type in _TILES:
                 self._tiles.append(place)
-            elif place.type == b"LAYR" and place.offset == HEADER_BYTES:
+            elif place.type == b"ALPH":
+                self._alphas.append(place)
+            elif place.type == b"LAYR":
                 self._layer = read_layer_head(self._chunk(place, 0))
-            elif place.type in (b"HEAD", b"LAYR", b"RESI", b"DONE"):
+            elif place.type in (b"HEAD", b"RESI", b"DONE"):
                 raise HeaderError(
                     f"{len(self._tiles)} tiles before the {place.type.decode()} chunk at byte "
                     f"{place.offset}, the header asks {self.header.tile_count}"
@@ -152,8 +162,6 @@ class PartialFile:
             elif place.type[:1].isupper():
                 name = place.type.decode()
                 raise UnsupportedError(f"critical {name} chunk at byte {place.offset} is unknown")
-            elif self._tiles:
-                raise HeaderError(f"an optional chunk at byte {place.offset} follows a tile")
             else:
                 self._optional.append(place)
                 self._limits.check_metadata(sum(each.length for each in self._optional))
@@ -163,7 +171,7 @@ class PartialFile:
         """Goes on behind the tiles until so many residuals are known."""
         while len(self._residuals) < count:
             place = self._start(self._end)
-            if place.type != b"RESI" or self._layer is None:
+            if place.type != b"RESI":
                 found = f"{place.type.decode()} chunk at byte {place.offset}"
                 raise HeaderError(f"a {found} where a RESI should stand")
             self._end += CHUNK_BYTES + place.length

@@ -4,8 +4,9 @@ from typing import TYPE_CHECKING
 
 from aecodec.bands import Bands, StreamTiles, view_of
 from aecodec.color import to_model_space
-from aecodec.container import Header, Stream, Tile
+from aecodec.container import Header, LosslessTile, Stream, Tile
 from aecodec.images import Pixels
+from aecodec.lossless import encode_pixels
 from aecodec.model import lmbda
 from aecodec.search import Effort, TileView, encode_tile, relative_quality
 from aecodec.selection import store_unusual
@@ -41,8 +42,15 @@ def view_tile(
     return TileView(x, y, *box.relative_to(window).slices(), size=(part.shape[0], part.shape[1]))
 
 
+def encode_alpha(header: Header, alpha: Pixels | None) -> tuple[LosslessTile, ...]:
+    """Each tile's part of alpha, `(H, W)`; nothing where there is none."""
+    if alpha is None:
+        return ()
+    return tuple(encode_pixels(alpha[box.slices(STRIDE)]) for box in boxes_of(header))
+
+
 def store_unusual_tiles(
-    model: CodecModel, pixels: Pixels, stream: Stream, effort: Effort
+    model: CodecModel, pixels: Pixels, stream: Stream, effort: Effort, alpha: Pixels | None = None
 ) -> Stream:
     """Replaces the tiles that lossless coding makes cheaper, see `selection.py`."""
     index = stream.header.quality_index
@@ -56,6 +64,7 @@ def store_unusual_tiles(
         float(lmbda(relative_quality(index))),
         render=lambda part: render(model, part),
         encode=encode,
+        alpha=alpha,
     )
 
 

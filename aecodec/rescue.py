@@ -1,7 +1,7 @@
 """Reads what is left of a file that was cut off or damaged; `container.parse` is the strict way.
 
 The header must be whole. After a damaged chunk, reading goes on at the next place where a chunk
-with the right CRC-32 begins.
+with the right CRC-32 begins. Where alpha is lost, the picture is opaque.
 """
 
 from contextlib import suppress
@@ -16,6 +16,7 @@ from aecodec.container import (
     Chunk,
     Header,
     Limits,
+    LosslessTile,
     RawChunk,
     Stream,
     Tile,
@@ -33,11 +34,13 @@ from aecodec.errors import (
     TruncatedError,
     UnsupportedError,
 )
+from aecodec.lossless import encode_flat
 
 _SIGNATURE_BYTES = 8
 _TILE_START = 12
 """Bytes before the words of a TILE: length, type, checksum."""
-_LANDMARKS = (b"TILE", b"PIXL", b"DONE")
+_COLOURS = (b"TILE", b"PIXL")
+_LANDMARKS = (*_COLOURS, b"ALPH", b"DONE")
 _EFFORT = 4
 """Bytes that the search for the next chunk may check, in sizes of the file."""
 
@@ -57,22 +60,27 @@ class Rescued:
 
     Attributes:
         stream: with as many tiles as the header says; what is lost is a tile without words, and
-            a tile that was cut off has the words that are left.
+            a tile that was cut off has the words that are left. Lost alpha is opaque.
         states: of each tile.
-        layer_lost: whether there was a residual layer, which is left out.
+        alphas: of each tile's alpha; none in a picture without alpha.
+        layer_lost: whether there was a residual layer, which any damage makes useless.
     """
 
     stream: Stream
     states: tuple[TileState, ...]
+    alphas: tuple[TileState, ...] = ()
     layer_lost: bool = False
 
     def report(self) -> list[str]:
         """A line for each tile that is not whole, and one for a lost layer."""
         columns = self.stream.header.tile_columns
-        lost = ["the residual layer is lost, the picture is lossy"] if self.layer_lost else []
+        found = [(number, "", state) for number, state in enumerate(self.states)]
+        found += [(number, "alpha of ", state) for number, state in enumerate(self.alphas)]
+        lost = ["the residual layer is lost, so the picture is lossy"] if self.layer_lost else []
         return lost + [
-            f"tile {number} (row {number // columns}, column {number % columns}) is {state.value}"
-            for number, state in enumerate(self.states)
+            f"{what}tile {number} (row {number // columns}, column {number % columns}) "
+            f"is {state.value}"
+            for number, what, state in sorted(found, key=lambda each: each[0])
             if state is not TileState.WHOLE
         ]
 
@@ -87,7 +95,12 @@ def rescue(data: Buffer, limits: Limits = DEFAULT_LIMITS) -> Rescued:
     """
     with suppress(FormatError, UnsupportedError):
         whole = parse(data, limits)
-        return Rescued(whole, (TileState.WHOLE,) * len(whole.tiles))
+        states = (TileState.WHOLE,) * len(whole.tiles)
+        return Rescued(whole, states, states[: len(whole.alphas)])
+    return _rescue_parts(data, limits)
+
+
+def _rescue_parts(data: Buffer, limits: Limits) -> Rescued:
     view = open_view(data)
     header = read_header(read_chunk(view, _SIGNATURE_BYTES, 0), limits)
     scan = _Scan(view, header)
@@ -95,8 +108,26 @@ def rescue(data: Buffer, limits: Limits = DEFAULT_LIMITS) -> Rescued:
     missing = header.tile_count - len(tiles)
     tiles += [_NOTHING] * missing
     states += [TileState.MISSING] * missing
-    stream = Stream(header, tuple(tiles), tuple(scan.ancillary))
-    return Rescued(stream, tuple(states), scan.has_layer)
+    if not header.pixel_format.has_alpha:
+        stream = Stream(header, tuple(tiles), tuple(scan.ancillary))
+        return Rescued(stream, tuple(states), layer_lost=scan.has_layer)
+    found = scan.alphas + [TileState.MISSING] * (header.tile_count - len(scan.alphas))
+    alphas = [
+        _opaque(header, number) if isinstance(alpha, TileState) else alpha
+        for number, alpha in enumerate(found)
+    ]
+    left = [alpha if isinstance(alpha, TileState) else TileState.WHOLE for alpha in found]
+    stream = Stream(header, tuple(tiles), tuple(scan.ancillary), tuple(alphas))
+    return Rescued(stream, tuple(states), tuple(left), scan.has_layer)
+
+
+def _opaque(header: Header, number: int) -> LosslessTile:
+    """Alpha that shows a tile."""
+    row, column = divmod(number, header.tile_columns)
+    side, form = header.tile_side, header.pixel_format
+    height = min(side, header.height - row * side)
+    width = min(side, header.width - column * side)
+    return encode_flat(form.maximum, height, width, deep=form.is_deep)
 
 
 class _Scan:
@@ -108,6 +139,8 @@ class _Scan:
         self._budget = _EFFORT * len(view)
         self._tiles: list[AnyTile] = []
         self._states: list[TileState] = []
+        self._has_alpha = header.pixel_format.has_alpha
+        self.alphas: list[LosslessTile | TileState] = []
         self.ancillary: list[Chunk] = []
         self.has_layer = False
 
@@ -135,14 +168,27 @@ class _Scan:
             self._add(read_tile(chunk), TileState.WHOLE)
         elif chunk.type == b"PIXL":
             self._add(read_lossless(chunk), TileState.WHOLE)
+        elif chunk.type == b"ALPH":
+            self._take_alpha(chunk)
         elif chunk.type == b"LAYR":
             self.has_layer = True
         elif not self._tiles and chunk.type[:1].islower():
             self.ancillary.append(Chunk(chunk.type, bytes(chunk.payload)))
 
+    def _take_alpha(self, chunk: RawChunk) -> None:
+        if not self._has_alpha:
+            return
+        if len(self.alphas) > len(self._tiles):  # its predecessor's tile is not there
+            self._add(_NOTHING, TileState.DAMAGED)
+        if len(self._tiles) < self._count:
+            self.alphas.append(read_lossless(chunk))
+
     def _add(self, tile: AnyTile, state: TileState) -> None:
         self._tiles.append(tile)
         self._states.append(state)
+        if self._has_alpha and len(self.alphas) < len(self._tiles):
+            cut = state is TileState.CUT
+            self.alphas.append(TileState.CUT if cut else TileState.DAMAGED)
 
     def _skip(self) -> bool:
         """Goes on at the next sound chunk, if there is one; what lies before counts as a tile."""
@@ -150,7 +196,12 @@ class _Scan:
         if following is None:
             return False
         self._offset = following
-        self._add(_NOTHING, TileState.DAMAGED)
+        waiting = len(self.alphas) > len(self._tiles)
+        kind = bytes(self._view[following + 4 : following + 8])
+        if self._has_alpha and not waiting and kind in _COLOURS:
+            self.alphas.append(TileState.DAMAGED)
+        else:
+            self._add(_NOTHING, TileState.DAMAGED)
         return True
 
     def _next_chunk(self, start: int) -> int | None:

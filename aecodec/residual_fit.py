@@ -117,12 +117,13 @@ def _fit(canvas: Canvas, site: Site, samples: Ints, tables: ResidualTables) -> P
             errors[own] = np.abs(target[own] - features[own] @ weights)
         solved = _solve(activities, errors, expected, np.zeros(activities.shape[1]))
         activity = _rounded(solved * ACTIVITY_ONE)
-        expected = np.maximum((activities @ activity).astype(np.float64) / ACTIVITY_ONE, SMALLEST)
+        sums: Floats = activities @ activity.astype(np.float64)
+        expected = np.maximum(sums / ACTIVITY_ONE, SMALLEST)
     levels = np.searchsorted(tables.thresholds, activities @ activity, side="right")
     cuts = np.quantile(levels, np.arange(1, count) / count, method="lower").astype(np.int64)
     classes = np.searchsorted(cuts, levels, side="right")
     final = np.zeros((count, features.shape[1]), np.int64)
-    weights: Floats = np.zeros(features.shape[1])
+    weights = np.zeros(features.shape[1])
     for k in range(count):
         own = classes == k
         weights = _solve(features[own], target[own], expected[own], weights)

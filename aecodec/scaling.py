@@ -13,6 +13,7 @@ from fractions import Fraction
 from typing import TYPE_CHECKING
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from PIL import Image
 from torch import Tensor
@@ -47,7 +48,18 @@ def scale_of(value: "int | float | Rational") -> int:
 
 def shrink(pixels: Pixels, scale: int) -> Pixels:
     """Means of squares of `scale` pixels a side, `(H, W)` or `(H, W, 3)`; sides are rounded up."""
-    return pixels if scale == 1 else np.asarray(Image.fromarray(pixels).reduce(scale))
+    if scale == 1:
+        return pixels
+    if pixels.dtype == np.uint8:
+        return np.asarray(Image.fromarray(pixels).reduce(scale))
+    planes = pixels[:, :, None] if pixels.ndim == 2 else pixels
+    means = [_reduced(planes[:, :, c], scale) for c in range(planes.shape[2])]
+    return means[0] if pixels.ndim == 2 else np.stack(means, axis=2)
+
+
+def _reduced(plane: Pixels, scale: int) -> npt.NDArray[np.uint16]:
+    """Pillow reduces no 16-bit pictures, but those of 32 bits."""
+    return np.asarray(Image.fromarray(plane.astype(np.int32)).reduce(scale)).astype(np.uint16)
 
 
 def synthesize_scaled(

@@ -7,6 +7,9 @@ so, both lossless coders run, and the smaller result replaces the learned tile w
   lower, with the lambda of the quality and the MSE of [0, 1] pixels, which is 0 when lossless, or
 - the model fails: a JPEG (4:2:0, `optimize=True`) of at most twice the learned bytes is closer.
 
+Where nothing is visible, lossless tiles hold 0, so that one without any visible pixel takes 20
+bytes, or 23 in 16 bits; the learned ones keep their smooth continuation of what is.
+
 Learned tiles beside a lossless one are made again, since it is outside the picture to them. At
 last, where many small tiles may exceed one PNG of the whole picture, that is tried too, and the
 picture becomes a single tile if the PNG is smaller. So a file exceeds the picture's PNG by 64 bytes
@@ -20,6 +23,7 @@ from dataclasses import replace
 from io import BytesIO
 
 import numpy as np
+import numpy.typing as npt
 from PIL import Image
 
 from aecodec.container import (
@@ -34,10 +38,12 @@ from aecodec.container import (
 )
 from aecodec.images import Pixels
 from aecodec.lossless import (
+    DEEP_STEP,
     encode_pixels,
     encode_png,
     estimate_bytes,
     is_unusual,
+    rounded_to_bytes,
 )
 from aecodec.windows import STRIDE, Box, Mask, latent_grid, tile_boxes, touches
 
@@ -52,39 +58,70 @@ WHOLE_RATIO = 3.0
 
 
 def store_unusual(
-    stream: Stream, pixels: Pixels, lmbda: float, *, render: Render, encode: Encode
+    stream: Stream,
+    pixels: Pixels,
+    lmbda: float,
+    *,
+    render: Render,
+    encode: Encode,
+    alpha: Pixels | None = None,
 ) -> Stream:
     """Stores tiles losslessly where that costs less.
 
     Args:
         stream: the picture in learned tiles.
-        pixels: the picture, `(H, W, 3)` or `(H, W)` uint8.
+        pixels: the picture, `(H, W, 3)` or `(H, W)`, uint8 or uint16.
         lmbda: weight of distortion, in bits per pixel and squared 8-bit step.
         render: decodes a stream of learned tiles.
         encode: makes a learned tile, given which latents belong to lossless ones.
+        alpha: `(H, W)` of a picture that has it.
 
     Returns:
         The stream with some tiles replaced.
     """
     tiles: list[AnyTile] = []
     expected = 0
+    plain = pixels if alpha is None else np.where(_beside(alpha == 0, pixels), 0, pixels)
+    plain = plain.astype(pixels.dtype, copy=False)
     for box, tile in zip(_boxes(stream.header), stream.tiles, strict=True):
-        part = pixels[box.slices(STRIDE)]
-        chosen, estimate = choose_tile(stream.header, tile, part, lmbda, render)
+        at = box.slices(STRIDE)
+        chosen, estimate = choose_tile(
+            stream.header, tile, pixels[at], lmbda, render, plain=plain[at]
+        )
         tiles.append(chosen)
         expected += chosen.size if isinstance(chosen, LosslessTile) else estimate
     mixed = _settle(replace(stream, tiles=tuple(tiles)), encode)
-    return _as_whole(mixed, pixels, expected) or mixed
+    return _as_whole(mixed, plain, alpha, expected) or mixed
 
 
 def choose_tile(
-    header: Header, tile: AnyTile, part: Pixels, lmbda: float, render: Render
+    header: Header,
+    tile: AnyTile,
+    part: Pixels,
+    lmbda: float,
+    render: Render,
+    *,
+    plain: Pixels | None = None,
 ) -> tuple[AnyTile, int]:
-    """A tile or its lossless replacement, and about how many bytes the latter takes."""
-    estimate = estimate_bytes(part)
-    if isinstance(tile, Tile) and is_unusual(part, estimate, tile.size):
-        return _cheaper(header, tile, part, lmbda, render), estimate
+    """A tile or its lossless replacement, and about how many bytes the latter takes.
+
+    Args:
+        header: of the picture.
+        tile: the learned one.
+        part: its pixels.
+        lmbda: see `store_unusual`.
+        render: see `store_unusual`.
+        plain: what a lossless tile would hold, if hidden pixels make it differ from `part`.
+    """
+    plain = part if plain is None else plain
+    estimate = estimate_bytes(plain)
+    if isinstance(tile, Tile) and is_unusual(plain, estimate, tile.size):
+        return _cheaper(header, tile, (part, plain), lmbda, render), estimate
     return tile, estimate
+
+
+def _beside(mask: Mask, pixels: Pixels) -> Mask:
+    return mask if pixels.ndim == 2 else mask[:, :, None]
 
 
 def lossless_mask(stream: Stream) -> Mask | None:
@@ -102,12 +139,16 @@ def _boxes(header: Header) -> Iterator[Box]:
     return tile_boxes(header.height, header.width, header.tile_side)
 
 
-def _cheaper(header: Header, tile: Tile, part: Pixels, lmbda: float, render: Render) -> AnyTile:
+def _cheaper(
+    header: Header, tile: Tile, parts: tuple[Pixels, Pixels], lmbda: float, render: Render
+) -> AnyTile:
     """The learned tile or the lossless one."""
-    stored = encode_pixels(part)
+    part, plain = parts
+    stored = encode_pixels(plain)
     if stored.size <= tile.size:
         return stored
-    alone = Stream(replace(header, width=part.shape[1], height=part.shape[0]), (tile,))
+    size = {"width": part.shape[1], "height": part.shape[0]}
+    alone = Stream(replace(header.opaque, **size), (tile,))
     error = _mse(part, render(alone))
     area = part.shape[0] * part.shape[1]
     if 8 * (stored.size - tile.size) <= lmbda * error * area:
@@ -116,8 +157,15 @@ def _cheaper(header: Header, tile: Tile, part: Pixels, lmbda: float, render: Ren
 
 
 def _mse(a: Pixels, b: Pixels) -> float:
-    """Mean square difference in 8-bit steps."""
-    return float(np.mean(np.square(a.astype(np.float32) - b), dtype=np.float64))
+    """Mean square difference in 8-bit steps, of pictures of any depths."""
+    return float(np.mean(np.square(_in_bytes(a) - _in_bytes(b)), dtype=np.float64))
+
+
+def _in_bytes(pixels: Pixels) -> npt.NDArray[np.float32]:
+    x = pixels.astype(np.float32)
+    if pixels.dtype == np.uint16:
+        x *= np.float32(1 / DEEP_STEP)
+    return x
 
 
 def _jpeg_error(pixels: Pixels, limit: int) -> float:
@@ -141,7 +189,8 @@ def _jpeg(pixels: Pixels, quality: int) -> bytes:
     """A JPEG; empty if it exceeds the buffer that Pillow gives it, as noise does."""
     file = BytesIO()
     try:
-        Image.fromarray(pixels).save(file, "JPEG", quality=quality, optimize=True)
+        image = Image.fromarray(rounded_to_bytes(pixels))
+        image.save(file, "JPEG", quality=quality, optimize=True)
     except OSError:
         return b""
     return file.getvalue()
@@ -160,7 +209,7 @@ def _settle(stream: Stream, encode: Encode) -> Stream:
     return replace(stream, tiles=tuple(tiles))
 
 
-def _as_whole(stream: Stream, pixels: Pixels, expected: int) -> Stream | None:
+def _as_whole(stream: Stream, pixels: Pixels, alpha: Pixels | None, expected: int) -> Stream | None:
     """The picture as a single lossless tile, if its PNG is smaller than all the tiles are."""
     header = stream.header
     exponent = max((max(header.width, header.height) - 1).bit_length(), TILE_EXPONENT_MIN)
@@ -169,7 +218,9 @@ def _as_whole(stream: Stream, pixels: Pixels, expected: int) -> Stream | None:
         return None
     if size * DEFLATE_RATIO <= pixels.size or expected > WHOLE_RATIO * size:
         return None
-    if encode_png(pixels).size >= size:
+    alphas = () if alpha is None else (encode_pixels(alpha),)
+    gained = sum(each.size for each in stream.alphas) - sum(each.size for each in alphas)
+    if encode_png(pixels).size >= size + gained:
         return None
     single = replace(header, tile_exponent=exponent)
-    return replace(stream, header=single, tiles=(encode_pixels(pixels),))
+    return replace(stream, header=single, tiles=(encode_pixels(pixels),), alphas=alphas)

@@ -2,7 +2,25 @@
 
 The hyper-synthesis belongs to the prior (`priors.py`), because its arithmetic must be exact.
 Everything runs at strides 8 to 64: an 8x8 patch of pixels becomes 192 channels at once.
+
+**Synthesis, for a second decoder.** In real arithmetic, of which an implementation may differ by
+rounding as long as no pixel differs by more than 1. Latents are y_hat / 16, in quantization steps,
+over a window around each learned tile (`windows.py`), q = quality index / 400. A gain multiplies
+channel c by exp(g), g interpolated linearly in q between the 8 rows of `log_gain[:, c]`. A block is
+x + mix_out(depthwise(act(mix_in(x)))), then x + contract(act(expand(x))), with
+act(x) = x * clamp(x + 4, 0, 8) / 8, a depthwise kernel of 3x3, else 1x1, borders padded with zeros.
+
+    outer_gain, first, up, blocks.0, blocks.1, ..., inner_gain, last, exit, shuffle, + 0.5
+
+`up` takes each latent to 2x2 places: up.weight is (M, C, 2, 2), and output channel c at (2r + i,
+2s + j) is the sum over m of x[m, r, s] * up.weight[m, c, i, j], plus bias. `shuffle` takes channel
+64 * k + 8 * i + j at (row, column) to colour k at (8 * row + i, 8 * column + j). A sample is
+floor(255 * x + 0.5), clipped to 0 to 255; a gray one is made of the mean of the three x. The
+weights are `synthesis.*` of the model's file, those of blocks in float16.
 """
+
+from copy import copy
+from hashlib import sha256
 
 import torch
 from torch import Tensor, nn
@@ -20,6 +38,18 @@ def autocast(x: Tensor, *, enabled: bool) -> torch.autocast:
     return torch.autocast(x.device.type, torch.bfloat16, enabled=enabled)
 
 
+def to_cells(x: Tensor) -> Tensor:
+    """`(N, 3, H, W)` to `(N, 192, H/8, W/8)`, channels_last: one copy of what is channels_last.
+
+    The same values as `pixel_unshuffle`, which takes three copies for that layout.
+    """
+    n, channels, height, width = x.shape
+    rows, columns = height // PATCH, width // PATCH
+    cells = x.permute(0, 2, 3, 1).reshape(n, rows, PATCH, columns, PATCH, channels)
+    cells = cells.permute(0, 1, 3, 5, 2, 4).reshape(n, rows, columns, -1)
+    return cells.permute(0, 3, 1, 2)
+
+
 class AnalysisTransform(nn.Module):
     """Pixels to latents, in units of one quantization step at quality q."""
 
@@ -32,6 +62,8 @@ class AnalysisTransform(nn.Module):
         self.down = nn.Conv2d(channels, latent_channels, 2, stride=2)
         self.last = Block(latent_channels)
         self.outer_gain = RateGain(latent_channels)
+        self._begun: dict[bytes, Tensor] | None = None
+        self._room = 0
 
     def forward(self, x: Tensor, q: Tensor, *, mixed: bool = False) -> Tensor:
         """`x` is `(N, 3, H, W)` in [0, 1], H and W divisible by 16; `q` is `(N,)` in [0, 1].
@@ -39,10 +71,7 @@ class AnalysisTransform(nn.Module):
         Returns:
             `(N, M, H/16, W/16)`, real-valued latents y.
         """
-        h = self.entry(functional.pixel_unshuffle(x - 0.5, PATCH))  # (N, C, H/8, W/8)
-        with autocast(x, enabled=mixed):
-            h = self.first(h)
-        h = h * self.inner_gain(q)
+        h = self._begin(x, mixed) * self.inner_gain(q)  # (N, C, H/8, W/8)
         with autocast(x, enabled=mixed):
             h = self.blocks(h)
         h = self.down(h)  # (N, M, H/16, W/16)
@@ -50,6 +79,34 @@ class AnalysisTransform(nn.Module):
             h = self.last(h)
         y: Tensor = h * self.outer_gain(q)
         return y
+
+    def remembering(self, limit: int) -> "AnalysisTransform":
+        """The same transform, which runs what comes before the first gain once for each input.
+
+        For a search over qualities, which that part does not depend on.
+
+        Args:
+            limit: bytes that it may keep; inputs beyond are not kept.
+        """
+        shared = copy(self)  # of the object alone; the weights are the same
+        shared._begun, shared._room = {}, limit
+        return shared
+
+    def _begin(self, x: Tensor, mixed: bool) -> Tensor:
+        """What depends on the pixels alone, `(N, C, H/8, W/8)`."""
+        key = b""
+        if self._begun is not None:
+            pixels = x.permute(0, 2, 3, 1).contiguous().numpy()
+            key = sha256(repr(pixels.shape).encode() + pixels.tobytes()).digest()
+            if key in self._begun:
+                return self._begun[key]
+        h: Tensor = self.entry(to_cells(x) - 0.5)
+        with autocast(x, enabled=mixed):
+            h = self.first(h)
+        if self._begun is not None and h.nbytes <= self._room:
+            self._begun[key] = h
+            self._room -= h.nbytes
+        return h
 
 
 class SynthesisTransform(nn.Module):

@@ -1,10 +1,12 @@
 """Decodes huge pictures straight into files, in memory that does not grow with their height."""
 
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import torch
 
+from aecodec.alpha import over_background
 from aecodec.bands import Bands
 from aecodec.codec import Codec
 from aecodec.files import replacing
@@ -17,15 +19,32 @@ if TYPE_CHECKING:
     from numbers import Rational
 
 
-def unpack(  # noqa: PLR0913  # the options of decoding
+@dataclass(frozen=True)
+class Wish:
+    """What of a picture is to be written, and how.
+
+    Attributes:
+        region: see `Codec.decompress_array`.
+        scale: see `Codec.decompress_array`.
+        depth: see `Codec.decompress_array`.
+        background: red, green and blue that show through alpha; None keeps alpha.
+        lossy: see `Codec.decompress_array`.
+    """
+
+    region: Region | None = None
+    scale: "int | float | Rational" = 1
+    depth: int | None = None
+    background: tuple[int, int, int] | None = None
+    lossy: bool = False
+
+
+def unpack(
     codec: Codec,
     source: Source,
     target: str,
     kind: str,
     *,
-    region: Region | None = None,
-    scale: "int | float | Rational" = 1,
-    lossy: bool = False,
+    wish: Wish | None = None,
     check: Callable[[], None] = lambda: None,
 ) -> tuple[tuple[int, int], list[str]] | None:
     """Decodes into a file of one of the formats `writers.STREAMED`.
@@ -35,9 +54,7 @@ def unpack(  # noqa: PLR0913  # the options of decoding
         source: see `Codec.decompress_array`.
         target: the file to write; it appears when it is complete.
         kind: its format.
-        region: see `Codec.decompress_array`.
-        scale: see `Codec.decompress_array`.
-        lossy: see `Codec.decompress_array`.
+        wish: what to write; by default the whole picture as it is.
         check: called before each row of tiles; may raise.
 
     Returns:
@@ -46,17 +63,24 @@ def unpack(  # noqa: PLR0913  # the options of decoding
 
     Raises what `Codec.decompress_array` raises.
     """
-    with codec.open_bands(source, region=region, scale=scale, lossy=lossy) as (bands, metadata):
+    wish = wish or Wish()
+    opened = codec.open_bands(
+        source, region=wish.region, scale=wish.scale, depth=wish.depth, lossy=wish.lossy
+    )
+    with opened as (bands, metadata):
         lost = metadata.lost_in(kind)
         if "exif" in lost:
             return None
         with replacing(target) as file:
-            write_rows(file, kind, bands.size, _checked(bands, check), metadata)
+            rows = _checked(bands, check, wish.background)
+            write_rows(file, kind, bands.size, rows, metadata)
         return bands.size, lost
 
 
-def _checked(bands: Bands, check: Callable[[], None]) -> Iterator[Pixels]:
+def _checked(
+    bands: Bands, check: Callable[[], None], background: tuple[int, int, int] | None
+) -> Iterator[Pixels]:
     with torch.inference_mode():
         for band in bands:
             check()
-            yield band
+            yield band if background is None else over_background(band, background)

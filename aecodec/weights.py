@@ -59,7 +59,7 @@ def export_weights(model: HyperpriorModel, path: Path, observed: Ints | None = N
     }
     tensors |= _float_tensors(model)
     tensors = {k: v.detach().cpu().contiguous() for k, v in tensors.items()}
-    _check_tensors(model.config, tensors, path)
+    _check_tensors(_empty_model(model.config), tensors, path)
     IntegerPrior(below(tensors, "prior"))
     metadata = {"format": FORMAT, "config": json.dumps(asdict(model.config))}
     write_bytes(str(path), save(tensors, metadata))
@@ -83,13 +83,14 @@ def load_weights(path: Path) -> CodecModel:
     Raises:
         WeightsError: the file is missing, damaged, or would not decode exactly.
     """
-    config, tensors = read_weights(path)
+    model, tensors = _read(path)
     model_id = model_digest(tensors)  # first: fusing below works in place
-    model = _empty_model(config)
     for part in TRANSFORMS:
         module: nn.Module = getattr(model, part)
         state = {k: v.float() for k, v in below(tensors, part).items()}
-        module.load_state_dict(state, assign=True)
+        scales = {k: torch.ones(v.shape) for k, v in module.state_dict().items()
+                  if k.endswith(".scale")}  # fmt: skip
+        module.load_state_dict(state | scales, assign=True)
     try:
         prior = IntegerPrior(below(tensors, "prior"))
     except WeightsError as exc:
@@ -100,7 +101,7 @@ def load_weights(path: Path) -> CodecModel:
             if isinstance(block, Block):
                 block.fuse_activation()
     return CodecModel(
-        model_id, config, model.analysis, model.synthesis, model.hyper_analysis, prior
+        model_id, model.config, model.analysis, model.synthesis, model.hyper_analysis, prior
     )
 
 
@@ -125,6 +126,12 @@ def read_weights(path: Path) -> tuple[ModelConfig, TensorDict]:
     Raises:
         WeightsError: the file is missing, damaged or of another kind.
     """
+    model, tensors = _read(path)
+    return model.config, tensors
+
+
+def _read(path: Path) -> tuple[HyperpriorModel, TensorDict]:
+    """A model without storage, and the tensors that it asks for."""
     try:
         with safe_open(path, "pt") as file:
             metadata = file.metadata() or {}
@@ -134,12 +141,13 @@ def read_weights(path: Path) -> tuple[ModelConfig, TensorDict]:
             tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118  # no dict
     except (SafetensorError, OSError, KeyError, TypeError, ValueError) as exc:
         raise WeightsError(f"{path}: cannot read weights: {exc}") from exc
-    _check_tensors(config, tensors, path)
-    return config, tensors
+    model = _empty_model(config)
+    _check_tensors(model, tensors, path)
+    return model, tensors
 
 
-def _check_tensors(config: ModelConfig, tensors: TensorDict, path: Path) -> None:
-    signature = _signature(config)
+def _check_tensors(model: HyperpriorModel, tensors: TensorDict, path: Path) -> None:
+    signature = _signature(model)
     found: Signature = {k: (v.dtype, tuple(v.shape)) for k, v in tensors.items()}
     wrong = sorted(k for k in signature.keys() | found.keys() if signature.get(k) != found.get(k))
     if wrong:
@@ -155,8 +163,7 @@ def _empty_model(config: ModelConfig) -> HyperpriorModel:
         return HyperpriorModel(config)
 
 
-def _signature(config: ModelConfig) -> Signature:
-    model = _empty_model(config)
+def _signature(model: HyperpriorModel) -> Signature:
     prior = prior_signature(model.prior, model.hyper_prior)
     signature = {f"prior.{k}": v for k, v in prior.items()}
     for name, tensor in _float_tensors(model).items():
@@ -174,7 +181,7 @@ def _float_tensors(model: HyperpriorModel) -> TensorDict:
 
 
 def _compact(module: nn.Module) -> TensorDict:
-    """State with the convolutions of blocks as float16.
+    """State with the convolutions of blocks as float16, their scales within the weights.
 
     Gains and linear layers stay float32: they carry latents of several hundred steps, of which
     float16 would lose half a step.
@@ -182,6 +189,10 @@ def _compact(module: nn.Module) -> TensorDict:
     state = dict(module.state_dict())
     for name, child in module.named_modules():
         if isinstance(child, Block):
+            scale = state.pop(f"{name}.scale")
+            for reader in (f"{name}.mix_in.weight", f"{name}.expand.weight"):
+                if not scale.is_meta:  # where only shapes count; a product would import sympy
+                    state[reader] = state[reader] * scale
             inside = [k for k in state if k.startswith(name + ".") and k.endswith("weight")]
             state |= {k: state[k].half() for k in inside}
     return state

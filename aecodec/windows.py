@@ -25,6 +25,7 @@ STRIDE = 16
 HALO = 64
 """Pixels; the receptive fields reach 40 (analysis) and 56 (synthesis) pixels beyond a latent."""
 MID_GRAY = 128
+"""Of 8 bits; of 16 bits 257 times as much."""
 
 Mask = npt.NDArray[np.bool_]
 
@@ -169,8 +170,8 @@ def touches(box: Box, grid: Box, lossless: Mask) -> bool:
 
 
 def cut_pixels(
-    pixels: npt.NDArray[np.uint8], box: Box, lossless: Mask | None = None
-) -> npt.NDArray[np.uint8]:
+    pixels: npt.NDArray[np.uint8 | np.uint16], box: Box, lossless: Mask | None = None
+) -> npt.NDArray[np.uint8 | np.uint16]:
     """Pixels of a box, 128 in lossless tiles.
 
     Beyond the right and lower border of the picture the last column and row repeat.
@@ -179,7 +180,9 @@ def cut_pixels(
     if lossless is not None and lossless[box.slices()].any():
         hidden = lossless[box.slices()].repeat(STRIDE, 0).repeat(STRIDE, 1)
         part = part.copy()
-        part[hidden[: part.shape[0], : part.shape[1]]] = MID_GRAY
+        part[hidden[: part.shape[0], : part.shape[1]]] = MID_GRAY * (
+            257 if part.dtype == np.uint16 else 1
+        )
     missing = (box.height * STRIDE - part.shape[0], box.width * STRIDE - part.shape[1])
     if not any(missing):
         return part

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from aecodec.images import Pixels
+from aecodec.alpha import Pixels, peak
 from aecodec.metadata import Metadata
 
 STREAMED = ("PNG", "PPM")
@@ -32,25 +32,27 @@ def write_rows(
         file: where to; it need not seek.
         kind: out of `STREAMED`.
         size: height and width.
-        bands: `(h, w, 3)` or `(h, w)` uint8, one below the other.
+        bands: `(h, w)` to `(h, w, 4)`, uint8 or uint16, one below the other; for PPM without alpha.
         metadata: what PNG is to carry; PPM carries none.
     """
     if kind == "PPM":
         for number, band in enumerate(bands):
             if not number:
-                file.write(b"P%d\n%d %d\n255\n" % (5 if band.ndim == 2 else 6, size[1], size[0]))
-            file.write(np.ascontiguousarray(band).data)
+                number_of_format = 5 if band.ndim == 2 else 6
+                file.write(b"P%d\n%d %d\n%d\n" % (number_of_format, size[1], size[0], peak(band)))
+            file.write(_big(band).tobytes())
         return
     deflater = zlib.compressobj(6)
-    previous: Pixels | None = None
+    previous: npt.NDArray[np.uint8] | None = None
     for band in bands:
         if previous is None:
-            gray = band.ndim == 2
-            head = struct.pack(">IIBBBBB", size[1], size[0], 8, 0 if gray else 2, 0, 0, 0)
+            gray = band.ndim == 2 or band.shape[2] == 2
+            depth = 8 * band.dtype.itemsize
+            head = struct.pack(">IIBBBBB", size[1], size[0], depth, _colour_type(band), 0, 0, 0)
             file.write(_SIGNATURE + _chunk(b"IHDR", head) + _metadata_chunks(metadata, gray=gray))
-            previous = np.zeros_like(band[:1])
+            previous = _as_bytes(np.zeros_like(band[:1]))
         for first in range(0, len(band), _ROWS):
-            rows = band[first : first + _ROWS]
+            rows = _as_bytes(band[first : first + _ROWS])
             data = deflater.compress(_filtered(rows, previous).data)
             previous = rows[-1:]
             if data:
@@ -58,7 +60,25 @@ def write_rows(
     file.write(_chunk(b"IDAT", deflater.flush()) + _chunk(b"IEND", b""))
 
 
-def _filtered(rows: Pixels, previous: Pixels) -> npt.NDArray[np.uint8]:
+def _colour_type(pixels: Pixels) -> int:
+    channels = 1 if pixels.ndim == 2 else pixels.shape[2]
+    return {1: 0, 2: 4, 3: 2, 4: 6}[channels]
+
+
+def _big(pixels: Pixels) -> npt.NDArray[np.uint8 | np.uint16]:
+    """Samples in the order that both formats use: the most significant byte first."""
+    return np.ascontiguousarray(pixels, pixels.dtype.newbyteorder(">"))
+
+
+def _as_bytes(pixels: Pixels) -> npt.NDArray[np.uint8]:
+    """`(h, w, b)`, each pixel's bytes, which PNG filters one by one."""
+    height, width = pixels.shape[:2]
+    return _big(pixels).view(np.uint8).reshape(height, width, -1)
+
+
+def _filtered(
+    rows: npt.NDArray[np.uint8], previous: npt.NDArray[np.uint8]
+) -> npt.NDArray[np.uint8]:
     """Rows with PNG's filters `Sub` or `Up`, whichever leaves smaller differences in a row."""
     left = np.zeros_like(rows)
     left[:, 1:] = rows[:, :-1]

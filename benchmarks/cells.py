@@ -8,7 +8,6 @@ torch, AVIF and JPEG XL do, HEIC (x265) starts threads as it likes.
 import hashlib
 import json
 import multiprocessing
-import os
 import statistics
 import sys
 import time
@@ -20,16 +19,20 @@ from importlib import metadata
 from pathlib import Path
 
 import click
-import torch
-from PIL import AvifImagePlugin, Image
+from PIL import Image
 
 from aecodec.files import write_bytes
-from benchmarks.codecs import FACTORIES, ImageCodec, describe, load_picture, machine_facts
+from benchmarks.codecs import (
+    FACTORIES,
+    ImageCodec,
+    describe,
+    hold_threads,
+    load_picture,
+    machine_facts,
+)
 from benchmarks.curves import Point
 from benchmarks.metrics import METRICS, measure_all
 from benchmarks.results import Cell, Results, cell_from_dict, cell_to_dict
-
-_METRIC_PACKAGES = ("pytorch-msssim", "ssimulacra2")
 
 
 @dataclass(frozen=True)
@@ -67,13 +70,6 @@ Outcome = tuple[list[Cell], list[str], int]
 """Cells, lines for what is left out, and how many cells came from the store."""
 
 
-def cores() -> int:
-    """How many cores this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
-
-
 def measure_cells(codecs: Sequence[ImageCodec], paths: Sequence[Path], plan: Plan) -> Results:
     """Codes every picture with every codec; what fails is noted and left out."""
     tasks = [
@@ -98,6 +94,8 @@ def measure_cells(codecs: Sequence[ImageCodec], paths: Sequence[Path], plan: Pla
         "processes": plan.processes,
         "repeats": plan.repeats,
         "cells_from_store": stored,
+        **{f"codec {codec.name}": codec.version or "unknown" for codec in codecs},
+        **{f"metric {name}": _version(METRICS[name].package) for name in plan.metrics},
     }
     return results
 
@@ -105,17 +103,12 @@ def measure_cells(codecs: Sequence[ImageCodec], paths: Sequence[Path], plan: Pla
 @contextmanager
 def _outcomes(tasks: Sequence[_Task], plan: Plan) -> Iterator[Iterator[Outcome]]:
     if plan.processes == 1:
-        _hold_threads(plan.threads)
+        hold_threads(plan.threads)
         yield map(_perform, tasks)
         return
     context = multiprocessing.get_context("spawn")  # torch does not survive a fork
-    with context.Pool(plan.processes, _hold_threads, (plan.threads,)) as pool:
+    with context.Pool(plan.processes, hold_threads, (plan.threads,)) as pool:
         yield pool.imap(_perform, tasks)
-
-
-def _hold_threads(threads: int) -> None:
-    torch.set_num_threads(threads)
-    AvifImagePlugin.DEFAULT_MAX_THREADS = threads
 
 
 @cache
@@ -184,18 +177,18 @@ def _kept_path(codec: ImageCodec, quality: float, digest: str, plan: Plan) -> Pa
     """Where this very cell is kept; None if nothing tells versions of the codec apart."""
     if plan.store is None or not codec.version:
         return None
-    packages = [_version(package) for package in _METRIC_PACKAGES]
+    packages = [_version(METRICS[name].package) for name in plan.metrics]
     key = [codec.name, codec.version, float(quality), digest, plan.repeats, plan.threads]
     text = json.dumps([*key, plan.processes, plan.metrics, packages])
     return plan.store / f"{hashlib.sha256(text.encode()).hexdigest()[:32]}.json"
 
 
 @cache
-def _version(package: str) -> str | None:
+def _version(package: str) -> str:
     try:
-        return metadata.version(package)
+        return f"{package} {metadata.version(package)}" if package else "own"
     except metadata.PackageNotFoundError:
-        return None
+        return f"no {package}"
 
 
 def _read_kept(path: Path | None, picture: str) -> tuple[Cell, list[str]] | None:

@@ -26,7 +26,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image, features
+from PIL import AvifImagePlugin, Image, features
 from PIL import __version__ as pillow_version
 
 from aecodec import __version__ as aecodec_version
@@ -145,6 +145,17 @@ def jpeg444(_model: str | None = None) -> ImageCodec:
     return pillow_codec("jpeg444", "JPEG", _JPEG_LADDER, subsampling="4:4:4", optimize=True)
 
 
+def jpegli(_model: str | None = None) -> ImageCodec:
+    """JPEG of Google's jpegli at its defaults (progressive, chroma at half the resolution)."""
+    version = _plugin_version("pyjpegli", "pyjpegli")
+    from pyjpegli import encode as encode_rgb
+
+    def encode(image: Image.Image, quality: float) -> bytes:
+        return bytes(encode_rgb(image.tobytes(), *image.size, quality=round(quality)))
+
+    return ImageCodec("jpegli", _JPEG_LADDER, encode, open_rgb, version)
+
+
 def webp(_model: str | None = None) -> ImageCodec:
     """Lossy WebP at its slowest method."""
     return pillow_codec("webp", "WEBP", _JPEG_LADDER, method=6)
@@ -209,6 +220,7 @@ FACTORIES: Mapping[str, Callable[[str | None], ImageCodec]] = {
     **{f"aecodec-e{effort}": partial(aecodec, effort=effort) for effort in range(10)},
     "jpeg420": jpeg420,
     "jpeg444": jpeg444,
+    "jpegli": jpegli,
     "webp": webp,
     "avif": avif,
     "jpeg2000": jpeg2000,
@@ -257,10 +269,25 @@ def load_picture(path: Path) -> Image.Image:
         return Image.fromarray(np.asarray(image.convert("RGB")))
 
 
+def hold_threads(threads: int) -> None:
+    """Lets codecs and metrics use so many threads, as far as they can be told."""
+    # For libraries that are not loaded yet: FLIP brings its own OpenMP.
+    os.environ["OMP_NUM_THREADS"] = str(threads)
+    torch.set_num_threads(threads)
+    AvifImagePlugin.DEFAULT_MAX_THREADS = threads
+
+
 def describe(exc: BaseException) -> str:
     """An exception as one line."""
     text = " ".join(str(exc).split())
     return f"{type(exc).__name__}: {text}" if text else type(exc).__name__
+
+
+def cores() -> int:
+    """How many cores this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def machine_facts() -> dict[str, str | int]:
@@ -274,10 +301,23 @@ def machine_facts() -> dict[str, str | int]:
         "libwebp": _feature("webp"),
         "libavif": _feature("avif"),
         "machine": platform.machine(),
+        "processor": _processor(),
         "system": platform.system(),
         "cpus": os.cpu_count() or 1,
+        "usable cpus": cores(),
         "threads": torch.get_num_threads(),
+        "load average": f"{os.getloadavg()[0]:.1f}" if hasattr(os, "getloadavg") else "unknown",
     }
+
+
+def _processor() -> str:
+    """The name of the processor, as far as the system tells."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        lines = []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return next(filter(None, names), platform.processor() or "unknown")
 
 
 def _feature(*names: str) -> str:

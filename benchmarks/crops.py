@@ -10,7 +10,7 @@ from aecodec import Codec
 from benchmarks.codecs import open_rgb, save
 
 MARGIN = 8
-CAPTION = 24
+CAPTION = 36
 
 
 def jpeg_of_size(image: Image.Image, size: int) -> bytes:
@@ -35,7 +35,7 @@ def sheet(
         "white",
     )
     draw = ImageDraw.Draw(canvas)
-    font = ImageFont.load_default(14)
+    font = ImageFont.load_default(22)
     for number, (caption, image) in enumerate(panels):
         x = MARGIN + number * (side[0] + MARGIN)
         crop = image.crop((left, top, left + width, top + height))

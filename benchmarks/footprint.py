@@ -3,19 +3,24 @@
 Each command runs in a process of its own, so that neither caches nor loaded models help it.
 """
 
+import math
 import os
 import statistics
 import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import click
+import numpy as np
+from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
 from benchmarks.codecs import describe, load_picture, machine_facts
 
+SIZES_HELP = "Megapixels or exact sizes, e.g. 0.1,25,768x512."
 _KIB = 1024 if sys.platform != "darwin" else 1
 """What `ru_maxrss` counts in: KiB, but bytes on macOS."""
 # On Linux a new process inherits the peak of the one that starts it, which here has torch loaded;
@@ -28,6 +33,29 @@ seconds = time.perf_counter() - start
 print(seconds, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)
 sys.exit(code)
 """
+
+
+@dataclass(frozen=True)
+class Footprint:
+    """What a whole command took on a picture of a size.
+
+    Attributes:
+        command: its words, less the file names.
+        width: of the picture, pixels.
+        height: of the picture, pixels.
+        threads: that the process was told to use.
+        repeats: how often it ran.
+        seconds: median, wall clock, with the start of Python.
+        peak_mib: highest resident memory of the runs, MiB.
+    """
+
+    command: str
+    width: int
+    height: int
+    threads: int
+    repeats: int
+    seconds: float
+    peak_mib: float
 
 
 def run_once(command: Sequence[str], threads: int) -> tuple[float, float]:
@@ -48,11 +76,46 @@ def run_once(command: Sequence[str], threads: int) -> tuple[float, float]:
     return float(seconds), int(peak) * _KIB / 2**20
 
 
-def scaled(image: Image.Image, megapixels: float) -> Image.Image:
-    """The picture scaled to about that many pixels, its proportions kept."""
-    factor = (megapixels * 1e6 / (image.width * image.height)) ** 0.5
-    size = max(1, round(image.width * factor)), max(1, round(image.height * factor))
-    return ImageOps.fit(image, size, Image.Resampling.LANCZOS)
+def of_size(image: Image.Image, width: int, height: int) -> Image.Image:
+    """The picture cropped and scaled down, or mirrored at its borders to fill a larger size.
+
+    Scaled up it would be smooth, and smooth pictures cost some codecs less time than photographs.
+    """
+    if width <= image.width and height <= image.height:
+        return ImageOps.fit(image, (width, height), Image.Resampling.LANCZOS)
+    pixels = np.asarray(image)
+    rows, columns = (np.arange(side) for side in (height, width))
+    return Image.fromarray(
+        pixels[_mirrored(rows, image.height)][:, _mirrored(columns, image.width)]
+    )
+
+
+def _mirrored(numbers: NDArray[np.int64], count: int) -> NDArray[np.int64]:
+    """0, 1, ... count - 1, count - 1, ... 1, 0, 0, 1, ..."""
+    turn = numbers % (2 * count)
+    return np.minimum(turn, 2 * count - 1 - turn)
+
+
+def parse_sizes(text: str, image: Image.Image) -> list[tuple[int, int]]:
+    """Sizes of a list such as `0.1,25,768x512`: megapixels in the picture's proportions, or exact.
+
+    Raises:
+        ValueError: a part is none of both, or lies beyond 1000 megapixels.
+    """
+    found: dict[tuple[int, int], None] = {}
+    for part in text.lower().split(","):
+        try:
+            if "x" in part:
+                width, height = (int(side) for side in part.split("x"))
+            else:
+                factor = math.sqrt(float(part) * 1e6 / (image.width * image.height))
+                width, height = round(image.width * factor), round(image.height * factor)
+        except (ValueError, OverflowError):
+            raise ValueError(f"{part!r} is not a size, e.g. 0.4 (megapixels) or 768x512") from None
+        if not (width > 0 and height > 0 and width * height < 1e9):
+            raise ValueError(f"sizes must lie between a pixel and 1000 megapixels, got {part!r}")
+        found[width, height] = None
+    return list(found)
 
 
 def measure_commands(
@@ -81,30 +144,53 @@ def measure_commands(
     return found
 
 
+def measure_footprints(
+    image: Image.Image, sizes: Sequence[tuple[int, int]], threads: int, repeats: int
+) -> list[Footprint]:
+    """Each command at each size.
+
+    Raises:
+        RuntimeError: a command failed.
+    """
+    found = []
+    for size in sizes:
+        with tempfile.TemporaryDirectory() as folder:
+            measured = measure_commands(of_size(image, *size), Path(folder), threads, repeats)
+        found += [
+            Footprint(name, *size, threads, repeats, *values) for name, values in measured.items()
+        ]
+    return found
+
+
+def format_footprints(found: Sequence[Footprint]) -> str:
+    """The table of whole commands."""
+    heading = (
+        f"whole commands, each in a process of its own; {found[0].threads} threads, median of "
+        f"{found[0].repeats} runs, highest peak\n\n"
+        f"{'pixels':>12}  {'command':<20} {'ms':>9} {'peak, MiB':>10}"
+    )
+    rows = [
+        f"{f'{f.width}x{f.height}':>12}  {f.command:<20} {1000 * f.seconds:9.0f} {f.peak_mib:10.0f}"
+        for f in found
+    ]
+    return "\n".join([heading, *rows])
+
+
 @click.command()
 @click.argument("picture", type=click.Path(path_type=Path))
-@click.option("--sizes", default="0.1,1,4", show_default=True, help="Megapixels, e.g. 0.1,25.")
+@click.option("--sizes", default="0.1,1,4", show_default=True, help=SIZES_HELP)
 @click.option("--threads", type=click.IntRange(1), default=2, show_default=True)
 @click.option("--repeats", type=click.IntRange(1), default=3, show_default=True)
 def main(picture: Path, sizes: str, threads: int, repeats: int) -> None:
     """Times whole commands on PICTURE at several sizes, with their peak memory."""
     try:
-        chosen = [float(part) for part in sizes.split(",")]
         image = load_picture(picture)
+        chosen = parse_sizes(sizes, image)
     except (OSError, ValueError) as exc:
         raise click.ClickException(f"{picture}: {exc}") from exc
-    if not all(0 < size < 1000 for size in chosen):
-        raise click.ClickException(f"sizes must lie between 0 and 1000 megapixels, got {sizes}")
     click.echo(", ".join(f"{name} {value}" for name, value in machine_facts().items()))
-    click.echo(f"{threads} threads, median of {repeats} runs; peak is the highest\n")
-    click.echo(f"{'size':>12}  {'command':<20} {'ms':>9} {'peak, MiB':>10}")
-    for size in chosen:
-        small = scaled(image, size)
-        with tempfile.TemporaryDirectory() as folder:
-            try:
-                found = measure_commands(small, Path(folder), threads, repeats)
-            except RuntimeError as exc:
-                raise click.ClickException(describe(exc)) from exc
-        label = f"{small.width}x{small.height}"
-        for name, (seconds, peak) in found.items():
-            click.echo(f"{label:>12}  {name:<20} {1000 * seconds:9.0f} {peak:10.0f}")
+    try:
+        found = measure_footprints(image, chosen, threads, repeats)
+    except RuntimeError as exc:
+        raise click.ClickException(describe(exc)) from exc
+    click.echo(format_footprints(found))

@@ -8,11 +8,14 @@ PAGE = """<!doctype html>
 <title>Rate-distortion report</title>
 <style>
 body { font: 15px/1.5 system-ui, sans-serif; max-width: 1100px; margin: 2em auto; padding: 0 1em; }
-img { max-width: 100%; height: auto; }
+img { max-width: 100%; min-width: 620px; height: auto; }
 .wide { overflow-x: auto; }
 table { border-collapse: collapse; font-size: 13px; font-variant-numeric: tabular-nums; }
 th, td { border-bottom: 1px solid #ddd; padding: 3px 9px; text-align: right; white-space: nowrap; }
-th:nth-child(-n+2), td:nth-child(-n+2) { text-align: left; }
+.names th:nth-child(-n+3), .names td:nth-child(-n+3), .facts td,
+.pictures td:first-child, .pictures th:first-child { text-align: left; }
+.facts td { white-space: normal; overflow-wrap: anywhere; }
+tr:nth-child(even) { background: #f6f6f6; }
 </style>
 </head>
 <body>
@@ -25,19 +28,25 @@ process{{ "" if machine.processes == 1 else "es" }} at a time.</p>
 {% if left_out %}<h2>Left out</h2><ul>{% for line in left_out %}<li>{{ line }}</li>{% endfor %}</ul>
 {% endif %}
 {% for title, data in images.items() %}<h2>{{ title }}</h2>
-<img alt="{{ title }}" src="data:image/png;base64,{{ data }}">
+<div class="wide"><img alt="{{ title }}" src="data:image/png;base64,{{ data }}"></div>
 {% endfor %}
 <h2>BD-rate and BD-PSNR</h2>
 <p>PCHIP through all points, over the common range of the two mean curves, which stands in the
 table. Below 0 %, the first codec needs fewer bits. Gain is the mean difference at equal rate, in
 the unit of the metric.</p>
-<div class="wide"><table>
+<div class="wide"><table class="names">
 <tr><th>metric</th><th>codec</th><th>against</th><th>BD-rate of means</th><th>over</th>
 <th>gain</th><th>mean of pictures</th><th>worst picture</th></tr>
 {% for r in rows %}<tr><td>{{ r.metric }}</td><td>{{ r.test }}</td><td>{{ r.anchor }}</td>
 <td>{{ r.rate }}</td><td>{{ r.over }}</td><td>{{ r.gain }}</td><td>{{ r.mean }}</td>
 <td>{{ r.worst }}</td></tr>
 {% endfor %}</table></div>
+{% if of_pictures[1] %}<h2>BD-rate of each picture</h2>
+<p>RGB PSNR, against {{ reference }}, %.</p>
+<div class="wide"><table class="pictures">
+<tr><th>picture</th>{% for name in of_pictures[0] %}<th>{{ name }}</th>{% endfor %}</tr>
+{% for row in of_pictures[1] %}<tr>{% for cell in row %}<td>{{ cell }}</td>{% endfor %}</tr>
+{% endfor %}</table></div>{% endif %}
 <h2>Means of all points</h2>
 <div class="wide"><table>
 <tr><th>codec</th><th>quality</th><th>bits per pixel</th>
@@ -48,8 +57,8 @@ the unit of the metric.</p>
 <td>{{ m.encode_seconds }}</td><td>{{ m.decode_seconds }}</td></tr>
 {% endfor %}</table></div>
 <h2>Machine</h2>
-<table>{% for name, value in machine.items() %}<tr><td>{{ name }}</td><td>{{ value }}</td></tr>
-{% endfor %}</table>
+<table class="facts">{% for name, value in machine.items() %}
+<tr><td>{{ name }}</td><td>{{ value }}</td></tr>{% endfor %}</table>
 {% if sources %}<h2>Published curves</h2>
 <ul>{% for name, source in sources.items() %}<li>{{ name }}: {{ source }}</li>{% endfor %}</ul>
 {% endif %}

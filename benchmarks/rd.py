@@ -11,8 +11,14 @@ from typing import Any
 
 import click
 
-from benchmarks.cells import Plan, cores, measure_cells
-from benchmarks.codecs import FACTORIES, CodecUnavailableError, ImageCodec, collect_pictures
+from benchmarks.cells import Plan, measure_cells
+from benchmarks.codecs import (
+    FACTORIES,
+    CodecUnavailableError,
+    ImageCodec,
+    collect_pictures,
+    cores,
+)
 from benchmarks.comparison import (
     OURS,
     Comparison,
@@ -23,8 +29,11 @@ from benchmarks.comparison import (
     measurements,
     to_json,
 )
-from benchmarks.metrics import INSTALL
+from benchmarks.metrics import INSTALL, METRICS
 from benchmarks.results import Results
+
+_DETAILS = {"codec", "metric"}
+"""Facts that only stand in the files."""
 
 
 def _parse_qualities(
@@ -46,8 +55,36 @@ def _parse_codecs(_context: click.Context, _parameter: click.Parameter, text: st
     return names
 
 
+def _parse_metrics(
+    _context: click.Context, _parameter: click.Parameter, text: str | None
+) -> tuple[str, ...] | None:
+    if text is None:
+        return None
+    names = tuple(dict.fromkeys(["psnr", *(part.strip() for part in text.split(","))]))
+    unknown = [name for name in names if name not in METRICS]
+    if unknown:
+        raise click.BadParameter(f"unknown {', '.join(unknown)}; known: {', '.join(METRICS)}")
+    return names
+
+
+def thin(ladder: tuple[float, ...], points: int) -> tuple[float, ...]:
+    """At most `points` of a ladder's steps, 2 or more: its first, its last, and even ones between.
+
+    Example:
+        >>> thin((10, 20, 30, 40, 50, 60), 3)
+        (10, 30, 60)
+    """
+    last = len(ladder) - 1
+    if last < points:
+        return ladder
+    return tuple(ladder[round(number * last / (points - 1))] for number in range(points))
+
+
 def _make_codecs(
-    names: Sequence[str], qualities: tuple[float, ...] | None, model: str | None
+    names: Sequence[str],
+    qualities: tuple[float, ...] | None,
+    points: int | None,
+    model: str | None,
 ) -> tuple[list[ImageCodec], list[str]]:
     codecs, left_out = [], []
     for name in names:
@@ -56,7 +93,8 @@ def _make_codecs(
         except CodecUnavailableError as exc:
             left_out.append(f"{name}: {exc}")
             continue
-        codecs.append(replace(codec, qualities=qualities) if qualities and name == OURS else codec)
+        ladder = qualities if qualities and name == OURS else codec.qualities
+        codecs.append(replace(codec, qualities=thin(ladder, points) if points else ladder))
     return codecs, left_out
 
 
@@ -69,6 +107,17 @@ def _make_codecs(
     show_default=True,
     callback=_parse_codecs,
     help="Codecs to measure.",
+)
+@click.option(
+    "--points",
+    type=click.IntRange(2),
+    help="At most so many qualities of each codec, spread evenly; default: its whole ladder.",
+)
+@click.option(
+    "--metrics",
+    callback=_parse_metrics,
+    help=f"Some of {','.join(METRICS)}; psnr always. Default: psnr, with a report all. A Kodak "
+    "picture takes SSIMULACRA2 and FLIP about a second each, the others a tenth.",
 )
 @click.option("--json", "output", type=click.Path(path_type=Path), help="Also write all points.")
 @click.option(
@@ -97,6 +146,7 @@ def _make_codecs(
 def main(
     pictures: tuple[Path, ...],
     qualities: tuple[float, ...] | None,
+    points: int | None,
     codecs: list[str],
     output: Path | None,
     report: Path | None,
@@ -111,7 +161,7 @@ def main(
         paths = collect_pictures(pictures)
     except OSError as exc:
         raise click.ClickException(str(exc)) from exc
-    usable, unusable = _make_codecs(codecs, qualities, plan.model)
+    usable, unusable = _make_codecs(codecs, qualities, points, plan.model)
     results = measure_cells(usable, paths, plan)
     results.left_out[:0] = unusable
     found = measurements(results)
@@ -126,7 +176,12 @@ def main(
 
 
 def _plan(
-    report: Path | None, repeats: int, processes: int, threads: int | None, model: str | None
+    report: Path | None,
+    repeats: int,
+    processes: int,
+    threads: int | None,
+    model: str | None,
+    metrics: tuple[str, ...] | None,
 ) -> Plan:
     available = cores()
     share = threads or max(1, available // processes)
@@ -135,8 +190,9 @@ def _plan(
             f"{processes} processes of {share} threads are more than the {available} cores here"
         )
     if report is None:
-        return Plan(repeats, share, processes, model, metrics=("psnr",))
-    return Plan(repeats, share, processes, model, report / "cells")
+        return Plan(repeats, share, processes, model, metrics=metrics or ("psnr",))
+    store, chosen = report / "cells", metrics or tuple(METRICS)
+    return Plan(repeats, share, processes, model, store, chosen)
 
 
 def _report(results: Results, folder: Path, model: str | None) -> None:
@@ -155,7 +211,8 @@ def _report(results: Results, folder: Path, model: str | None) -> None:
 
 
 def _print_report(found: Measurements, comparisons: Sequence[Comparison], results: Results) -> None:
-    facts = ", ".join(f"{name} {value}" for name, value in results.machine.items())
+    of_machine = {n: v for n, v in results.machine.items() if n.split()[0] not in _DETAILS}
+    facts = ", ".join(f"{name} {value}" for name, value in of_machine.items())
     click.echo(f"{len(found.sizes)} pictures; {facts}\n")
     if found.curves.get(OURS):
         click.echo(format_means(OURS, list(found.curves[OURS].values())) + "\n")

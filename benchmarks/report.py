@@ -1,7 +1,9 @@
 """The report of a run: plots, a crop sheet and one page that needs no other file."""
 
+import csv
 import io
 from base64 import b64encode
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,6 +21,7 @@ from benchmarks.codecs import (
 )
 from benchmarks.comparison import OURS, Comparison, compare, measurements
 from benchmarks.crops import sheet
+from benchmarks.curves import BdRate
 from benchmarks.metrics import METRICS
 from benchmarks.page import PAGE
 from benchmarks.plots import FORMATS, draw, plot_bars, plot_curves, plot_speed
@@ -26,6 +29,7 @@ from benchmarks.published import is_kodak, published_curves, sources
 from benchmarks.results import Results
 
 CROP_CODECS = (REFERENCE, "avif")
+MEAN_CURVES = "(mean curves)"
 CROP_SIDE = 200
 CROP_QUALITY = 20.0
 
@@ -45,7 +49,7 @@ class Row:
 
 
 def write_report(results: Results, folder: Path, model: str | None) -> None:
-    """Writes plots (PNG and SVG), `crops.png` and `report.html` into `folder`.
+    """Writes plots (PNG and SVG), `crops.png`, `bd_rate.csv` and `report.html` into `folder`.
 
     Raises:
         OSError: a file cannot be written.
@@ -60,6 +64,8 @@ def write_report(results: Results, folder: Path, model: str | None) -> None:
     except Exception as exc:  # a codec may fail in any way, and the rest of the page still counts
         lines.append(f"crop sheet: {describe(exc)}")
     kodak = is_kodak({cell.picture for cell in results.cells})
+    compared = pairs(results)
+    _write(folder / "bd_rate.csv", bd_rates_csv(compared).encode())
     page = (
         Environment(autoescape=True)
         .from_string(PAGE)
@@ -67,7 +73,9 @@ def write_report(results: Results, folder: Path, model: str | None) -> None:
             machine=results.machine,
             pictures=len({cell.picture for cell in results.cells}),
             images={title: b64encode(data).decode() for title, data in images.items()},
-            rows=table(results),
+            rows=table(compared),
+            of_pictures=of_pictures(compared),
+            reference=REFERENCE,
             means=_means(results),
             labels={name: METRICS[name].label for name in results.metrics},
             left_out=lines,
@@ -104,19 +112,51 @@ def _plots(results: Results, folder: Path) -> dict[str, bytes]:
     return images
 
 
-def table(results: Results) -> list[Row]:
+def table(compared: Sequence[tuple[str, Comparison]]) -> list[Row]:
     """BD-rate and its range, BD-PSNR, mean and worst picture, for each metric and pair."""
-    rows = []
+    return [_row(metric, comparison) for metric, comparison in compared]
+
+
+def pairs(results: Results) -> list[tuple[str, Comparison]]:
+    """Each codec against the reference, then against ours, in each metric."""
+    found = []
     for metric in results.metrics:
-        found = measurements(results, metric)
-        anchors = [name for name in (OURS, REFERENCE) if name in found.curves]
-        rows += [
-            _row(metric, compare(found, test, anchor))
-            for anchor in reversed(anchors)
-            for test in found.curves
+        measured = measurements(results, metric)
+        anchors = [name for name in (REFERENCE, OURS) if name in measured.curves]
+        found += [
+            (metric, compare(measured, test, anchor))
+            for anchor in anchors
+            for test in measured.curves
             if test != anchor
         ]
-    return rows
+    return found
+
+
+def bd_rates_csv(compared: Sequence[tuple[str, Comparison]]) -> str:
+    """One line for each metric, pair of codecs and picture, and one for the mean curves."""
+    stream = io.StringIO()
+    writer = csv.writer(stream, lineterminator="\n")
+    writer.writerow(["metric", "codec", "anchor", "picture", "bd_rate_percent", "low", "high"])
+    for metric, c in compared:
+        lines = {MEAN_CURVES: c.of_means} | dict(c.of_pictures)
+        for picture, rate in lines.items():
+            values = (rate.percent, rate.low, rate.high) if rate else ("", "", "")
+            writer.writerow([metric, c.test, c.anchor, picture, *values])
+    return stream.getvalue()
+
+
+def of_pictures(compared: Sequence[tuple[str, Comparison]]) -> tuple[list[str], list[list[str]]]:
+    """Codecs, and for each picture its name and the BD-rates in RGB PSNR against the reference."""
+    group = [c for metric, c in compared if (metric, c.anchor) == ("psnr", REFERENCE)]
+    pictures = dict.fromkeys(path for c in group for path in c.of_pictures)
+    rows = [
+        [Path(path).name, *(_percent(c.of_pictures.get(path)) for c in group)] for path in pictures
+    ]
+    return [c.test for c in group], rows
+
+
+def _percent(rate: BdRate | None) -> str:
+    return f"{rate.percent:+.1f}" if rate else "-"
 
 
 def _row(metric: str, c: Comparison) -> Row:

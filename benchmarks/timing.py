@@ -1,27 +1,21 @@
-"""Times of aecodec and other codecs: `python -m benchmarks.timing PICTURE`.
+"""Times of aecodec and other codecs over sizes and threads: `python -m benchmarks speed PICTURE`.
 
-Models are loaded and warm. The codecs take turns: each round runs every one of them once, so that
-a change in the machine's load meets all of them alike. Pictures go from memory to memory, and
-times include the conversion from and to PIL pictures.
+Models are loaded and warm, and all codecs take turns in one run (`benchmarks/rounds.py`). Whole
+commands, with the start of Python and the loading of the model, come after (`footprint.py`).
 """
 
-import os
-import statistics
-import struct
-import subprocess
-import sys
-import tempfile
-import time
+import csv
+import io
+import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import click
-import numpy as np
-import torch
-from PIL import AvifImagePlugin, Image, ImageOps
-from torch.nn.functional import pad
 
+from aecodec.files import write_bytes
 from benchmarks.codecs import (
     CodecUnavailableError,
     ImageCodec,
@@ -31,81 +25,86 @@ from benchmarks.codecs import (
     machine_facts,
     pillow_codec,
 )
+from benchmarks.comparison import OURS
+from benchmarks.footprint import (
+    SIZES_HELP,
+    Footprint,
+    format_footprints,
+    measure_footprints,
+    of_size,
+    parse_sizes,
+)
+from benchmarks.metrics import INSTALL
+from benchmarks.rounds import Sweep, sweep
+from benchmarks.untrained import MODELS, PREFIX, untrained
 
-_COMMAND_RUNS = 3
-_HYPERPRIOR = "hyperprior"
 _NOTES = (
     "JPEG 4:2:0 optimize, WebP method 4, AVIF 4:4:4 speed 6, each at the same number on its own "
-    "quality scale.\nRatios are times divided by those of aecodec: below 1, faster than aecodec."
+    "quality scale; JPEG and WebP use one thread.\nRatios are times divided by those of aecodec: "
+    "below 1, faster than aecodec. MP/s: millions of pixels a second."
 )
-_HYPERPRIOR_NOTE = (
-    f"{_HYPERPRIOR}: CompressAI's bmshj2018-hyperprior, quality 4, with random weights, because "
-    "trained ones would have to be\ndownloaded: its transforms take their usual time, its entropy "
-    "coding and its bytes are not those of a trained model."
+_UNTRAINED_NOTE = (
+    f"{PREFIX.strip()}: models of CompressAI at quality 4 with random weights, since the trained "
+    "ones would have to be downloaded: the\ntransforms take their usual time, but bytes and "
+    "entropy coding are not those of a trained model."
 )
+_COLUMNS = (
+    "codec", "width", "height", "threads", "rounds", "bytes", "encode_seconds", "decode_seconds",
+)  # fmt: skip
 
 
-@dataclass
-class Times:
-    """What the rounds of one codec took.
+@dataclass(frozen=True)
+class Speed:
+    """All that a run of `speed` found.
 
     Attributes:
-        encode: seconds of each round.
-        decode: seconds of each round.
-        size: bytes of the file.
+        quality: what the encoders were asked for.
+        times: of the codecs in turns.
+        commands: of whole commands.
+        left_out: a line for each thing that is missing, with the reason.
+        machine: facts of the machine.
     """
 
-    encode: list[float] = field(default_factory=list)
-    decode: list[float] = field(default_factory=list)
-    size: int = 0
+    quality: float
+    times: Sweep
+    commands: Sequence[Footprint]
+    left_out: Sequence[str]
+    machine: dict[str, str | int]
+
+    def to_json(self) -> str:
+        """One document with the medians of each setting."""
+        document = {
+            "quality": self.quality,
+            "machine": self.machine,
+            "times": [dict(zip(_COLUMNS, row, strict=True)) for row in self._rows()],
+            "commands": [asdict(command) for command in self.commands],
+            "left_out": list(self.left_out),
+        }
+        return json.dumps(document, indent=1, allow_nan=False) + "\n"
+
+    def to_csv(self) -> str:
+        """One line for each setting."""
+        stream = io.StringIO()
+        writer = csv.writer(stream, lineterminator="\n")
+        writer.writerow(_COLUMNS)
+        writer.writerows(self._rows())
+        return stream.getvalue()
+
+    def _rows(self) -> list[tuple[str | float, ...]]:
+        return [
+            (s.codec, s.width, s.height, s.threads, len(t.encode), t.size, *t.medians)
+            for s, t in self.times.items()
+        ]
 
 
-def hyperprior() -> ImageCodec:
-    """CompressAI's bmshj2018-hyperprior at quality 4, untrained.
-
-    Raises:
-        CodecUnavailableError: CompressAI cannot be imported.
-    """
-    try:
-        from compressai.zoo import bmshj2018_hyperprior
-    except Exception as exc:  # a build for another NumPy or PyTorch fails in its own ways
-        raise CodecUnavailableError(describe(exc)) from exc
-    torch.manual_seed(0)
-    net = bmshj2018_hyperprior(quality=4, pretrained=False).eval()
-    net.update()
-    head = struct.Struct("<4HI")
-
-    def encode(image: Image.Image, _quality: float) -> bytes:
-        x = torch.from_numpy(np.array(image)).permute(2, 0, 1)[None] / 255  # (1, 3, H, W)
-        padding = (0, -image.width % 64, 0, -image.height % 64)
-        with torch.inference_mode():
-            coded = net.compress(pad(x, padding, mode="replicate"))
-        (y,), (z,) = coded["strings"]
-        return b"".join([head.pack(*image.size, *coded["shape"], len(y)), y, z])
-
-    def decode(data: bytes) -> Image.Image:
-        width, height, *shape, length = head.unpack_from(data)
-        y, z = data[head.size : head.size + length], data[head.size + length :]
-        with torch.inference_mode():
-            x_hat = net.decompress([[y], [z]], shape)["x_hat"]
-        pixels = (x_hat[0, :, :height, :width] * 255).round().clamp(0, 255)
-        return Image.fromarray(pixels.to(torch.uint8).permute(1, 2, 0).numpy())
-
-    return ImageCodec(_HYPERPRIOR, (), encode, decode)
-
-
-def make_codecs(threads: int, model: str | None) -> tuple[list[ImageCodec], list[str]]:
+def make_codecs(model: str | None) -> tuple[list[ImageCodec], list[str]]:
     """The codecs that can run here, and a line for each that cannot."""
-    # Pillow's decoder takes its number of threads from here; its encoder has an option.
-    AvifImagePlugin.DEFAULT_MAX_THREADS = threads
     factories: dict[str, Callable[[], ImageCodec]] = {
-        "aecodec": lambda: aecodec(model),
+        OURS: lambda: aecodec(model),
         "jpeg420": lambda: pillow_codec("jpeg420", "JPEG", (), subsampling="4:2:0", optimize=True),
         "webp": lambda: pillow_codec("webp", "WEBP", (), method=4),
-        "avif": lambda: pillow_codec(
-            "avif", "AVIF", (), subsampling="4:4:4", speed=6, max_threads=threads
-        ),
-        _HYPERPRIOR: hyperprior,
+        "avif": lambda: pillow_codec("avif", "AVIF", (), subsampling="4:4:4", speed=6),
+        **{PREFIX + name: partial(untrained, name) for name in MODELS},
     }
     codecs, left_out = [], []
     for name, factory in factories.items():
@@ -116,159 +115,132 @@ def make_codecs(threads: int, model: str | None) -> tuple[list[ImageCodec], list
     return codecs, left_out
 
 
-def time_rounds(
-    codecs: Sequence[ImageCodec], image: Image.Image, quality: float, repeats: int
-) -> tuple[dict[str, Times], list[str]]:
-    """Times every codec once a round, after a round that does not count.
-
-    Returns:
-        The times of each codec, and a line for each that failed in the first round.
-    """
-    times: dict[str, Times] = {}
-    left_out = []
-    for codec in codecs:
-        try:
-            _time_once(codec, image, quality, Times())
-        except Exception as exc:  # a codec may fail in any way, and the others still count
-            left_out.append(f"{codec.name}: {describe(exc)}")
-        else:
-            times[codec.name] = Times()
-    with click.progressbar(range(repeats), label="timing", file=sys.stderr) as rounds:
-        for _ in rounds:
-            for codec in codecs:
-                if codec.name in times:
-                    _time_once(codec, image, quality, times[codec.name])
-    return times, left_out
+def format_times(times: Sweep) -> str:
+    """A table for each size and number of threads: medians, throughput, ratios to aecodec's."""
+    groups = dict.fromkeys((s.width, s.height, s.threads) for s in times)
+    return "\n\n".join(_format_group(times, *group) for group in groups)
 
 
-def _time_once(codec: ImageCodec, image: Image.Image, quality: float, times: Times) -> None:
-    start = time.perf_counter()
-    data = codec.encode(image, quality)
-    encoded = time.perf_counter()
-    codec.decode(data)
-    times.encode.append(encoded - start)
-    times.decode.append(time.perf_counter() - encoded)
-    times.size = len(data)
-
-
-def time_command(image: Image.Image, quality: float, threads: int, model: str | None) -> float:
-    """Median seconds of `aecodec compress` as a process of its own, from PNG to file.
-
-    Raises:
-        subprocess.CalledProcessError: the command failed.
-    """
-    environment = os.environ | {"OMP_NUM_THREADS": str(threads), "MKL_NUM_THREADS": str(threads)}
-    with tempfile.TemporaryDirectory() as folder:
-        source, target = Path(folder, "picture.png"), Path(folder, "picture.aec")
-        image.save(source)
-        command = [sys.executable, "-m", "aecodec", "compress", "--quality", f"{quality:g}"]
-        if model:
-            command += ["--model", model]
-        seconds = []
-        for _ in range(_COMMAND_RUNS):
-            target.unlink(missing_ok=True)
-            start = time.perf_counter()
-            subprocess.run(
-                [*command, str(source), "-o", str(target)],
-                check=True,
-                capture_output=True,
-                env=environment,
-            )
-            seconds.append(time.perf_counter() - start)
-    return statistics.median(seconds)
-
-
-def format_times(times: dict[str, Times]) -> str:
-    """The table of median milliseconds and their ratios to aecodec's."""
-    ours = times.get("aecodec")
-    pair = "{:>11} {:>7}"
-    heading = " ".join(
-        ["codec      ", pair.format("encode, ms", "ratio"), pair.format("decode, ms", "ratio")]
+def _format_group(times: Sweep, width: int, height: int, threads: int) -> str:
+    found = {
+        s.codec: t
+        for s, t in times.items()
+        if (s.width, s.height, s.threads) == (width, height, threads)
+    }
+    space = max(map(len, found))
+    pair = f"{'':>10} {'MP/s':>7} {'ratio':>7}"
+    heading = (
+        f"{'codec':<{space}} {'encode, ms' + pair[10:]} {'decode, ms' + pair[10:]} {'bytes':>9}"
     )
-    rows = [
-        f"{name:<11} {_cells(t.encode, ours.encode if ours else None)} "
-        f"{_cells(t.decode, ours.decode if ours else None)} {t.size:9d}"
-        for name, t in times.items()
-    ]
-    return "\n".join([f"{heading} {'bytes':>9}", *rows])
+    rows = []
+    for name, measured in found.items():
+        ours = found[OURS].medians if OURS in found else (None, None)
+        cells = [
+            f"{1000 * own:10.1f} {width * height / 1e6 / own:7.2f} {_ratio(own, other):>7}"
+            for own, other in zip(measured.medians, ours, strict=True)
+        ]
+        rows.append(f"{name:<{space}} {' '.join(cells)} {measured.size:9d}")
+    count = min(len(measured.encode) for measured in found.values())
+    title = (
+        f"{width}x{height} pixels ({width * height / 1e6:.2f} MP), {threads} "
+        f"thread{'s' * (threads != 1)}, median of {count} interleaved rounds"
+    )
+    return "\n".join([title, heading, *rows])
 
 
-def _cells(seconds: Sequence[float], ours: Sequence[float] | None) -> str:
-    median = statistics.median(seconds)
-    ratio = f"{median / statistics.median(ours):.3f}" if ours else "-"
-    return f"{1000 * median:11.1f} {ratio:>7}"
+def _ratio(own: float, ours: float | None) -> str:
+    return "-" if ours is None else f"{own / ours:.3f}"
 
 
-def _parse_size(
-    _context: click.Context, _parameter: click.Parameter, text: str | None
-) -> tuple[int, int] | None:
-    if text is None:
-        return None
-    width, _, height = text.lower().partition("x")
-    if not (width.isdecimal() and height.isdecimal() and int(width) and int(height)):
-        raise click.BadParameter(f"{text!r} is not a size, e.g. 768x512")
-    return int(width), int(height)
+def _parse_threads(_context: click.Context, _parameter: click.Parameter, text: str) -> list[int]:
+    try:
+        threads = list(dict.fromkeys(int(part) for part in text.split(",")))
+    except ValueError:
+        threads = [0]
+    if min(threads) < 1:
+        raise click.BadParameter(f"{text!r} is not a list of numbers of threads, e.g. 1,2")
+    return threads
 
 
 @click.command()
 @click.argument("picture", type=click.Path(path_type=Path))
-@click.option("--threads", type=click.IntRange(1), default=2, show_default=True)
 @click.option(
-    "--size",
-    callback=_parse_size,
-    help="Crop and scale the picture to this, e.g. 768x512; by default as it is.",
+    "--threads", default="1,2", show_default=True, callback=_parse_threads, help="E.g. 1,2,4."
 )
-@click.option("--repeats", type=click.IntRange(1), default=10, show_default=True)
+@click.option("--sizes", "--size", default="0.1,0.4,1.6,6.3,25", show_default=True, help=SIZES_HELP)
+@click.option(
+    "--repeats",
+    type=click.IntRange(1),
+    default=10,
+    show_default=True,
+    help="Rounds up to a megapixel; larger pictures get fewer, but two.",
+)
 @click.option("--quality", type=click.FloatRange(0, 100), default=75.0, show_default=True)
+@click.option("--commands/--no-commands", default=True, help="Also time whole commands.")
 @click.option("--model", help="Weights file for aecodec in place of the released model.")
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Also write speed.json, speed.csv and plots into this folder.",
+)
 def main(
     picture: Path,
-    threads: int,
-    size: tuple[int, int] | None,
+    threads: list[int],
+    sizes: str,
     repeats: int,
     quality: float,
     model: str | None,
+    **after: Any,  # noqa: ANN401  # click passes each by name
 ) -> None:
-    """Times the codecs on one PICTURE.
+    """Times the codecs on PICTURE over sizes and threads, then whole commands with peak memory.
 
+    The picture is scaled down for smaller sizes, and mirrored at its borders for larger ones.
     Codecs that cannot run here are named at the end and left out.
     """
-    torch.set_num_threads(threads)
     try:
         image = load_picture(picture)
+        chosen = parse_sizes(sizes, image)
     except (OSError, ValueError) as exc:
         raise click.ClickException(f"{picture}: {exc}") from exc
-    if size:
-        image = ImageOps.fit(image, size, Image.Resampling.LANCZOS)
-    codecs, left_out = make_codecs(threads, model)
-    times, failed = time_rounds(codecs, image, quality, repeats)
-    left_out += failed
-    click.echo(", ".join(f"{name} {value}" for name, value in machine_facts().items()))
-    click.echo(
-        f"{image.width}x{image.height} pixels, {threads} threads, quality {quality:g}, "
-        f"median of {repeats} interleaved rounds\n"
-    )
-    click.echo(format_times(times) + "\n")
-    if "aecodec" in times:
-        _report_command(image, quality, threads, model)
-    click.echo(_NOTES)
-    if _HYPERPRIOR in times:
-        click.echo(_HYPERPRIOR_NOTE)
-    for line in left_out:
-        click.echo(f"left out: {line}", err=True)
-
-
-def _report_command(image: Image.Image, quality: float, threads: int, model: str | None) -> None:
+    facts = machine_facts() | {"threads": ",".join(map(str, threads))}
+    click.echo(", ".join(f"{name} {value}" for name, value in facts.items()))
+    click.echo(f"quality {quality:g}\n")
+    codecs, left_out = make_codecs(model)
+    images = [of_size(image, *size) for size in chosen]
+    times, failed = sweep(codecs, images, threads, quality, repeats)
+    if times:
+        click.echo(f"{format_times(times)}\n\n{_NOTES}")
+    if any(setting.codec.startswith(PREFIX) for setting in times):
+        click.echo(_UNTRAINED_NOTE)
+    footprints: list[Footprint] = []
     try:
-        seconds = time_command(image, quality, threads, model)
-    except subprocess.CalledProcessError as exc:
-        reason = exc.stderr.decode(errors="replace").strip().splitlines() or ["no message"]
-        click.echo(f"left out: the command failed with {exc.returncode}: {reason[-1]}", err=True)
-        return
-    click.echo(
-        f"aecodec compress, whole command with start of Python and loading of the model: "
-        f"{1000 * seconds:.0f} ms, median of {_COMMAND_RUNS}\n"
-    )
+        if after["commands"]:
+            footprints = measure_footprints(image, chosen, max(threads), 3)
+            click.echo(f"\n{format_footprints(footprints)}")
+    except RuntimeError as exc:
+        failed.append(f"whole commands: {describe(exc)}")
+    speed = Speed(quality, times, footprints, [*left_out, *failed], facts)
+    for line in speed.left_out:
+        click.echo(f"left out: {line}", err=True)
+    if after["output"]:
+        _write(speed, after["output"])
+
+
+def _write(speed: Speed, folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        write_bytes(str(folder / "speed.json"), speed.to_json().encode())
+        write_bytes(str(folder / "speed.csv"), speed.to_csv().encode())
+        from benchmarks.plots import FORMATS, draw, plot_sweep
+
+        for file_format in FORMATS:
+            data = draw(plot_sweep(speed.times), file_format)
+            write_bytes(str(folder / f"speed_sizes.{file_format}"), data)
+    except ImportError as exc:
+        raise click.ClickException(f"{exc}: the plots need {INSTALL}") from exc
+    except OSError as exc:
+        raise click.ClickException(str(exc)) from exc
 
 
 if __name__ == "__main__":

@@ -6,9 +6,13 @@ import sys
 from pathlib import Path
 
 import pytest
+from conftest import make_tiny_model
+
+from aecodec.weights import export_weights
 
 ROWS = (
     {"errors", "bench"},
+    {"alpha"},
     {
         "allocator",
         "targets",
@@ -20,14 +24,14 @@ ROWS = (
         "jobs",
         "registry",
     },
-    {"metadata", "modes", "sources"},
+    {"metadata", "modes", "sources", "strips"},
+    {"deep"},
     {"images"},
     {
         "dead_zone",
         "reading",
-        "strips",
+        "scanlines",
         "writers",
-        "rescue",
         "layers",
         "color",
         "windows",
@@ -36,10 +40,11 @@ ROWS = (
     },
     {"residual"},
     {"residual_fit"},
-    {"transforms", "priors", "selection", "facts"},
+    {"transforms", "priors", "selection", "facts", "rescue", "outputs"},
     {"model", "scaling"},
     {"integer"},
-    {"integer_export"},
+    {"integer_export", "integer_synthesis"},
+    {"synthesis_export"},
     {"latents", "weights"},
     {"search"},
     {"bands"},
@@ -51,6 +56,9 @@ ROWS = (
 )
 NO_TORCH = {
     "allocator",
+    "alpha",
+    "deep",
+    "outputs",
     "bench",
     "errors",
     "container",
@@ -69,6 +77,7 @@ NO_TORCH = {
     "residual",
     "residual_fit",
     "residual_tables",
+    "scanlines",
     "cli",
     "lossless",
     "selection",
@@ -135,3 +144,17 @@ def test_light_modules_do_not_load_torch(module: str) -> None:
         [sys.executable, "-c", code], cwd=ROOT, check=False, capture_output=True, text=True
     )
     assert done.returncode == 0, done.stderr or f"aecodec{module} loads torch"
+
+
+def test_loading_a_model_imports_no_sympy(tmp_path: Path) -> None:
+    """Some operators on the meta device do, for half a second of each command."""
+    path = tmp_path / "tiny.safetensors"
+    export_weights(make_tiny_model(), path)
+    code = (
+        "import sys; from pathlib import Path; from aecodec.weights import load_weights; "
+        f"load_weights(Path({str(path)!r})); print('sympy' in sys.modules)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == "False"

@@ -9,7 +9,7 @@ import pytest
 from click.testing import CliRunner, Result
 from PIL import Image
 
-from benchmarks import cells, codecs, rd
+from benchmarks import codecs, rd, report
 from benchmarks.cells import Plan, measure_cells
 from benchmarks.codecs import CodecUnavailableError, ImageCodec, jpeg420, save
 from benchmarks.curves import psnr
@@ -93,16 +93,16 @@ def test_several_processes_give_the_same_cells_in_the_same_order(tmp_path: Path)
     )
 
 
-def run(*arguments: str | Path) -> Result:
+def run(*arguments: str | int | Path) -> Result:
     return CliRunner().invoke(rd.main, [*map(str, arguments), "--codecs", "jpeg420,jpeg444"])
 
 
 def test_more_threads_than_cores_are_refused(tmp_path: Path) -> None:
     write_picture(tmp_path / "a.png")
-    result = run(tmp_path, "--processes", "2", "--threads", str(cells.cores()))
+    result = run(tmp_path, "--processes", "2", "--threads", str(codecs.cores()))
     assert result.exit_code == 1
     assert result.stderr == (
-        f"Error: 2 processes of {cells.cores()} threads are more than the {cells.cores()} cores "
+        f"Error: 2 processes of {codecs.cores()} threads are more than the {codecs.cores()} cores "
         "here\n"
     )
 
@@ -134,7 +134,7 @@ def test_jpeg2000_codes_colours_together() -> None:
     assert psnr(image, codec.decode(data)) > 36
 
 
-@pytest.mark.parametrize("name", ["jpeg2000", "jxl", "heic", "avif", "webp"])
+@pytest.mark.parametrize("name", ["jpeg2000", "jxl", "heic", "avif", "webp", "jpegli"])
 def test_more_quality_is_more_bytes_and_fewer_errors(tmp_path: Path, name: str) -> None:
     try:
         codec = codecs.FACTORIES[name](None)
@@ -151,9 +151,36 @@ def test_a_missing_plugin_is_named_with_its_installation(monkeypatch: pytest.Mon
         raise ModuleNotFoundError(f"No module named {name!r}")
 
     monkeypatch.setattr(codecs, "import_module", fail)
-    for name, package in (("jxl", "pillow-jxl-plugin"), ("heic", "pillow-heif")):
+    plugins = {"jxl": "pillow-jxl-plugin", "heic": "pillow-heif", "jpegli": "pyjpegli"}
+    for name, package in plugins.items():
         with pytest.raises(CodecUnavailableError, match=f"pip install {package}"):
             codecs.FACTORIES[name](None)
+
+
+def test_points_thin_the_ladder_and_other_metrics_are_chosen(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(report, "crop_sheet", lambda *_: b"")
+    write_picture(tmp_path / "a.png")
+    output = tmp_path / "report"
+    result = run(tmp_path, "--points", 4, "--metrics", "y_psnr", "-o", output)
+    assert result.exit_code == 0, result.output
+    found = json.loads((output / "results.json").read_text(encoding="utf-8"))
+    assert [cell["quality"] for cell in found["cells"]] == 2 * [5, 40, 75, 95]
+    assert {tuple(cell["metrics"]) for cell in found["cells"]} == {("psnr", "y_psnr")}
+    assert found["machine"]["codec jpeg420"].startswith("Pillow ")
+    assert found["machine"]["processor"]
+    assert run(tmp_path, "--metrics", "beauty").exit_code == 2
+
+
+def test_fewer_points_are_taken_from_the_store(tmp_path: Path) -> None:
+    picture, plan = write_picture(tmp_path / "a.png"), replace(QUICK, store=tmp_path / "cells")
+    calls: list[float] = []
+    codec = counted(calls)
+    measure_cells([codec], [picture], plan)
+    thinned = replace(codec, qualities=rd.thin(codec.qualities, 2))
+    assert measure_cells([thinned], [picture], plan).machine["cells_from_store"] == 2
+    assert len(calls) == 3
 
 
 def test_published_curves_are_for_kodak_alone() -> None:

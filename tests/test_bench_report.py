@@ -1,7 +1,11 @@
 """The report: files, what stands in the page, and what is said of curves that do not overlap."""
 
+import html
 import re
+from collections import Counter
+from dataclasses import replace
 from pathlib import Path
+from typing import cast
 
 import bjontegaard
 import numpy as np
@@ -9,7 +13,7 @@ import pytest
 from click.testing import CliRunner
 from PIL import Image
 
-from benchmarks import rd, report
+from benchmarks import codecs, rd, report
 from benchmarks.codecs import jpeg420
 from benchmarks.curves import bd_psnr, bd_rate
 from benchmarks.published import published_curves
@@ -34,21 +38,76 @@ def test_report_command_writes_everything(tmp_path: Path) -> None:
     small.resize((170, 165), Image.Resampling.BICUBIC).save(folder / "a.png")
     (folder / "broken<b>.png").write_bytes(b"no picture")
     output = tmp_path / "report"
-    arguments = [str(folder), "--codecs", "jpeg420,jpeg444", "-o", str(output)]
+    arguments = [str(folder), "--codecs", "jpeg420,jpeg444", "--points", "2", "-o", str(output)]
     result = CliRunner().invoke(rd.main, arguments)
     assert result.exit_code == 0, result.output
     plots = {f"{stem}.{kind}" for kind in ("png", "svg") for stem in (
-        "rd_psnr", "rd_y_psnr", "rd_ms_ssim_db", "rd_ssimulacra2", "bd_rate", "speed",
+        "rd_psnr", "rd_y_psnr", "rd_ms_ssim_db", "rd_ssimulacra2", "rd_flip", "bd_rate", "speed",
     )}  # fmt: skip
     files = {path.name for path in output.iterdir()}
-    assert files == plots | {"cells", "crops.png", "results.json", "results.csv", "report.html"}
+    assert files == plots | {
+        "cells",
+        "crops.png",
+        "results.json",
+        "results.csv",
+        "bd_rate.csv",
+        "report.html",
+    }
     page = (output / "report.html").read_text(encoding="utf-8")
     assert "broken&lt;b&gt;.png: UnidentifiedImageError" in page
-    assert page.count("data:image/png;base64,") == 7
+    assert page.count("data:image/png;base64,") == 8
     assert not re.search(r"""(src|href)=["'](?!data:)""", page)
     assert "(published)" not in page
     results = load_results(output / "results.json")
-    assert len(results.cells) == 2 * len(jpeg420().qualities)
+    assert len(results.cells) == 2 * 2
+
+
+def test_each_bad_input_is_a_line_in_the_report(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Gray and alpha count as RGB; the rest is named, and every good file is in the results."""
+    monkeypatch.setattr(report, "crop_sheet", lambda *_: b"")
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    base = Image.fromarray(np.random.default_rng(5).integers(0, 256, (12, 12, 3), np.uint8))
+    for name, mode, side in (("gray", "L", 170), ("alpha", "RGBA", 171), ("small", "RGB", 7)):
+        base.resize((side, side), Image.Resampling.BICUBIC).convert(mode).save(
+            folder / f"{name}.png"
+        )
+    Image.fromarray(np.zeros((32, 48), np.uint16)).save(folder / "deep.png")
+    (folder / "empty.png").write_bytes(b"")
+    good = jpeg420()
+
+    def crashes_on_alpha(image: Image.Image, quality: float) -> bytes:
+        if image.width == 171:
+            raise MemoryError("out of\nroom")
+        return good.encode(image, quality)
+
+    crashing = replace(good, name="crashing", encode=crashes_on_alpha)
+    monkeypatch.setitem(cast("dict[str, object]", codecs.FACTORIES), "crashing", lambda _: crashing)
+    output = tmp_path / "report"
+    arguments = [folder, "--codecs", "jpeg420,crashing", "--points", 2, "-o", output]
+    result = CliRunner().invoke(
+        rd.main, [*map(str, arguments), "--metrics", "psnr,ms_ssim_db,ssimulacra2"]
+    )
+    assert result.exit_code == 0, result.output
+    page = html.unescape((output / "report.html").read_text(encoding="utf-8"))
+    for line in (
+        f"crashing on {folder}/alpha.png: MemoryError: out of room",
+        f"{folder}/deep.png: ValueError: mode I;16 is not 8-bit",
+        f"{folder}/empty.png: UnidentifiedImageError: cannot identify image file",
+        f"{folder}/small.png: MS-SSIM: needs sides of at least 161 pixels, got 7x7",
+        f"{folder}/small.png: SSIMULACRA2: needs sides of at least 8 pixels, got 7x7",
+    ):
+        assert line in page
+    cells_of = Counter(
+        (cell.codec, Path(cell.picture).stem)
+        for cell in load_results(output / "results.json").cells
+    )
+    assert cells_of == dict.fromkeys(
+        [(name, stem) for name in ("jpeg420", "crashing") for stem in ("gray", "alpha", "small")
+         if (name, stem) != ("crashing", "alpha")], 2,
+    )  # fmt: skip
 
 
 def test_ladders_that_do_not_overlap_are_said_to(
@@ -81,11 +140,17 @@ def test_published_curves_stand_beside_kodak_pictures_only(
 def test_table_names_the_worst_picture_and_the_gain() -> None:
     found = Results(cells("jpeg420", "a", 0.2, 40) + cells("jpeg420", "b", 0.2, 40)
                     + cells("webp", "a", 0.1, 40) + cells("webp", "b", 0.3, 40))  # fmt: skip
-    (row,) = report.table(found)
+    compared = report.pairs(found)
+    (row,) = report.table(compared)
     assert (row.test, row.anchor, row.over) == ("webp", "jpeg420", "21.00 to 30.00")
     assert row.worst == "+50.00 % b"
     assert row.mean == "+0.00 % (2/2)"
     assert row.gain == "+0.00"
+    assert report.of_pictures(compared) == (["webp"], [["a", "-50.0"], ["b", "+50.0"]])
+    lines = report.bd_rates_csv(compared).splitlines()
+    assert lines[0] == "metric,codec,anchor,picture,bd_rate_percent,low,high"
+    assert [line.split(",")[3] for line in lines[1:]] == ["(mean curves)", "a", "b"]
+    assert float(lines[3].split(",")[4]) == pytest.approx(50)
 
 
 def test_a_file_at_a_size_is_the_best_that_fits() -> None:

@@ -70,6 +70,7 @@ def test_y_psnr_weighs_channels_as_bt601() -> None:
 def test_each_metric_grows_with_fidelity(name: str) -> None:
     pytest.importorskip("pytorch_msssim")
     pytest.importorskip("ssimulacra2")
+    pytest.importorskip("flip_evaluator")
     compute = metrics.METRICS[name].compute
     assert compute(*noisy(176, 4)) > compute(*noisy(176, 16))
 
@@ -77,12 +78,21 @@ def test_each_metric_grows_with_fidelity(name: str) -> None:
 def test_known_values_of_equal_pictures() -> None:
     pytest.importorskip("pytorch_msssim")
     pytest.importorskip("ssimulacra2")
+    pytest.importorskip("flip_evaluator")
     image, _ = noisy(176, 1)
     values, lines = measure_all(image, image)
     assert lines == []
     assert values == {"psnr": math.inf, "y_psnr": math.inf, "ms_ssim_db": math.inf} | {
-        "ssimulacra2": 100.0
+        "ssimulacra2": 100.0,
+        "flip": 1.0,
     }
+
+
+def test_flip_of_black_and_white_is_the_largest_error() -> None:
+    pytest.importorskip("flip_evaluator")
+    black, white = Image.new("RGB", (40, 30)), Image.new("RGB", (40, 30), "white")
+    assert metrics.flip(black, white) < 0.05
+    assert metrics.flip(white, white) == 1
 
 
 def test_too_small_pictures_lose_a_metric_and_not_the_run() -> None:
@@ -90,7 +100,7 @@ def test_too_small_pictures_lose_a_metric_and_not_the_run() -> None:
     assert set(values) == set(metrics.METRICS) - {"ms_ssim_db"}
     assert lines == ["MS-SSIM: needs sides of at least 161 pixels, got 160x160"]
     values, lines = measure_all(*noisy(7, 4))
-    assert set(values) == {"psnr", "y_psnr"}
+    assert set(values) == {"psnr", "y_psnr", "flip"}
     assert len(lines) == 2
     assert "ms_ssim_db" in measure_all(*noisy(161, 4))[0]
 

@@ -17,10 +17,13 @@ from aecodec.container import (
     VERSION,
     Chunk,
     Header,
+    Layer,
+    LayerHead,
     Limits,
     LosslessTile,
     PixelCoder,
     PixelFormat,
+    ResidualTile,
     Stream,
     Tile,
     chunk_table,
@@ -63,6 +66,10 @@ SIGN = b"\x89AEC\x01\r\n\x1a"
 HEAD = head()  # 100 x 50 in tiles of 64: two tiles
 TILE = chunk(b"TILE", b"\0\0\0\0word")
 PIXL = chunk(b"PIXL", b"\1\0\0\0\1data")
+ALPH = chunk(b"ALPH", b"\1\0\0\0\2a")
+CLEAR = head(64, pixel_format=5)  # one tile, with alpha
+LAYR = chunk(b"LAYR", b"tabl\3")
+RESI = chunk(b"RESI", b"\2\0\0\0more")
 DONE = chunk(b"DONE")
 NOTE = chunk(b"note", b"hi")
 WHOLE = SIGN + HEAD + NOTE + TILE + TILE + DONE
@@ -93,14 +100,25 @@ def draw_stream(draw: st.DrawFn) -> Stream:
     tiles = draw(st.lists(tile | stored, min_size=count, max_size=count))
     kind = st.from_regex(rb"[a-z][A-Za-z]{3}", fullmatch=True)
     optional = st.builds(Chunk, type=kind, payload=st.binary(max_size=9))
-    return Stream(header, tuple(tiles), tuple(draw(st.lists(optional, max_size=3))))
+    alphas = [draw(stored) for _ in tiles] if header.pixel_format.has_alpha else []
+    ancillary = draw(st.lists(optional, max_size=3))
+    residual = st.builds(ResidualTile, checksum=st.integers(0, 2**32 - 1), words=words)
+    learned = sum(isinstance(tile, Tile) for tile in tiles)
+    residuals = st.lists(residual, min_size=learned, max_size=learned).map(tuple)
+    start = st.builds(LayerHead, st.binary(min_size=4, max_size=4), st.integers(0, 255))
+    layers = (
+        st.none() if header.pixel_format.is_deep else st.none() | st.builds(Layer, start, residuals)
+    )
+    return Stream(header, tuple(tiles), tuple(ancillary), tuple(alphas), draw(layers))
 
 
 streams = draw_stream()
 resealed = st.lists(
     st.builds(
         chunk,
-        st.sampled_from([b"HEAD", b"TILE", b"PIXL", b"DONE", b"note", b"XtrA"]),
+        st.sampled_from(
+            [b"HEAD", b"TILE", b"PIXL", b"ALPH", b"LAYR", b"RESI", b"DONE", b"note", b"XtrA"]
+        ),
         st.binary(max_size=20) | st.sampled_from([HEAD[8:24], b""]),
     ),
     max_size=5,
@@ -143,6 +161,7 @@ def test_every_flipped_bit_is_noticed(stream: Stream, data: st.DataObject) -> No
     | resealed.map(lambda rest: SIGN + rest)
     | resealed.map(lambda rest: SIGN + HEAD + rest + DONE)
     | resealed.map(lambda rest: SIGN + head(64) + rest + DONE)
+    | resealed.map(lambda rest: SIGN + head(64, pixel_format=5) + rest + DONE)
 )
 @example(WHOLE)
 def test_any_bytes_parse_or_raise_aec_error(data: bytes) -> None:
@@ -234,7 +253,7 @@ FAULTS = [
     Fault("width 2**32 - 1", SIGN + head(width=2**32 - 1), HeaderError, "width is 4294967295"),
     Fault("height 2**31", SIGN + head(height=2**31), HeaderError, "height is 2147483648"),
     Fault("largest", SIGN + head(2**31 - 1, 2**31 - 1), LimitError, PIXELS_2_62),
-    Fault("pixel format 2", SIGN + head(pixel_format=2), UnsupportedError, "pixel format 2"),
+    Fault("pixel format 8", SIGN + head(pixel_format=8), UnsupportedError, "pixel format 8"),
     Fault(
         "tile exponent 5", SIGN + head(tile_exponent=5), HeaderError, "exponent is 5, .* 6 to 14"
     ),
@@ -246,14 +265,58 @@ FAULTS = [
     Fault("TILE 1 damaged", SIGN + HEAD + TILE + TILE[:-1] + b"!", ChecksumError, "TILE 1"),
     Fault("PIXL of 4", SIGN + HEAD + chunk(b"PIXL", b"abcd"), HeaderError, "PIXL 0 has 4 bytes"),
     Fault(
-        "coder 2",
-        SIGN + HEAD + TILE + chunk(b"PIXL", b"abcd\2"),
+        "coder 3",
+        SIGN + HEAD + TILE + chunk(b"PIXL", b"abcd\3"),
         UnsupportedError,
-        "coder 2 of PIXL 1 is unknown",
+        "coder 3 of PIXL 1 is unknown",
+    ),
+    Fault("ALPH of 4", SIGN + CLEAR + chunk(b"ALPH", b"abcd"), HeaderError, "ALPH 0 has 4 bytes"),
+    Fault("ALPH damaged", SIGN + CLEAR + ALPH[:-1] + b"!", ChecksumError, "ALPH 0"),
+    Fault(
+        "ALPH in opaque", SIGN + HEAD + ALPH, HeaderError, "ALPH at byte 36 in a picture without"
+    ),
+    Fault("ALPH missing", SIGN + CLEAR + TILE, HeaderError, "TILE at byte 36 without an ALPH"),
+    Fault("two ALPHs", SIGN + CLEAR + ALPH + ALPH, HeaderError, "ALPH at byte 54 follows an ALPH"),
+    Fault("ALPH last", SIGN + CLEAR + ALPH + DONE, HeaderError, "DONE at byte 54 follows an ALPH"),
+    Fault("note after ALPH", SIGN + CLEAR + ALPH + NOTE, HeaderError, "note .* follows an ALPH"),
+    Fault("note later", SIGN + CLEAR + ALPH + TILE + NOTE, HeaderError, "note .* follows a tile"),
+    Fault(
+        "critical after ALPH",
+        SIGN + CLEAR + ALPH + chunk(b"XtrA"),
+        UnsupportedError,
+        "XtrA chunk at byte 54",
     ),
     Fault("PIXL damaged", SIGN + HEAD + PIXL[:-1] + b"!", ChecksumError, "PIXL 0"),
     Fault("optional after PIXL", SIGN + HEAD + PIXL + NOTE, HeaderError, "note .* follows"),
     Fault("a PIXL too many", SIGN + HEAD + PIXL * 3 + DONE, HeaderError, "3 tiles"),
+    Fault("LAYR of 4", SIGN + HEAD + chunk(b"LAYR", b"tabl"), HeaderError, "is 4, .* allows 5"),
+    Fault("late LAYR", SIGN + HEAD + NOTE + LAYR, HeaderError, "LAYR at byte 50 does not follow"),
+    Fault("two LAYRs", SIGN + HEAD + LAYR + LAYR, HeaderError, "LAYR at byte 53 does not follow"),
+    Fault("RESI alone", SIGN + HEAD + TILE * 2 + RESI, HeaderError, "RESI at byte 76 has no LAYR"),
+    Fault(
+        "RESI of 6",
+        SIGN + HEAD + LAYR + TILE * 2 + chunk(b"RESI", b"abcdef"),
+        HeaderError,
+        "RESI chunk has 6 bytes",
+    ),
+    Fault(
+        "RESI missing",
+        SIGN + HEAD + LAYR + TILE * 2 + RESI + DONE,
+        HeaderError,
+        "1 residuals, 2 learned tiles",
+    ),
+    Fault(
+        "tile after RESI",
+        SIGN + HEAD + LAYR + TILE + RESI + TILE,
+        HeaderError,
+        "TILE at byte 93 follows a RESI",
+    ),
+    Fault(
+        "LAYR in 16 bits",
+        SIGN + head(64, pixel_format=2) + LAYR + TILE + RESI + DONE,
+        HeaderError,
+        "residual layer in a 16-bit",
+    ),
     Fault("no tiles", SIGN + HEAD + DONE, HeaderError, "0 tiles, the header asks 2"),
     Fault("a tile missing", SIGN + HEAD + TILE + DONE, HeaderError, "1 tiles, the header asks 2"),
     Fault("a tile too many", SIGN + HEAD + TILE * 3 + DONE, HeaderError, "3 tiles"),
@@ -283,6 +346,33 @@ def test_learned_and_lossless_tiles_may_alternate() -> None:
     assert stream.tiles == (Tile(0, b"word"), LosslessTile(1, PixelCoder.PNG, b"data"))
     assert [tile.size for tile in stream.tiles] == [len(TILE), len(PIXL)]
     assert stream.lossless_count == 1
+
+
+def test_alpha_stands_before_its_tile() -> None:
+    data = SIGN + CLEAR + NOTE + ALPH + TILE + DONE
+    stream = parse(data)
+    assert stream.header.pixel_format == PixelFormat.RGBA8
+    assert stream.alphas == (LosslessTile(1, PixelCoder.FLAT, b"a"),)
+    assert serialize(stream) == data
+
+
+def test_residuals_stand_behind_all_tiles() -> None:
+    data = SIGN + HEAD + LAYR + NOTE + TILE + PIXL + RESI + DONE
+    stream = parse(data)
+    assert stream.layer == Layer(LayerHead(b"tabl", 3), (ResidualTile(2, b"more"),))
+    assert [each.size for each in stream.layer.residuals] == [len(RESI)]
+    assert serialize(stream) == data
+
+
+@pytest.mark.parametrize("form", PixelFormat)
+def test_pixel_formats_are_sums_of_what_they_say(form: PixelFormat) -> None:
+    name = form.name
+    assert form.is_gray == name.startswith("GRAY")
+    assert form.is_deep == name.endswith("16")
+    assert form.has_alpha == (name.rstrip("0123456789")[-1] == "A")
+    assert form.channels == (1 if form.is_gray else 3) + form.has_alpha
+    assert form.maximum == 2 ** (16 if form.is_deep else 8) - 1
+    assert form == PixelFormat.of(rgb=not form.is_gray, deep=form.is_deep, alpha=form.has_alpha)
 
 
 @pytest.mark.parametrize("border", [8, 36, 50, 70, 90])

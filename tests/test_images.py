@@ -4,6 +4,7 @@ import struct
 import zlib
 from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -16,7 +17,7 @@ from aecodec.errors import InputError, LimitError
 from aecodec.images import decode_picture, to_picture, to_pil
 from aecodec.metadata import KINDS
 
-Pixels = npt.NDArray[np.uint8]
+Pixels = npt.NDArray[np.uint8 | np.uint16]
 
 
 def pixels_of(picture: object) -> Pixels:
@@ -48,8 +49,7 @@ def test_all_forms_give_the_same_pixels(shape: tuple[int, ...], tmp_path: Path) 
     image.save(path)
     tensor = torch.from_numpy(pixels)
     tensor = tensor[None] if pixels.ndim == 2 else tensor.permute(2, 0, 1)
-    forms = (path, str(path), image, pixels, tensor, tensor.float() / 255, tensor.double() / 255)
-    for form in forms:
+    for form in (path, str(path), image, pixels, tensor):
         result = pixels_of(form)
         assert result.dtype == np.uint8
         assert result.flags.c_contiguous
@@ -69,16 +69,35 @@ def test_views_are_taken_as_they_look() -> None:
 def test_half_precision_tensors_are_accepted() -> None:
     values = torch.tensor([0.0, 0.5, 1.0]).reshape(1, 1, 3)
     for dtype in (torch.float16, torch.bfloat16):
-        assert pixels_of(values.to(dtype)).tolist() == [[0, 128, 255]]
+        assert pixels_of(values.to(dtype)).tolist() == [[0, 32768, 65535]]
 
 
 def test_tensors_that_need_gradients_are_accepted() -> None:
-    assert pixels_of(torch.ones(3, 2, 2, requires_grad=True)).min() == 255
+    assert pixels_of(torch.ones(3, 2, 2, requires_grad=True)).min() == 65535
 
 
-def test_floating_tensors_are_rounded_half_up() -> None:
-    levels = torch.tensor([0.49, 0.5, 1.5, 254.49, 254.5], dtype=torch.float64)
-    assert pixels_of((levels / 255).reshape(1, 1, 5)).tolist() == [[0, 1, 2, 254, 255]]
+@pytest.mark.parametrize("channels", [1, 2, 3, 4])
+@pytest.mark.parametrize("kind", [np.float16, np.float32, np.float64])
+def test_floating_pictures_are_16_bit_ones_rounded_half_up(kind: type, channels: int) -> None:
+    values: npt.NDArray[Any] = np.random.default_rng(0).random((5, 7, channels)).astype(kind)
+    expected = np.floor(values.astype(np.float64) * 65535 + 0.5).astype(np.uint16)
+    tensor = torch.from_numpy(values).permute(2, 0, 1)
+    array = values[:, :, 0] if channels == 1 else values
+    for form in (array, tensor):
+        picture = to_picture(form)
+        visible = slice(None) if picture.alpha is None else picture.alpha > 0
+        assert picture.whole.dtype == np.uint16
+        whole = expected[:, :, 0] if channels == 1 else expected
+        np.testing.assert_array_equal(picture.whole[visible], whole[visible])
+
+
+@pytest.mark.parametrize("order", ["<u2", ">u2"])
+def test_16_bit_arrays_are_taken_in_any_byte_order(order: str) -> None:
+    pixels = np.random.default_rng(0).integers(0, 65536, (4, 5, 3)).astype(np.uint16)
+    result = pixels_of(pixels.astype(order))
+    assert result.dtype == np.uint16
+    np.testing.assert_array_equal(result, pixels)
+    np.testing.assert_array_equal(pixels_of(torch.from_numpy(pixels).permute(2, 0, 1)), pixels)
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
@@ -107,21 +126,21 @@ def test_converted_modes_are_turned_once(mode: str, kind: str, keep: tuple[str, 
     assert picture.pixels.shape[:2] == ((4, 6) if kept else (6, 4))
 
 
-def test_other_modes_are_refused_with_advice() -> None:
-    with pytest.raises(InputError, match="convert it to 8-bit"):
-        pixels_of(Image.new("I;16", (4, 4)))
-
-
 @pytest.mark.parametrize(
     ("picture", "message"),
     [
         (Image.new("RGB", (0, 4)), "no pixels"),
         (np.zeros((4, 0, 3), np.uint8), "no pixels"),
         (np.zeros((4, 4, 1), np.uint8), r"\(H, W, 3\)"),
-        (np.zeros((4, 4), np.float32), "float32"),
+        (np.full((4, 4), 1.01, np.float32), r"floating arrays must be finite and lie in \[0, 1\]"),
+        (np.full((4, 4, 4), np.nan, np.float16), r"floating arrays must be finite"),
+        (np.full((4, 4), -1e-3), r"floating arrays must be finite and lie in \[0, 1\]"),
+        (np.zeros((4, 4), np.int16), "not int16"),
+        (np.zeros((4, 4), np.uint32), "not uint32"),
+        (np.zeros((4, 4, 5), np.uint16), r"\(H, W, 2\) or \(H, W, 4\)"),
         (np.zeros((4, 4), bool), "bool"),
         (torch.zeros(3, 0, 4), "no pixels"),
-        (torch.zeros(4, 4, 3), "tensors must be"),
+        (torch.zeros(5, 4, 3), "tensors must be"),
         (torch.zeros(3, 4, 4, dtype=torch.int32), "int32"),
         (torch.full((3, 2, 2), -0.01), r"lie in \[0, 1\]"),
         (torch.full((3, 2, 2), float("inf")), "finite"),

@@ -9,6 +9,7 @@ from aecodec.integer_export import export_conv
 from aecodec.layers import (
     ACTIVATION_STEP,
     KNOTS,
+    SCALE_LIMIT,
     Block,
     ContextBlock,
     FixedPointConv2d,
@@ -187,3 +188,37 @@ def test_activations_are_clipped_and_rounded() -> None:
     top = 16 - ACTIVATION_STEP
     assert clip_activation(x).tolist() == pytest.approx([-16, -16, 0.015, 0.016, top, top])
     assert round_activation(x).tolist() == [-16, -16, 0, ACTIVATION_STEP, top, top]
+
+
+@torch.no_grad()
+def test_calibrating_keeps_what_a_block_computes() -> None:
+    """Scales are powers of two, so that not even rounding changes it."""
+    torch.manual_seed(0)
+    block = Block(16)
+    for p in block.parameters():
+        p.normal_(0, 0.5)
+    deviation = torch.logspace(-3, 1, 16)
+    x = torch.randn(2, 16, 8, 8) * deviation[:, None, None]
+    before = block(x)
+    block.calibrate(deviation)
+    assert block.scale.flatten().tolist() == sorted(block.scale.flatten().tolist(), reverse=True)
+    assert (block.scale.min(), block.scale.max()) == (1.0, SCALE_LIMIT)
+    torch.testing.assert_close(block(x), before)
+
+
+@torch.no_grad()
+def test_a_pointwise_branch_without_activation_is_renewed() -> None:
+    """What was linear of it stays, within a per mille; most channels become free."""
+    torch.manual_seed(0)
+    block = Block(16)
+    low_rank = torch.randn(32, 2) @ torch.randn(2, 16) * 1e-3
+    block.expand.weight.copy_(low_rank[:, :, None, None])
+    block.expand.bias.normal_(0, 1)  # type: ignore[union-attr]  # it has one
+    block.contract.weight.normal_(0, 1)
+    block.contract.bias.normal_(0, 0.1)  # type: ignore[union-attr]  # it has one
+    x = torch.randn(2, 16, 8, 8) * 0.1
+    before = block(x)
+    block.calibrate(torch.full((16,), 0.1))
+    assert int((block.contract.weight.abs().sum((0, 2, 3)) > 0).sum()) == 2
+    assert block.expand.weight.std() > 0.1
+    torch.testing.assert_close(block(x), before, atol=1e-3, rtol=0)

@@ -24,7 +24,7 @@ from aecodec.lossless import (
     roughness,
 )
 
-Pixels = npt.NDArray[np.uint8]
+Pixels = npt.NDArray[np.uint8 | np.uint16]
 SIZES = [(1, 1), (1, 40), (33, 1), (2, 3), (64, 64), (51, 77)]
 
 
@@ -59,12 +59,13 @@ def test_data_are_smaller_than_the_png(size: tuple[int, int], gray: bool) -> Non
 
 
 def test_the_smaller_coder_wins() -> None:
-    assert encode_pixels(make_picture(1, 1)).coder == PixelCoder.PNG
+    assert encode_pixels(make_picture(1, 2)).coder == PixelCoder.PNG
     assert encode_pixels(blocks(64, 64)).coder == PixelCoder.WEBP
 
 
 def test_sides_beyond_webp_are_stored_as_png() -> None:
     pixels = np.zeros((16384, 1, 3), np.uint8)
+    pixels[-1] = 9
     tile = encode_pixels(pixels)
     assert tile.coder == PixelCoder.PNG
     np.testing.assert_array_equal(decode(tile, pixels), pixels)

@@ -8,7 +8,7 @@ from conftest import TINY, make_picture, make_tiny_model
 from torch import Tensor, nn
 
 from aecodec.color import to_model_space
-from aecodec.layers import FixedPointConv2d
+from aecodec.layers import Block, FixedPointConv2d
 from aecodec.model import HyperpriorModel, ModelConfig, lmbda, uniform_step
 
 PARAMETERS_MAX = 5e6
@@ -122,6 +122,21 @@ def test_every_parameter_gets_a_gradient() -> None:
     (output.bpp + 100 * output.mse).sum().backward()
     missing = [name for name, p in model.named_parameters() if p.grad is None or not p.grad.any()]
     assert missing == []
+
+
+@torch.no_grad()
+def test_calibrated_blocks_read_numbers_of_order_one() -> None:
+    model = HyperpriorModel(TINY)
+    patches, q = smooth_patches(16), torch.linspace(0, 1, 16)
+    model.start_linear(patches)
+    before = model(patches, q, noisy=False)
+    model.calibrate(patches, q)
+    after = model(patches, q, noisy=False)
+    torch.testing.assert_close(after.mse, before.mse, rtol=1e-3, atol=1e-6)
+    for part in (model.analysis, model.synthesis):
+        scales = torch.cat([m.scale.flatten() for m in part.modules() if isinstance(m, Block)])
+        assert scales.max() > 1
+        assert bool((scales.log2() % 1 == 0).all())
 
 
 @torch.no_grad()

@@ -1,4 +1,4 @@
-"""Every mode of Pillow's comes out as gray or RGB of the same meaning, or is refused."""
+"""Every mode of Pillow's comes out as an array of the same meaning, or is refused."""
 
 import struct
 from io import BytesIO
@@ -12,7 +12,8 @@ from PIL import Image, ImageCms
 import aecodec
 from aecodec.cli import main
 from aecodec.errors import InputError
-from aecodec.modes import to_gray_or_rgb
+from aecodec.images import to_picture
+from aecodec.modes import to_array, to_plain
 
 RNG = np.random.default_rng(5)
 RGB = RNG.integers(0, 256, (12, 10, 3), np.uint8)
@@ -22,12 +23,12 @@ COLOURED = Image.fromarray(RGB)
 @pytest.mark.parametrize("mode", ["L", "RGB"])
 def test_gray_and_rgb_stay_the_same_object(mode: str) -> None:
     image = COLOURED.convert(mode)
-    assert to_gray_or_rgb(image) is image
+    assert to_plain(image) is image
 
 
 def test_bilevel_becomes_black_and_white_gray() -> None:
     bits = RNG.random((9, 7)) < 0.5
-    result = to_gray_or_rgb(Image.fromarray(bits))
+    result = to_plain(Image.fromarray(bits))
     assert result.mode == "L"
     assert np.array_equal(np.asarray(result), np.where(bits, 255, 0))
 
@@ -37,29 +38,39 @@ def test_a_palette_gives_its_colours() -> None:
     colours = np.array([[255, 0, 10], [3, 200, 7], [0, 0, 0]], np.uint8)
     image = Image.fromarray(indices)
     image.putpalette(colours.tobytes())
-    result = to_gray_or_rgb(image)
+    result = to_plain(image)
     assert result.mode == "RGB"
     assert np.array_equal(np.asarray(result), colours[indices])
 
 
 @pytest.mark.parametrize(
-    ("mode", "plain"), [("RGBA", "RGB"), ("RGBa", "RGB"), ("LA", "L"), ("La", "L")]
+    ("mode", "plain"), [("RGBA", "RGB"), ("RGBa", "RGB"), ("LA", "L"), ("La", "L"), ("PA", "RGB")]
 )
 def test_opaque_alpha_is_dropped_and_the_pixels_are_kept(mode: str, plain: str) -> None:
     image = COLOURED.convert("RGBA" if plain == "RGB" else "LA")
-    result = to_gray_or_rgb(image if image.mode == mode else image.convert(mode))
-    assert result.mode == plain
-    assert np.array_equal(np.asarray(result), np.asarray(COLOURED.convert(plain)))
+    if mode == "PA":
+        image = COLOURED.convert("P").convert("PA")
+    picture = to_picture(image if image.mode == mode else image.convert(mode))
+    assert picture.alpha is None
+    expected = COLOURED.convert("P").convert("RGB") if mode == "PA" else COLOURED.convert(plain)
+    assert np.array_equal(picture.pixels, np.asarray(expected))
 
 
-@pytest.mark.parametrize("mode", ["RGBA", "LA"])
-def test_one_transparent_pixel_is_refused(mode: str) -> None:
-    image = COLOURED.convert(mode)
-    alpha = image.getchannel("A")
-    alpha.putpixel((3, 4), 254)
-    image.putalpha(alpha)
-    with pytest.raises(InputError, match="flatten its alpha"):
-        to_gray_or_rgb(image)
+@pytest.mark.parametrize("mode", ["RGBA", "LA", "PA", "RGBa", "La"])
+def test_alpha_is_kept(mode: str) -> None:
+    gray = mode in ("LA", "La")
+    image = COLOURED.convert("LA" if gray else "RGBA")
+    image.putalpha(Image.fromarray(RNG.integers(1, 255, (12, 10), np.uint8)))
+    if mode == "PA":
+        alpha = image.getchannel("A")
+        image = COLOURED.convert("P").convert("PA")
+        image.putalpha(alpha)
+    given = image if image.mode == mode else image.convert(mode)
+    picture = to_picture(given)
+    assert picture.alpha is not None
+    assert np.array_equal(picture.alpha, np.asarray(image.getchannel("A")))
+    expected = given.convert("LA" if gray else "RGBA")  # as Pillow undoes multiplied colours
+    assert np.array_equal(picture.whole, np.asarray(expected))
 
 
 @pytest.mark.parametrize(
@@ -80,18 +91,19 @@ def test_a_transparent_colour_counts_where_it_is_used(
     image.save(stored, "PNG", transparency=key)
     opened = Image.open(stored)
     opened.load()
-    if used:
-        with pytest.raises(InputError, match=f"mode {mode} with transparent pixels"):
-            to_gray_or_rgb(opened)
-        return
-    result = to_gray_or_rgb(opened)
-    assert "transparency" not in result.info
-    assert np.array_equal(np.asarray(result), np.asarray(image.convert(result.mode)))
+    expected = opened.convert("LA" if mode in ("1", "L") else "RGBA")
+    picture = to_picture(opened)
+    visible = np.asarray(expected)[:, :, -1]
+    assert (picture.alpha is not None) == used == bool((visible == 0).any())
+    if picture.alpha is not None:
+        assert np.array_equal(picture.alpha, visible)
+    colours = np.asarray(image.convert("L" if mode in ("1", "L") else "RGB"))
+    assert np.array_equal(picture.pixels[visible > 0], colours[visible > 0])
 
 
 def test_cmyk_without_a_profile_is_converted_by_pillow() -> None:
     image = COLOURED.convert("CMYK")
-    assert np.array_equal(np.asarray(to_gray_or_rgb(image)), np.asarray(image.convert("RGB")))
+    assert np.array_equal(np.asarray(to_plain(image)), np.asarray(image.convert("RGB")))
 
 
 def test_cmyk_goes_through_its_own_profile() -> None:
@@ -99,7 +111,7 @@ def test_cmyk_goes_through_its_own_profile() -> None:
     image = Image.new("CMYK", (2, 1))
     image.putpixel((0, 0), (255, 0, 0, 0))
     image.info |= {"icc_profile": cyan_prints_red(), "exif": b"kept"}
-    result = to_gray_or_rgb(image)
+    result = to_plain(image)
     red, paper = np.asarray(result)[0].astype(int)
     assert red[0] > 200
     assert red[1:].max() < 60
@@ -137,27 +149,75 @@ def test_cmyk_with_a_profile_that_does_not_fit_is_refused() -> None:
     image = COLOURED.convert("CMYK")
     image.info["icc_profile"] = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
     with pytest.raises(InputError, match="profile of this CMYK picture"):
-        to_gray_or_rgb(image)
+        to_plain(image)
     image.info["icc_profile"] = b"no profile"
     with pytest.raises(InputError, match="profile of this CMYK picture"):
-        to_gray_or_rgb(image)
+        to_plain(image)
 
 
-@pytest.mark.parametrize("mode", ["I", "F", "I;16", "LAB"])
-def test_modes_that_are_not_8_bit_colour_are_refused(mode: str) -> None:
-    with pytest.raises(InputError, match=f"mode {mode} is not supported yet"):
-        to_gray_or_rgb(Image.new(mode, (4, 4)))
+def test_lab_goes_through_its_colour_space() -> None:
+    image = ImageCms.applyTransform(
+        COLOURED,
+        ImageCms.buildTransform(
+            ImageCms.createProfile("sRGB"), ImageCms.createProfile("LAB"), "RGB", "LAB"
+        ),
+    )
+    assert image is not None
+    assert image.mode == "LAB"
+    difference = to_picture(image).pixels.astype(int) - RGB
+    assert np.abs(difference).mean() < 3  # 8-bit L*a*b* is coarse
 
 
-@pytest.mark.parametrize(("mode", "taken"), [("I;16", False), ("I", False), ("CMYK", True)])
-def test_a_colour_key_that_a_mode_cannot_have_changes_nothing(mode: str, taken: bool) -> None:
-    image = Image.new(mode, (4, 4))
+@pytest.mark.parametrize("mode", ["I;16", "I;16L", "I;16B"])
+def test_16_bit_gray_stays(mode: str) -> None:
+    deep = RNG.integers(0, 65536, (6, 5)).astype(np.uint16)
+    data = deep.astype(">u2" if mode == "I;16B" else "<u2").tobytes()
+    result = to_array(Image.frombytes(mode, (5, 6), data))
+    assert result.dtype == np.uint16
+    assert np.array_equal(result, deep)
+
+
+def test_mode_i_is_16_bit_gray_if_it_lies_in_that_range() -> None:
+    deep = RNG.integers(0, 65536, (6, 5)).astype(np.int32)
+    result = to_array(Image.fromarray(deep))
+    assert result.dtype == np.uint16
+    assert np.array_equal(result, deep)
+    for wrong in (-1, 65536):
+        deep[2, 2] = wrong
+        with pytest.raises(InputError, match="mode I must lie in 0 to 65535"):
+            to_array(Image.fromarray(deep))
+
+
+def test_mode_f_is_a_part_of_65535() -> None:
+    image = Image.fromarray(np.array([[0, 0.5, 1]], np.float32))
+    assert to_array(image).tolist() == [[0, 32768, 65535]]
+    for wrong in (-0.01, 1.01, float("nan")):
+        with pytest.raises(InputError, match=r"mode F must be finite and lie in \[0, 1\]"):
+            to_array(Image.fromarray(np.full((2, 2), wrong, np.float32)))
+
+
+def test_a_transparent_16_bit_gray_becomes_alpha() -> None:
+    deep = np.array([[7, 8, 7]], np.uint16)
+    stored = BytesIO()
+    Image.fromarray(deep).save(stored, "PNG", transparency=7)
+    with Image.open(stored) as opened:
+        picture = to_picture(opened)
+    assert picture.alpha is not None
+    assert picture.alpha.tolist() == [[0, 65535, 0]]
+    assert picture.pixels[0, 1] == 8
+
+
+def test_modes_without_a_meaning_are_refused() -> None:
+    image = Image.new("L", (4, 4))
+    image._mode = "BGR;15"  # no mode that Pillow still makes
+    with pytest.raises(InputError, match="mode BGR;15 is not supported"):
+        to_plain(image)
+
+
+def test_a_colour_key_that_a_mode_cannot_have_changes_nothing() -> None:
+    image = Image.new("CMYK", (4, 4))
     image.info["transparency"] = 0
-    if taken:
-        assert to_gray_or_rgb(image).mode == "RGB"
-        return
-    with pytest.raises(InputError, match=f"mode {mode} is not supported yet"):
-        to_gray_or_rgb(image)
+    assert to_plain(image).mode == "RGB"
 
 
 @pytest.mark.parametrize("kind", ["GIF", "PNG", "WEBP", "TIFF"])

@@ -19,7 +19,7 @@ from aecodec.rescue import TileState, rescue
 
 HEIGHT, WIDTH = 190, 250
 WHOLE, CUT, DAMAGED, MISSING = TileState
-Pixels = npt.NDArray[np.uint8]
+Pixels = npt.NDArray[np.uint8 | np.uint16]
 
 
 @pytest.fixture(scope="module")

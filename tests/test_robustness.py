@@ -17,7 +17,7 @@ import aecodec
 from aecodec.codec import DEFAULT_CODEC
 from aecodec.container import LosslessTile, parse
 
-Pixels = npt.NDArray[np.uint8]
+Pixels = npt.NDArray[np.uint8 | np.uint16]
 Make = Callable[[int, int], Pixels]
 QUALITIES = (0, 30, 75, 100)
 PNG_OVERHEAD = 64

@@ -17,6 +17,7 @@ from aecodec.cli import main
 from aecodec.codec import Codec
 from aecodec.container import LosslessTile, Tile, parse
 from aecodec.errors import InputError
+from aecodec.images import Pixels
 from aecodec.metadata import metadata_of
 from aecodec.scaling import SCALES, scale_of, shrink, synthesize_scaled
 from aecodec.weights import CodecModel
@@ -25,7 +26,7 @@ from aecodec.windows import Region
 SMALLER = [scale for scale in SCALES if scale > 1]
 
 
-def means(pixels: npt.NDArray[np.uint8], scale: int) -> npt.NDArray[np.float64]:
+def means(pixels: Pixels, scale: int) -> npt.NDArray[np.float64]:
     """Means of the squares, of those at the border over what is inside."""
     rows, columns = (range(0, side, scale) for side in pixels.shape[:2])
     return np.array(

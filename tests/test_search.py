@@ -4,20 +4,20 @@ import math
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 import pytest
 from conftest import make_picture
 from PIL import Image
 
 from aecodec.codec import Codec
 from aecodec.errors import InputError
+from aecodec.images import Pixels
 from aecodec.search import EFFORT_MAX, EFFORTS
 
 CHELSEA = Path(__file__).resolve().parents[1] / "samples" / "chelsea.png"
 QUALITY = 30
 
 
-def loss(pixels: npt.NDArray[np.uint8], decoded: npt.NDArray[np.uint8], size: int) -> float:
+def loss(pixels: Pixels, decoded: Pixels, size: int) -> float:
     """`bits + lambda * 255**2 * MSE` for each pixel."""
     error = np.square(pixels.astype(float) - decoded).mean()
     weight = 0.001 * 200.0 ** (QUALITY / 100)

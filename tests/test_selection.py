@@ -129,14 +129,22 @@ def test_limits_hold_for_lossless_tiles(tiny_codec: Codec, tiny_weights: Path) -
 
 
 def test_damaged_data_and_checksums_are_noticed(tiny_codec: Codec) -> None:
-    stream = parse(tiny_codec.compress(flat(64, 64)))
+    def stripes(height: int, width: int) -> Pixels:
+        pixels = flat(height, width)
+        pixels[::2] = 9
+        return pixels
+
+    stream = parse(tiny_codec.compress(stripes(64, 64)))
     (tile,) = stream.tiles
     assert isinstance(tile, LosslessTile)
+    assert tile.coder != PixelCoder.FLAT
     for changed, error in (
         (LosslessTile(tile.checksum ^ 1, tile.coder, tile.data), ChecksumError),
         (LosslessTile(tile.checksum, tile.coder, tile.data[:-6]), PayloadError),
         (LosslessTile(tile.checksum, PixelCoder(1 - tile.coder), tile.data), PayloadError),
-        (encode_pixels(flat(64, 65)), PayloadError),
+        (LosslessTile(tile.checksum, PixelCoder.FLAT, tile.data), PayloadError),
+        (encode_pixels(stripes(64, 65)), PayloadError),
+        (encode_pixels(flat(64, 65)), ChecksumError),
     ):
         with pytest.raises(error):
             tiny_codec.decompress_array(serialize(Stream(stream.header, (changed,))))

@@ -76,6 +76,18 @@ def test_export_and_load_keep_sizes_and_transforms(tiny_weights: Path) -> None:
         torch.testing.assert_close(loaded.hyper_analysis(y / scale), z, atol=2e-3, rtol=0)
 
 
+def test_scales_go_into_the_weights(tmp_path: Path) -> None:
+    model = make_tiny_model()
+    torch.manual_seed(0)
+    model.calibrate(torch.rand(4, 3, 64, 64), torch.linspace(0, 1, 4))
+    assert model.synthesis.last.scale.max() > 1
+    export_weights(model, tmp_path / "scaled.safetensors")
+    loaded = load_weights(tmp_path / "scaled.safetensors")
+    y, q = torch.randn(1, TINY.latent_channels, 4, 4), torch.tensor([0.6])
+    with torch.inference_mode():
+        torch.testing.assert_close(loaded.synthesis(y, q), model.synthesis(y, q), atol=2e-3, rtol=0)
+
+
 def test_loaded_models_are_ready_for_inference(tiny_weights: Path) -> None:
     loaded = load_weights(tiny_weights)
     for module in (loaded.analysis, loaded.synthesis, loaded.hyper_analysis, loaded.prior):

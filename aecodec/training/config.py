@@ -29,7 +29,7 @@ class TrainConfig:
         ema: decay of the exponential moving average of the weights, which is what ships.
         validate_every: steps between validations.
         compile: use torch.compile.
-        mixed: bfloat16 inside the blocks.
+        mixed: bfloat16 inside the blocks, on devices where that is fast (`precision`).
     """
 
     steps: int = 20_000

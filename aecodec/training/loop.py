@@ -15,12 +15,14 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
+from aecodec.allocator import keep_freed_memory
 from aecodec.errors import TrainingError
 from aecodec.model import ForwardOutput, HyperpriorModel, lmbda
 from aecodec.training import data
 from aecodec.training.checkpoint import Progress, load_checkpoint, save_checkpoint
 from aecodec.training.config import TrainConfig
 from aecodec.training.optimizers import make_optimizers, set_rate
+from aecodec.training.precision import computes_bfloat16
 
 if TYPE_CHECKING:
     from torch.utils.tensorboard import SummaryWriter
@@ -82,6 +84,7 @@ class Trainer:
         Raises:
             TrainingError: no pictures, or a checkpoint that does not fit.
         """
+        keep_freed_memory()
         training, held_out = data.split(data.find_pictures(folders))
         run.mkdir(parents=True, exist_ok=True)
         self.run, self.config, self.device = run, config, torch.device(device)
@@ -96,9 +99,12 @@ class Trainer:
         resuming = (run / CHECKPOINT).exists()
         if initial is not None:
             _load_initial(self.model, initial)
-        elif not resuming:
+        if not resuming:
             batches = -(-LINEAR_START_PATCHES // config.batch)
-            self.model.start_linear(torch.cat([self._batch(-1 - n) for n in range(batches)]))
+            patches = torch.cat([self._batch(-1 - n) for n in range(batches)])
+            if initial is None:
+                self.model.start_linear(patches)
+            self.model.calibrate(patches, torch.linspace(0, 1, len(patches)))
         self.model.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch stubs lack the pair
         self.average = {k: v.detach().clone() for k, v in self.model.state_dict().items()}
         self.optimizers = make_optimizers(self.model, config)
@@ -110,6 +116,7 @@ class Trainer:
         self._forward: Callable[..., ForwardOutput] = (
             torch.compile(self.model) if config.compile else self.model
         )
+        self._mixed = config.mixed and computes_bfloat16(self.device)
         self._stop = False
 
     def train(self) -> None:
@@ -154,7 +161,7 @@ class Trainer:
         q = data.qualities_at(step=number, batch=config.batch, seed=config.seed).to(self.device)
         for optimizer in self.optimizers:
             optimizer.zero_grad(set_to_none=True)
-        output = self._forward(x, q, noisy=True, mixed=config.mixed)
+        output = self._forward(x, q, noisy=True, mixed=self._mixed)
         loss = rate_distortion_loss(output, q)
         loss.backward()  # type: ignore[no-untyped-call]  # torch
         norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), GRADIENT_NORM)

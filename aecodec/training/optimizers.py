@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from aecodec.model import HyperpriorModel
 from aecodec.training.config import TrainConfig
+from aecodec.training.precision import computes_bfloat16
 
 LINEAR_LAYERS = ("analysis.entry", "analysis.down", "synthesis.up", "synthesis.exit")
 MUON_SMALLEST = 64
@@ -16,8 +17,8 @@ MUON_SMALLEST = 64
 class Muon(torch.optim.Optimizer):
     """Momentum orthogonalized by a Newton-Schulz iteration, for 1x1 convolutions.
 
-    Matrices of one shape are iterated together in bfloat16, which makes a step three times
-    cheaper than one by one (as `torch.optim.Muon` does it) on two cores.
+    Matrices of one shape are iterated together, in bfloat16 where that is fast, which makes a
+    step three times cheaper than one by one (as `torch.optim.Muon` does it) on two cores.
 
     Source: Jordan et al., "Muon: An optimizer for hidden layers in neural networks", 2024; the
     factor 0.2 * sqrt(larger side) after Liu et al., "Muon is Scalable for LLM Training", 2.2.
@@ -60,7 +61,8 @@ class Muon(torch.optim.Optimizer):
     def _orthogonalize(self, matrices: Tensor) -> Tensor:
         a, b, c = self.COEFFICIENTS
         x = matrices / (matrices.norm(dim=(1, 2), keepdim=True) + 1e-12)
-        x = x.bfloat16()
+        if computes_bfloat16(x.device):
+            x = x.bfloat16()
         for _ in range(self.ITERATIONS):
             gram = x @ x.mT
             x = torch.baddbmm(x, torch.baddbmm(gram, gram, gram, beta=b, alpha=c), x, beta=a)

@@ -1,0 +1,331 @@
+"""The exact synthesis: integer arithmetic from latents to pixels, the same on every machine.
+
+This text is normative for `.aec` version 1 and as binding as the byte layout. All numbers are
+integers; `round(v, s)` is `floor((v + 2**(s-1)) / 2**s)`, and `v` itself for s = 0.
+
+**Stream.** What blocks read and add to is the stream, in units of 2**-14 of the range of a pixel,
+always clipped to [-2**22, 2**22 - 1].
+
+1. stream = round(y_hat * outer[Q], 16), with y_hat in 1/16 step and a gain for each channel;
+2. block `first`;
+3. up: each place gives 2x2 places, position 2 * row + column of each output channel a product of
+   its own: `round(sum(weight * stream) + bias, shift)`;
+4. `blocks`, one after the other; stream = round(stream * inner[Q], 16); block `last`;
+5. exit: P = sum(weight * stream) + bias for each of 192 outputs, 64 of them for each colour, row
+   by row of a patch of 8x8 pixels; with f = 14 + shift and the largest sample M (255 or 65535),
+   sample = clip(round((clip(P, -2**f, 2**f) + 2**(f-1)) * M, f), 0, M).
+
+Gray is made of the sum S of the three colours' P: sample = clip(round((clip(S, -3 * 2**f, 3 * 2**f)
++ 3 * 2**(f-1)) * M / 3, f), 0, M); M / 3 is whole. A smaller picture (`scaling.py`) is made of
+means: P and S are summed over the n pixels inside, the bounds and halves taken n times, and the
+division by 2**f becomes one by n * 2**f, rounded half up.
+
+**Gains.** `outer` and `inner` are read at quality index Q from their `KNOTS` rows k, base-2
+logarithms in 1/65536: with (i, j) = divmod(7 * Q, 400), but (6, 400) for Q = 400, the logarithm is
+l = round half up of (k[i] * (400 - j) + k[i+1] * j) / 400, and the gain is `power_of_two(l)`, which
+that function defines.
+
+**Block.** Two branches, each added to the stream, which is clipped after both:
+
+    stream + mix_out(depthwise(hswish(mix_in(stream))))
+    stream + contract(hswish(expand(stream)))
+
+Each convolution reads numbers in [-4096, 4095], which are `clip(round(v, s))` with its own shift s
+for each input channel: of the stream (`mix_in`, `expand`), of an activation (`depthwise`,
+`contract`), or of a sum (`mix_out`, whose input is `clip((sum(weight * x) + bias) >> shift)` of
+`depthwise`). It gives `(sum(weight * x) + bias) >> shift` for each output channel; the bias holds
+the half that makes this rounding. Borders are padded with zeros. `mix_in` and `expand` each have a
+fraction f from 7 to 12: with v, their output clipped to [-2**(20-f), 2**(20-f) - 1], in units of
+2**-f, and k = 2**(f+2), the activation is `v * (clip(v, -k, k) + k)`, in units of 2**-(2f+3):
+`x * clip(x + 4, 0, 8) / 8`.
+
+**Why floats carry it exactly.** `sum(|w|) * 4096 + |b| < 2**24` for each convolution of a block, as
+in `integer.py`; activations stay below 2**23, and so does the stream. Weights carry their
+`2**-shift` with them, which moves no mantissa. `up`, `exit` and gains run in float64, below 2**53.
+"""
+
+from functools import lru_cache
+from math import isqrt
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from aecodec.container import QUALITY_INDEX_MAX
+from aecodec.errors import WeightsError
+from aecodec.integer import ACCUMULATOR_LIMIT, Ints, TensorDict, below
+from aecodec.layers import KNOTS
+
+STREAM_FRACTION = 14
+STREAM_LIMIT = 2**22
+INPUT_LIMIT = 4096
+FRACTIONS = range(7, 13)
+"""Of activations: more bits behind the point are fewer before it."""
+GAIN_SHIFT = 16
+LOG_FRACTION = 16
+LOG_LIMIT = 12 << LOG_FRACTION
+SHIFT_MAX = 24
+EXIT_SHIFT_MAX = 20
+PATCH = 8
+
+
+def power_of_two(logs: Ints) -> Ints:
+    """`2**(logs / 65536)` in 1/65536, any shape, by products of square roots.
+
+    p = 2**30; for each bit b = 15, 14, ..., 0 of the fraction of `logs` that is set,
+    p = (p * r[b] + 2**29) >> 30, with r[15] = isqrt(2**61) and r[b] = isqrt(r[b+1] * 2**30);
+    at last p is shifted by the whole part w: (p + 2**(13-w)) >> (14-w).
+
+    Args:
+        logs: in 1/65536, within [-12, 12].
+    """
+    power = np.full(logs.shape, 2**30, np.int64)
+    root = 2**31
+    for bit in range(LOG_FRACTION - 1, -1, -1):
+        root = isqrt(root << 30)
+        power = np.where(logs >> bit & 1, (power * root + 2**29) >> 30, power)
+    shift = 14 - (logs >> LOG_FRACTION)
+    result: Ints = (power + (1 << (shift - 1))) >> shift
+    return result
+
+
+class Gains:
+    """A gain for each quality and channel."""
+
+    def __init__(self, knots: Tensor) -> None:
+        """Takes `(KNOTS, C)` base-2 logarithms in 1/65536.
+
+        Raises:
+            WeightsError: a gain lies outside 2**-12 to 2**12.
+        """
+        self._knots: Ints = knots.long().numpy()
+        if np.abs(self._knots).max() > LOG_LIMIT:
+            raise WeightsError("a gain lies outside 2**-12 to 2**12")
+        self.at = lru_cache(maxsize=8)(self._at)
+
+    def _at(self, quality_index: int) -> Tensor:
+        low, part = divmod((KNOTS - 1) * quality_index, QUALITY_INDEX_MAX)
+        if low == KNOTS - 1:
+            low, part = low - 1, QUALITY_INDEX_MAX
+        sums = self._knots[low] * (QUALITY_INDEX_MAX - part) + self._knots[low + 1] * part
+        logs = (2 * sums + QUALITY_INDEX_MAX) // (2 * QUALITY_INDEX_MAX)
+        return torch.from_numpy(power_of_two(logs)).double()[:, None, None]
+
+
+class ExactConv2d(nn.Module):
+    """A convolution of a block, on float carriers; see the module's text."""
+
+    def __init__(self, tensors: TensorDict, *, depthwise: bool = False) -> None:
+        """Builds the carriers and proves that they are exact.
+
+        Args:
+            tensors: `weight` `(O, I, k, k)` int16, `bias` `(O,)` int32, `shift` `(O,)` int8 and
+                `input_shift` int8, one for each input channel; none for inputs that are sums.
+            depthwise: each output channel reads one input channel.
+
+        Raises:
+            WeightsError: a shift is out of range, or the bound does not hold.
+        """
+        super().__init__()
+        weight, bias, shift = (tensors[name] for name in ("weight", "bias", "shift"))
+        for shifts in (shift, tensors.get("input_shift", shift)):
+            if int(shifts.min()) < 0 or int(shifts.max()) > SHIFT_MAX:
+                raise WeightsError("a shift of the exact synthesis lies outside 0 to 24")
+        largest = int(exact_bounds(weight, bias).max())
+        if largest >= ACCUMULATOR_LIMIT:
+            raise WeightsError(f"a layer of the exact synthesis may reach {largest}")
+        factor = torch.exp2(-shift.float())
+        carried = weight.float() * factor[:, None, None, None]
+        self.register_buffer("weight", carried.contiguous(memory_format=torch.channels_last))
+        self.register_buffer("bias", bias.float() * factor)
+        self.groups = len(weight) if depthwise else 1
+        self.padding = weight.shape[-1] // 2
+        if "input_shift" in tensors:
+            factor = torch.exp2(-tensors["input_shift"].float())
+            self.register_buffer("factor", factor[:, None, None])
+            self.register_buffer("rounding", torch.tensor(0.5))
+
+    weight: Tensor
+    bias: Tensor
+    factor: Tensor
+    rounding: Tensor
+
+    def forward(self, x: Tensor) -> Tensor:
+        """`(1, I, h, w)`, not yet shifted, to integers `(1, O, h, w)`."""
+        a = (
+            torch.addcmul(self.rounding, x, self.factor)
+            .floor_()
+            .clamp_(-INPUT_LIMIT, INPUT_LIMIT - 1)
+        )
+        return self.sums(a)
+
+    def sums(self, a: Tensor) -> Tensor:
+        """The same for inputs that are integers of the right size already."""
+        y = functional.conv2d(a, self.weight, self.bias, padding=self.padding, groups=self.groups)
+        return y.floor_()
+
+
+class ExactBlock(nn.Module):
+    """A block of the exact synthesis."""
+
+    def __init__(self, tensors: TensorDict) -> None:
+        super().__init__()
+        self.mix_in = ExactConv2d(below(tensors, "mix_in"))
+        self.depthwise = ExactConv2d(below(tensors, "depthwise"), depthwise=True)
+        self.mix_out = ExactConv2d(below(tensors, "mix_out"))
+        self.expand = ExactConv2d(below(tensors, "expand"))
+        self.contract = ExactConv2d(below(tensors, "contract"))
+        self.inner = ExactHswish(int(tensors["mix_in.fraction"]))
+        self.outer = ExactHswish(int(tensors["expand.fraction"]))
+
+    def forward(self, stream: Tensor) -> Tensor:
+        """`(1, C, h, w)`; works in place."""
+        a = self.depthwise(self.inner(self.mix_in(stream)))
+        add_to_stream(stream, self.mix_out.sums(a.clamp_(-INPUT_LIMIT, INPUT_LIMIT - 1)))
+        return add_to_stream(stream, self.contract(self.outer(self.expand(stream))))
+
+
+class ExactHswish(nn.Module):
+    """The activation, see the module's text."""
+
+    def __init__(self, fraction: int) -> None:
+        super().__init__()
+        if fraction not in FRACTIONS:
+            raise WeightsError("a fraction of the exact synthesis lies outside 7 to 12")
+        self.limit = 1 << (20 - fraction)
+        self.knee = 4 << fraction
+
+    def forward(self, v: Tensor) -> Tensor:
+        """Any shape; works in place."""
+        v.clamp_(-self.limit, self.limit - 1)
+        return v.mul_(v.clamp(-self.knee, self.knee).add_(self.knee))
+
+
+def add_to_stream(stream: Tensor, branch: Tensor) -> Tensor:
+    """Adds, and clips to the range of the stream, in place."""
+    return stream.add_(branch).clamp_(-STREAM_LIMIT, STREAM_LIMIT - 1)
+
+
+class ExactSynthesis(nn.Module):
+    """Latents to pixels, in integers."""
+
+    def __init__(self, tensors: TensorDict) -> None:
+        """Builds networks and tables.
+
+        Args:
+            tensors: what `export_synthesis` made, of the types and shapes of its signature.
+
+        Raises:
+            WeightsError: something would not be exact.
+        """
+        super().__init__()
+        self.outer = Gains(tensors["outer_gain"])
+        self.inner = Gains(tensors["inner_gain"])
+        self.first = ExactBlock(below(tensors, "first"))
+        count = len({k.split(".")[1] for k in tensors if k.startswith("blocks.")})
+        self.blocks = nn.ModuleList(ExactBlock(below(tensors, f"blocks.{n}")) for n in range(count))
+        self.last = ExactBlock(below(tensors, "last"))
+        up, shift = tensors["up.weight"].double(), tensors["up.shift"]
+        self.exit_shift = int(tensors["exit.shift"])
+        if int(shift.min()) < 1 or int(shift.max()) > SHIFT_MAX:
+            raise WeightsError("a shift of the exact synthesis lies outside 1 to 24")
+        if not 0 <= self.exit_shift <= EXIT_SHIFT_MAX:
+            raise WeightsError("the last shift of the exact synthesis lies outside 0 to 20")
+        factor = torch.exp2(-shift.double())
+        self.register_buffer("up_weight", up * factor)  # (I, 4 * O)
+        self.register_buffer("up_bias", tensors["up.bias"].double() * factor + 0.5)
+        self.register_buffer("exit_weight", tensors["exit.weight"].double())  # (C, 192)
+        self.register_buffer("exit_bias", tensors["exit.bias"].double())
+
+    up_weight: Tensor
+    up_bias: Tensor
+    exit_weight: Tensor
+    exit_bias: Tensor
+
+    def features(self, y_hat: Tensor, quality_index: int) -> Tensor:
+        """What the last layer reads.
+
+        Args:
+            y_hat: `(1, M, h, w)`, integers in 1/16 step, on carriers of any type.
+            quality_index: row of the quality grid.
+
+        Returns:
+            The stream, `(1, C, 2h, 2w)`.
+        """
+        carrier = self.first.mix_in.weight.dtype
+        stream = _scaled(y_hat, self.outer.at(quality_index)).to(carrier)
+        stream = self._up(self.first(stream)).to(carrier)
+        for block in self.blocks:
+            stream = block(stream)
+        stream = _scaled(stream, self.inner.at(quality_index)).to(carrier)
+        last: Tensor = self.last(stream)
+        return last
+
+    def forward(
+        self, y_hat: Tensor, quality_index: int, *, maximum: int = 255, gray: bool = False
+    ) -> Tensor:
+        """Samples of a picture.
+
+        Args:
+            y_hat: see `features`.
+            quality_index: see `features`.
+            maximum: the largest sample, 255 or 65535.
+            gray: one channel instead of three.
+
+        Returns:
+            `(16h, 16w, 3)` or `(16h, 16w, 1)`, integers on float64.
+        """
+        sums = self.patches(self.features(y_hat, quality_index), gray=gray)
+        return self.samples(sums, 1, maximum=maximum, gray=gray)
+
+    def patches(self, features: Tensor, *, gray: bool) -> Tensor:
+        """P of the module's text (S if `gray`): `(1, C, h, w)` to `(8h, 8w, 3 or 1)`."""
+        _, channels, height, width = features.shape
+        rows = features.permute(0, 2, 3, 1).reshape(-1, channels).double()
+        weight, bias = self.exit_weight, self.exit_bias
+        if gray:
+            weight = weight.unflatten(1, (3, -1)).sum(1)
+            bias = bias.unflatten(0, (3, -1)).sum(0)
+        sums = torch.addmm(bias, rows, weight).reshape(height, width, -1, PATCH, PATCH)
+        return sums.permute(0, 3, 1, 4, 2).reshape(height * PATCH, width * PATCH, -1)
+
+    def samples(self, sums: Tensor, count: "int | Tensor", *, maximum: int, gray: bool) -> Tensor:
+        """Sums of P or S over `count` pixels each to samples, in place.
+
+        Args:
+            sums: any shape, integers on float64.
+            count: pixels in each sum, a number or of a shape that fits.
+            maximum: the largest sample.
+            gray: whether they are sums over three colours.
+        """
+        parts = 3 if gray else 1
+        one = 2.0 ** (STREAM_FRACTION + self.exit_shift) * count
+        limit = one * parts
+        if isinstance(limit, Tensor):
+            sums = torch.minimum(torch.maximum(sums, -limit), limit)
+        else:
+            sums = sums.clamp_(-limit, limit)
+        sums = sums.add_(limit / 2).mul_(maximum // parts).add_(one / 2)
+        # A quotient of integers below 2**53 is never rounded up to the next integer.
+        return sums.div_(one).floor_().clamp_(0, maximum)
+
+    def _up(self, stream: Tensor) -> Tensor:
+        _, channels, height, width = stream.shape
+        rows = stream.permute(0, 2, 3, 1).reshape(-1, channels).double()
+        wide = torch.addmm(self.up_bias, rows, self.up_weight).floor_()
+        wide = wide.clamp_(-STREAM_LIMIT, STREAM_LIMIT - 1).reshape(height, width, 2, 2, -1)
+        places = wide.permute(0, 2, 1, 3, 4).reshape(1, 2 * height, 2 * width, -1)
+        return places.permute(0, 3, 1, 2)
+
+
+def exact_bounds(weight: Tensor, bias: Tensor) -> Tensor:
+    """`(O,)`, the largest magnitude that a partial sum of a block's convolution can reach."""
+    bounds: Tensor = weight.long().abs().sum((1, 2, 3)) * INPUT_LIMIT + bias.long().abs()
+    return bounds
+
+
+def _scaled(x: Tensor, gains: Tensor) -> Tensor:
+    """`clip(round(x * gains, 16))` on float64."""
+    y = x.double().mul_(gains).mul_(2.0**-GAIN_SHIFT).add_(0.5).floor_()
+    return y.clamp_(-STREAM_LIMIT, STREAM_LIMIT - 1)

@@ -1,0 +1,205 @@
+"""Turns a trained synthesis into its exact integer form, and back."""
+
+import math
+from collections.abc import Iterable
+
+import torch
+from torch import Tensor, nn
+
+from aecodec.errors import WeightsError
+from aecodec.integer import ACCUMULATOR_LIMIT, TensorDict, below
+from aecodec.integer_synthesis import (
+    EXIT_SHIFT_MAX,
+    FRACTIONS,
+    LOG_FRACTION,
+    LOG_LIMIT,
+    SHIFT_MAX,
+    STREAM_FRACTION,
+    exact_bounds,
+)
+from aecodec.layers import Block, RateGain
+from aecodec.transforms import SynthesisTransform
+
+READERS = ("mix_in", "depthwise", "mix_out", "expand", "contract")
+SCALED = {"mix_in": "inner", "expand": "outer"}
+"""Convolutions that read the stream times `Block.scale`, and what their outputs go into."""
+INT16_MAX = 2**15 - 1
+ABSENT = 2.0**-20
+"""Taken for the largest value of an input that never differed from zero."""
+
+Reaches = dict[str, Tensor]
+"""Exponents of powers of two, int8. By the name of each convolution of a block, `(I,)`, below which
+each channel of what it reads stays; by the name of a block and "inner" or "outer", `()`, below
+which what its activations read stays."""
+
+
+@torch.no_grad()
+def measure_reaches(
+    synthesis: SynthesisTransform, inputs: Iterable[tuple[Tensor, Tensor]]
+) -> Reaches:
+    """How far the inputs of every block convolution reach.
+
+    Args:
+        synthesis: trained, its blocks not fused.
+        inputs: pairs `(y_hat, q)` as `SynthesisTransform.forward` takes them.
+    """
+    largest: Reaches = {}
+
+    def watch(name: str, found: Tensor) -> None:
+        largest[name] = torch.maximum(largest.get(name, found), found)
+
+    hooks = []
+    for name, block in _blocks(synthesis):
+        for reader in READERS:
+            conv: nn.Conv2d = getattr(block, reader)
+            scale = block.scale if reader in SCALED else 1.0
+            hooks.append(
+                conv.register_forward_pre_hook(
+                    lambda _m, args, name=f"{name}.{reader}", scale=scale: watch(
+                        name, (args[0] / scale).abs().amax((0, 2, 3))
+                    )
+                )
+            )
+        for reader, activation in SCALED.items():
+            hooks.append(
+                getattr(block, reader).register_forward_hook(
+                    lambda _m, _args, out, name=f"{name}.{activation}": watch(
+                        name, out.abs().amax()
+                    )
+                )
+            )
+    for y_hat, q in inputs:
+        synthesis(y_hat, q)
+    for hook in hooks:
+        hook.remove()
+    return {
+        name: torch.ceil(torch.log2(value.clamp_min(ABSENT))).to(torch.int8)
+        for name, value in largest.items()
+    }
+
+
+@torch.no_grad()
+def export_synthesis(synthesis: SynthesisTransform, reaches: Reaches) -> TensorDict:
+    """Makes everything that the exact synthesis needs.
+
+    Every operation is exact in float64 or an integer one, so that the same weights give the same
+    integers on every machine.
+
+    Args:
+        synthesis: trained.
+        reaches: see `measure_reaches`.
+
+    Returns:
+        Tensors by name, as `ExactSynthesis` takes them.
+
+    Raises:
+        WeightsError: the trained values cannot be made exact.
+    """
+    tensors: TensorDict = {
+        "outer_gain": _log_gains(synthesis.outer_gain, STREAM_FRACTION - 4),
+        "inner_gain": _log_gains(synthesis.inner_gain, 0),
+    }
+    for name, block in _blocks(synthesis):
+        tensors |= {f"{name}.{k}": v for k, v in _round_block(block, below(reaches, name)).items()}
+    up, last = synthesis.up, synthesis.exit
+    assert up.bias is not None
+    assert last.bias is not None
+    wide = up.weight.double().permute(0, 2, 3, 1).flatten(1)  # (I, 2 * 2 * O)
+    fraction = 14 - torch.ceil(torch.log2(wide.abs().amax(0).clamp_min(2.0**-8)))
+    bias = up.bias.double().repeat(4) * torch.exp2(fraction + STREAM_FRACTION)
+    tensors |= {
+        "up.weight": _rounded(wide * torch.exp2(fraction)).to(torch.int16),
+        "up.bias": _rounded(bias).to(torch.int64),
+        "up.shift": fraction.to(torch.int8),
+    }
+    narrow = last.weight.double()[:, :, 0, 0].T  # (C, 192)
+    shift = 14 - math.ceil(math.log2(max(float(narrow.abs().max()), 2.0**-6)))
+    if min(int(fraction.min()), shift) < 1 or shift > EXIT_SHIFT_MAX:
+        raise WeightsError("the linear layers are too large for the exact synthesis")
+    return tensors | {
+        "exit.weight": _rounded(narrow * 2.0**shift).to(torch.int16),
+        "exit.bias": _rounded(last.bias.double() * 2.0 ** (shift + STREAM_FRACTION)).to(
+            torch.int64
+        ),
+        "exit.shift": torch.tensor(shift, dtype=torch.int8),
+    }
+
+
+def _blocks(synthesis: nn.Module) -> list[tuple[str, Block]]:
+    return [(name, m) for name, m in synthesis.named_modules() if isinstance(m, Block)]
+
+
+def _log_gains(gain: RateGain, exponent: int) -> Tensor:
+    """Base-2 logarithms of `gain * 2**exponent` in 1/65536."""
+    logs = gain.log_gain.double() * (2.0**LOG_FRACTION / math.log(2.0)) + exponent * 2**LOG_FRACTION
+    return _rounded(logs).clamp(-LOG_LIMIT, LOG_LIMIT).to(torch.int32)
+
+
+def _round_block(block: Block, reaches: Reaches) -> TensorDict:
+    """All convolutions of one block."""
+    # With a bit to spare, an input below 2**e fits [-4096, 4096) in units of 2**(e - 11).
+    units = {name: reaches[name].double() - 11 for name in READERS}
+    fractions = {name: _fraction(int(reaches[part])) for name, part in SCALED.items()}
+    stream = torch.tensor(-STREAM_FRACTION)
+    read = {
+        "mix_in": -STREAM_FRACTION, "expand": -STREAM_FRACTION,
+        "depthwise": -2 * fractions["mix_in"] - 3, "contract": -2 * fractions["expand"] - 3,
+    }  # fmt: skip
+    tensors: TensorDict = {
+        f"{name}.fraction": torch.tensor(value, dtype=torch.int8)
+        for name, value in fractions.items()
+    }
+    for name, unit in read.items():
+        shift = (units[name] - unit).clamp(0, SHIFT_MAX)
+        units[name] = shift + unit
+        tensors[f"{name}.input_shift"] = shift.to(torch.int8)
+    outputs = {name: torch.tensor(-value) for name, value in fractions.items()}
+    outputs |= {"depthwise": units["mix_out"], "mix_out": stream, "contract": stream}
+    for name in READERS:
+        conv: nn.Conv2d = getattr(block, name)
+        assert conv.bias is not None
+        steps = torch.exp2(units[name])
+        if name in SCALED:
+            steps = steps * block.scale.double()[:, 0, 0]
+        of_input = (-1, 1, 1, 1) if name == "depthwise" else (-1, 1, 1)
+        weight = conv.weight.double() * steps.reshape(of_input)
+        output = outputs[name].double().expand(conv.out_channels)
+        found = _round_conv(weight, conv.bias.double(), output)
+        tensors |= {f"{name}.{key}": value for key, value in found.items()}
+    return tensors
+
+
+def _fraction(reach: int) -> int:
+    """The finest fraction whose range holds twice what activations read: below 2**reach."""
+    return max([f for f in FRACTIONS if 20 - 2 * f > reach], default=FRACTIONS[0])
+
+
+def _round_conv(weight: Tensor, bias: Tensor, output: Tensor) -> TensorDict:
+    """The finest integers that the bound allows.
+
+    Args:
+        weight: `(O, I, k, k)` float64, for inputs in their own units.
+        bias: `(O,)` float64.
+        output: `(O,)`, exponent of the unit of each output.
+    """
+    shift = torch.full_like(output, float(SHIFT_MAX))
+    while True:
+        factor = torch.exp2(shift - output)
+        rounded = _rounded(weight * factor[:, None, None, None])
+        half = torch.where(shift > 0, torch.exp2(shift - 1), 0.0)
+        rounded_bias = _rounded(bias * factor) + half
+        wide = exact_bounds(rounded, rounded_bias) >= ACCUMULATOR_LIMIT
+        wide |= rounded.abs().amax((1, 2, 3)) > INT16_MAX
+        if not wide.any():
+            return {
+                "weight": rounded.to(torch.int16),
+                "bias": rounded_bias.to(torch.int32),
+                "shift": shift.to(torch.int8),
+            }
+        shift[wide] -= 1
+        if int(shift.min()) < 0:
+            raise WeightsError("weights are too large for the exact synthesis")
+
+
+def _rounded(x: Tensor) -> Tensor:
+    return torch.floor(x + 0.5)

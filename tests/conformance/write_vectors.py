@@ -1,0 +1,259 @@
+"""Writes the conformance kit; nothing else does, and nothing that exists is changed without -f.
+
+From the root of the repository:
+
+    PYTHONPATH=. python tests/conformance/write_vectors.py [-f]
+
+Files are made with the newest released model, from pictures that are made here. Released models
+decode for ever, so a written kit is right for ever; write it again only before the format's first
+release, or to add files.
+"""
+
+import argparse
+import hashlib
+import json
+import struct
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from faults import broken_alpha, broken_bytes, broken_chunks, broken_tiles, drawing, webp
+from PIL import Image, ImageCms
+
+from aecodec import registry
+from aecodec.alpha import Pixels as AnyPixels
+from aecodec.codec import Codec
+from aecodec.container import (
+    Chunk,
+    Header,
+    LosslessTile,
+    PixelFormat,
+    Stream,
+    Tile,
+    parse,
+    serialize,
+)
+from aecodec.errors import AecError
+from aecodec.latents import Grid, decode_latents
+from aecodec.lossless import encode_png
+from aecodec.rendering import boxes_of
+
+KIT = Path(__file__).resolve().parent
+Pixels = npt.NDArray[np.uint8]
+Entry = dict[str, Any]
+
+
+def smooth(height: int, width: int, seed: int = 0) -> Pixels:
+    """Waves with a little noise, `(height, width, 3)`."""
+    rng = np.random.default_rng(seed)
+    y, x = np.mgrid[:height, :width] / 16.0
+    channels = [
+        128 + 70 * np.sin(x * a + y * b + c) + rng.normal(0, 3, (height, width))
+        for a, b, c in ((0.7, 0.4, 0), (0.5, -0.6, 1), (0.2, 0.9, 2))
+    ]
+    pixels: Pixels = np.clip(np.stack(channels, -1), 0, 255).astype(np.uint8)
+    return pixels
+
+
+def with_alpha(pixels: Pixels) -> Pixels:
+    """The same pixels with alpha that rises from 0 at the left to 255 at the right."""
+    height, width = pixels.shape[:2]
+    alpha = np.broadcast_to(np.linspace(-50, 300, width).clip(0, 255), (height, width))
+    return np.dstack([pixels, alpha.astype(np.uint8)])
+
+
+def deep(pixels: Pixels) -> npt.NDArray[np.uint16]:
+    """The same pixels in 16 bits, with detail below the eighth."""
+    noise = np.random.default_rng(2).integers(0, 257, pixels.shape)
+    wide: npt.NDArray[np.uint16] = (
+        (pixels.astype(np.int64) * 256 + noise).clip(0, 65535).astype(np.uint16)
+    )
+    return wide
+
+
+def extremes(height: int, width: int) -> Pixels:
+    """Random samples of 0 and 255, as far from a photograph as can be."""
+    rng = np.random.default_rng(9)
+    return (rng.integers(0, 2, (height, width, 3)) * 255).astype(np.uint8)
+
+
+def tiled(codec: Codec, pixels: AnyPixels, quality: float = 50) -> bytes:
+    """Tiles of 64 pixels a side, all learned."""
+    return codec.compress(pixels, quality, tile_exponent=6, lossless_tiles=False)
+
+
+def learned(codec: Codec, pixels: AnyPixels, quality: float = 50) -> bytes:
+    """One learned tile."""
+    return codec.compress(pixels, quality, lossless_tiles=False)
+
+
+def stored(codec: Codec, pixels: Pixels, encode: Callable[[Pixels], LosslessTile]) -> bytes:
+    """One lossless tile."""
+    form = PixelFormat.GRAY8 if pixels.ndim == 2 else PixelFormat.RGB8
+    header = Header(pixels.shape[1], pixels.shape[0], form, 10, 300, codec.model.model_id)
+    return serialize(Stream(header, (encode(np.ascontiguousarray(pixels)),)))
+
+
+def described(data: bytes, *chunks: Chunk) -> bytes:
+    """The same picture with optional chunks."""
+    return serialize(replace(parse(data), ancillary=chunks))
+
+
+def mixed(codec: Codec) -> bytes:
+    """A drawing in a smooth picture: learned tiles beside lossless ones."""
+    pixels = smooth(150, 200, 3)
+    pixels[64:128, 64:128] = drawing(64, 64)
+    return codec.compress(pixels, 60, tile_exponent=6)
+
+
+def valid_files(codec: Codec) -> dict[str, tuple[str, bytes]]:
+    """Name, what it shows, and file."""
+    icc = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    turned = exif.tobytes().removeprefix(b"Exif\0\0")
+    small = learned(codec, smooth(20, 30, 4))
+    first = Chunk(b"text", b"Title\0first")
+    return {
+        "rgb-1x1": ("one RGB pixel", learned(codec, smooth(1, 1))),
+        "gray-1x1": ("one gray pixel", learned(codec, smooth(1, 1)[..., 0])),
+        "rgb-17x33": ("sides that are no multiples", learned(codec, smooth(33, 17, 1))),
+        "rgb-1x97": ("one column", learned(codec, smooth(97, 1, 2), 80)),
+        "gray-61x45": ("gray", learned(codec, smooth(45, 61, 2)[..., 1], 75)),
+        "quality-0": ("the lowest quality", learned(codec, smooth(48, 64, 5), 0)),
+        "quality-100": ("the highest quality", learned(codec, smooth(48, 64, 5), 100)),
+        "quality-25.25": ("a quality between whole numbers", learned(codec, smooth(48, 64), 25.25)),
+        "extremes-0": ("samples of 0 and 255 at quality 0", learned(codec, extremes(40, 40), 0)),
+        "extremes-100": (
+            "samples of 0 and 255 at quality 100, with escapes",
+            learned(codec, extremes(40, 40), 100),
+        ),
+        "tiles-3x2": ("several learned tiles", tiled(codec, smooth(100, 150, 6), 60)),
+        "tiles-gray": ("gray tiles", tiled(codec, smooth(70, 130, 7)[..., 2], 40)),
+        "tiles-mixed": ("lossless tiles beside learned ones", mixed(codec)),
+        "rgba": ("alpha beside RGB, several tiles", tiled(codec, with_alpha(smooth(70, 90, 8)))),
+        "gray-alpha": ("alpha beside gray", learned(codec, with_alpha(smooth(40, 30, 8)[..., 0]))),
+        "rgba-hidden": ("transparent everywhere", learned(codec, np.zeros((30, 40, 4), np.uint8))),
+        "gray16": ("gray of 16 bits", learned(codec, deep(smooth(50, 40, 9)[..., 0]), 90)),
+        "lossless-webp": ("RGB pixels, WebP", stored(codec, drawing(50, 70), webp)),
+        "lossless-png": ("RGB pixels, PNG", stored(codec, drawing(50, 70), encode_png)),
+        "lossless-gray-webp": (
+            "gray pixels, WebP",
+            stored(codec, drawing(50, 70)[..., 0], webp),
+        ),
+        "lossless-gray-png": (
+            "gray pixels, PNG",
+            stored(codec, drawing(50, 70)[..., 0], encode_png),
+        ),
+        "iccp": ("an ICC profile", described(small, Chunk(b"iccp", icc))),
+        "exif": (
+            "EXIF, turned by 90 degrees for display",
+            described(small, Chunk(b"exif", turned)),
+        ),
+        "xmpd": ("XMP", described(small, Chunk(b"xmpd", b"<x:xmpmeta xmlns:x='adobe:ns:meta/'/>"))),
+        "phys": ("a resolution", described(small, Chunk(b"phys", struct.pack("<2d", 300, 150)))),
+        "text": (
+            "comments, one keyword twice",
+            described(small, first, Chunk(b"text", "Autor\0Ä".encode()), first),
+        ),
+        "metadata-odd": (
+            "empty, repeated and damaged metadata, which decoding ignores",
+            described(
+                small,
+                Chunk(b"exif", b""),
+                Chunk(b"exif", b"II"),
+                Chunk(b"exif", turned),
+                Chunk(b"phys", b"\0" * 15),
+                Chunk(b"text", b"no zero byte"),
+                Chunk(b"iccp", b"\0"),
+            ),
+        ),
+        "unknown-optional": (
+            "unknown optional chunks",
+            described(small, Chunk(b"note", b"of no meaning"), Chunk(b"zZZZ", b"")),
+        ),
+    }
+
+
+def describe_valid(codec: Codec, name: str, what: str, data: bytes) -> tuple[Entry, AnyPixels]:
+    """An entry of the manifest, and the expected pixels."""
+    stream = parse(data)
+    pixels = codec.decompress_array(data)
+    latents, symbols = hashlib.sha256(), hashlib.sha256()
+    for box, tile in zip(boxes_of(stream.header), stream.tiles, strict=True):
+        if isinstance(tile, Tile):
+            y_hat = decode_latents(
+                codec.model.prior, tile, Grid(box.height, box.width), stream.header.quality_index,
+                observe=lambda found, _: symbols.update(found.astype("<i4").tobytes()),
+            )  # fmt: skip
+            latents.update(y_hat.astype("<i2").tobytes())
+    entry: Entry = {"file": f"valid/{name}.aec", "what": what, "pixels": f"valid/{name}.png"}
+    entry |= {"width": stream.header.width, "height": stream.header.height}
+    form = stream.header.pixel_format
+    entry |= {"channels": form.channels, "alpha": form.has_alpha, "bits": 16 if form.is_deep else 8}
+    entry["model"] = stream.header.model_id.hex()
+    entry["tiles"] = ["PIXL" if isinstance(t, LosslessTile) else "TILE" for t in stream.tiles]
+    if "TILE" in entry["tiles"]:
+        entry |= {"latents_sha256": latents.hexdigest(), "symbols_sha256": symbols.hexdigest()}
+        entry["tolerance"] = 257 if form.is_deep else 1
+    else:
+        digest = hashlib.sha256(np.ascontiguousarray(pixels).tobytes()).hexdigest()
+        entry |= {"tolerance": 0, "pixels_sha256": digest}
+    if stream.ancillary:
+        entry["optional"] = [
+            [chunk.type.decode(), hashlib.sha256(chunk.payload).hexdigest()]
+            for chunk in stream.ancillary
+        ]
+    if len(stream.tiles) > 1:
+        entry["regions"] = [[60, 60, 9, 8], [63, 0, 2, 20], [0, 64, 64, 1]]
+    return entry, pixels
+
+
+def main() -> None:
+    """Writes the kit."""
+    parser = argparse.ArgumentParser(description="Writes the conformance kit.")
+    parser.add_argument("-f", "--force", action="store_true", help="replace what exists")
+    force = parser.parse_args().force
+    if not force and (KIT / "manifest.json").exists():
+        sys.exit("the kit exists; -f replaces it")
+    codec = Codec()
+    for folder in ("valid", "invalid"):
+        (KIT / folder).mkdir(exist_ok=True)
+        for path in (KIT / folder).iterdir():
+            path.unlink()
+    valid, invalid = [], []
+    for name, (what, data) in valid_files(codec).items():
+        entry, pixels = describe_valid(codec, name, what, data)
+        (KIT / entry["file"]).write_bytes(data)
+        Image.fromarray(pixels).save(KIT / entry["pixels"], optimize=True)
+        valid.append(entry)
+    one = learned(codec, smooth(20, 30, 4))
+    tile_end = len(one) - 12
+    faults = broken_bytes(one, tile_end) | broken_chunks(one, tiled(codec, smooth(20, 70, 4)))
+    faults |= broken_tiles(codec, one) | broken_alpha(
+        learned(codec, with_alpha(smooth(9, 9)[..., 0]))
+    )
+    for name, (what, data, error) in faults.items():
+        try:
+            codec.decompress_array(data)
+        except AecError as exc:
+            if type(exc).__name__ != error:
+                raise RuntimeError(f"{name}: {exc!r}, expected {error}") from exc
+        else:
+            raise RuntimeError(f"{name} decodes")
+        (KIT / f"invalid/{name}.aec").write_bytes(data)
+        invalid.append({"file": f"invalid/{name}.aec", "what": what, "errors": [error]})
+    about = "See check_decoder.py for the meaning of the fields."
+    model = registry.MODELS[-1].name
+    manifest = {"about": about, "format_version": 1, "made_with": model}
+    manifest |= {"valid": valid, "invalid": invalid}
+    text = json.dumps(manifest, indent=1, ensure_ascii=False)
+    (KIT / "manifest.json").write_text(text + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

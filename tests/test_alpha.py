@@ -1,0 +1,502 @@
+"""Alpha: exact through the codec, cheap where nothing is visible, and kept by every way out."""
+
+from io import BytesIO
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+from conftest import make_picture
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+import aecodec
+from aecodec.alpha import (
+    join,
+    level_count,
+    over_background,
+    split,
+    with_fewer_levels,
+    without_hidden,
+)
+from aecodec.cli import main
+from aecodec.codec import Codec
+from aecodec.container import (
+    LosslessTile,
+    PixelCoder,
+    PixelFormat,
+    Tile,
+    chunk_table,
+    parse,
+    serialize,
+)
+from aecodec.errors import AecError, ChecksumError, FormatError, InputError, PayloadError
+from aecodec.images import Picture, to_picture
+from aecodec.rescue import TileState, rescue
+from aecodec.targets import Target
+from aecodec.windows import Region
+
+steady = settings(
+    deadline=None, derandomize=True, max_examples=20,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)  # fmt: skip
+Samples = npt.NDArray[np.uint8 | np.uint16]
+WHOLE, CUT, DAMAGED, MISSING = TileState
+
+
+def make_alpha(height: int, width: int) -> npt.NDArray[np.uint8]:
+    """A disc with a soft edge: transparent, opaque and everything between."""
+    rows, columns = np.ogrid[-1 : 1 : height * 1j, -1 : 1 : width * 1j]
+    distance = np.sqrt(rows**2 + columns**2)
+    soft: npt.NDArray[np.float64] = np.clip((0.8 - distance) * 900, 0, 255)
+    return soft.astype(np.uint8)
+
+
+def cut_out(height: int, width: int) -> npt.NDArray[np.uint8]:
+    """`(height, width, 4)`, a picture that is transparent around a disc."""
+    return np.dstack((make_picture(height, width), make_alpha(height, width)))
+
+
+@pytest.fixture(scope="module")
+def tiled(tiny_codec: Codec) -> bytes:
+    """Twelve tiles with alpha, two of them of one alpha only."""
+    pixels = cut_out(190, 250)
+    pixels[:64, :64, 3] = 0
+    pixels[64:128, 64:128, 3] = 255
+    return tiny_codec.compress(pixels, 80, tile_exponent=6, lossless_tiles=False)
+
+
+def places(data: bytes, kind: str) -> list[tuple[int, int]]:
+    return [(offset, size) for name, offset, size in chunk_table(data) if name == kind]
+
+
+def flip(data: bytes, position: int) -> bytes:
+    return data[:position] + bytes([data[position] ^ 0x55]) + data[position + 1 :]
+
+
+@steady
+@given(
+    st.integers(1, 90),
+    st.integers(1, 90),
+    st.sampled_from([2, 4]),
+    st.sampled_from([np.uint8, np.uint16]),
+    st.integers(0, 2**32 - 1),
+)
+def test_alpha_is_exact_at_any_size(
+    tiny_codec: Codec, height: int, width: int, channels: int, kind: type, seed: int
+) -> None:
+    rng = np.random.default_rng(seed)
+    pixels = rng.integers(0, np.iinfo(kind).max, (height, width, channels), kind, endpoint=True)
+    pixels[0, 0, -1] = 7  # never opaque everywhere
+    if seed % 2:
+        pixels[:, :, -1] = np.linspace(0, 255, width).astype(kind)
+    data = tiny_codec.compress(pixels, 30, tile_exponent=6, lossless_tiles=False)
+    decoded = tiny_codec.decompress_array(data)
+    assert decoded.shape == pixels.shape
+    assert decoded.dtype == kind
+    np.testing.assert_array_equal(decoded[:, :, -1], pixels[:, :, -1])
+
+
+def test_visible_colours_are_those_of_the_picture_without_alpha(tiny_codec: Codec) -> None:
+    pixels = make_picture(75, 110)
+    alpha = np.full((75, 110), 200, np.uint8)
+    data = tiny_codec.compress(np.dstack((pixels, alpha)), 60)
+    plain = tiny_codec.compress(pixels, 60)
+    np.testing.assert_array_equal(
+        tiny_codec.decompress_array(data)[:, :, :3], tiny_codec.decompress_array(plain)
+    )
+    assert len(data) == len(plain) + 12 + 5 + 1  # a flat ALPH
+
+
+@pytest.mark.parametrize("channels", [2, 4])
+def test_opaque_alpha_is_left_out(tiny_codec: Codec, channels: int) -> None:
+    pixels = np.dstack((make_picture(40, 30)[:, :, : channels - 1], np.full((40, 30), 255)))
+    colour = pixels[:, :, 0] if channels == 2 else pixels[:, :, :3]
+    whole = tiny_codec.compress(pixels.astype(np.uint8), 50)
+    assert whole == tiny_codec.compress(colour.astype(np.uint8), 50)
+
+
+def test_hidden_colours_do_not_matter(tiny_codec: Codec) -> None:
+    pixels = cut_out(130, 140)
+    other = pixels.copy()
+    hidden = pixels[:, :, 3] == 0
+    other[hidden, :3] = np.random.default_rng(0).integers(0, 256, (hidden.sum(), 3))
+    assert tiny_codec.compress(pixels, 70) == tiny_codec.compress(other, 70)
+
+
+def test_a_transparent_area_costs_next_to_nothing() -> None:
+    """With the released model: the tiny one has not learned what is likely."""
+    pixels = np.dstack((make_picture(256, 512), np.full((256, 512), 255, np.uint8)))
+    pixels[:, 128:, :3] = np.random.default_rng(1).integers(0, 256, (256, 384, 3))
+    pixels[:, 128:, 3] = 0
+    alone = aecodec.compress(pixels[:, :128], 75)
+    whole = aecodec.compress(pixels, 75)
+    visible = aecodec.compress(pixels[:, :, :3], 75)
+    assert len(whole) - len(alone) < 0.05 * 256 * 384 / 8  # bits a hidden pixel
+    assert len(visible) > 10 * len(whole)
+
+
+def test_a_transparent_tile_costs_what_its_chunks_do(tiny_codec: Codec) -> None:
+    pixels = np.dstack((make_picture(64, 256), np.full((64, 256), 255, np.uint8)))
+    pixels[:, 64:192, :3] = np.random.default_rng(1).integers(0, 256, (64, 128, 3))
+    pixels[:, 64:192, 3] = 0
+    stream = parse(tiny_codec.compress(pixels, 75, tile_exponent=6))
+    assert [type(tile) for tile in stream.tiles] == [Tile, LosslessTile, LosslessTile, Tile]
+    assert [tile.size for tile in stream.tiles[1:3]] == [12 + 5 + 3] * 2
+    assert [alpha.size for alpha in stream.alphas[1:3]] == [12 + 5 + 1] * 2
+
+
+@pytest.mark.parametrize("kind", [np.uint8, np.uint16])
+@pytest.mark.parametrize("shape", [(1, 1), (5, 7), (64, 33), (600, 41)])
+def test_visible_colours_stay_and_hidden_ones_lie_between(
+    shape: tuple[int, int], kind: type
+) -> None:
+    rng = np.random.default_rng(2)
+    colour: Samples = rng.integers(100, 120, (*shape, 3)).astype(kind)
+    alpha: Samples = (rng.random(shape) < 0.1).astype(kind)
+    alpha[: shape[0] // 2] = 0
+    alpha[-1, -1] = 1
+    result = without_hidden(colour, alpha)
+    np.testing.assert_array_equal(result[alpha > 0], colour[alpha > 0])
+    assert result.min() >= 100
+    assert result.max() < 120
+    gray = without_hidden(np.ascontiguousarray(colour[:, :, 1]), alpha)
+    np.testing.assert_array_equal(gray, result[:, :, 1])
+    assert not without_hidden(colour, np.zeros_like(alpha)).any()
+
+
+def test_a_fill_is_smooth_across_the_strips_that_it_is_made_in() -> None:
+    rows = np.arange(700)[:, None] / 3 + np.zeros(50)
+    colour: Samples = rows.astype(np.uint8)
+    alpha: Samples = np.zeros((700, 50), np.uint8)
+    alpha[:, 20:22] = 255
+    filled = without_hidden(colour, alpha).astype(int)
+    assert np.abs(np.diff(filled, axis=0)).max() <= 6
+
+
+@steady
+@given(st.integers(0, 2**32 - 1), st.floats(0, 99.5))
+def test_fewer_levels_keep_transparent_and_opaque(seed: int, quality: float) -> None:
+    rng = np.random.default_rng(seed)
+    alpha: Samples = rng.integers(0, 256, (40, 50)).astype(np.uint8)
+    alpha[0, :2] = 0, 255
+    result = with_fewer_levels(alpha, quality)
+    assert len(np.unique(result)) <= level_count(quality)
+    assert (result[alpha == 0] == 0).all()
+    assert (result[alpha == 255] == 255).all()
+    step = 255 / (level_count(quality) - 1)
+    assert np.abs(result.astype(int) - alpha).max() <= step + 1
+
+
+def test_alpha_quality_saves_bytes_and_100_is_exact(tiny_codec: Codec) -> None:
+    pixels = cut_out(120, 100)
+    rng = np.random.default_rng(0)
+    pixels[:, :, 3] = np.clip(pixels[:, :, 3] + rng.normal(0, 20, (120, 100)), 0, 255)
+    files = [tiny_codec.compress(pixels, 50, alpha_quality=each) for each in (0, 40, 90, 100)]
+    assert [len(data) for data in files] == sorted(len(data) for data in files)
+    alphas = [tiny_codec.decompress_array(data)[:, :, 3] for data in files]
+    assert set(np.unique(alphas[0])) == {0, 255}
+    np.testing.assert_array_equal(alphas[3], pixels[:, :, 3])
+    errors = [np.square(alpha.astype(float) - pixels[:, :, 3]).mean() for alpha in alphas]
+    assert errors == sorted(errors, reverse=True)
+
+
+@pytest.mark.parametrize("wrong", [-1, 101, float("nan"), True, "50"])
+def test_alpha_qualities_out_of_range_are_refused(tiny_codec: Codec, wrong: float) -> None:
+    with pytest.raises(InputError, match="alpha quality must"):
+        tiny_codec.compress(make_picture(8, 8), alpha_quality=wrong)
+
+
+@pytest.mark.parametrize("gray", [False, True])
+def test_pil_pictures_keep_their_mode(tiny_codec: Codec, gray: bool) -> None:
+    image = Image.fromarray(cut_out(30, 40))
+    image = image.convert("LA") if gray else image
+    decoded = tiny_codec.decompress(tiny_codec.compress(image, 90))
+    assert decoded.mode == image.mode
+    np.testing.assert_array_equal(
+        np.asarray(decoded.getchannel("A")), np.asarray(image.getchannel("A"))
+    )
+
+
+def test_tensors_may_have_alpha(tiny_codec: Codec) -> None:
+    import torch
+
+    pixels = cut_out(30, 40)
+    tensor = torch.from_numpy(pixels).permute(2, 0, 1)
+    assert tiny_codec.compress(tensor, 50) == tiny_codec.compress(pixels, 50)
+    two = pixels[:, :, 2:]
+    assert tiny_codec.compress(tensor[2:], 50) == tiny_codec.compress(two, 50)
+
+
+@pytest.mark.parametrize("region", [Region(0, 0, 1, 1), Region(50, 61, 90, 70)])
+@pytest.mark.parametrize("scale", [1, 2, 8])
+def test_parts_and_previews_have_the_alpha_of_the_whole(
+    tiny_codec: Codec, tiled: bytes, region: Region, scale: int
+) -> None:
+    whole = tiny_codec.decompress_array(tiled, scale=scale)
+    alpha = Image.fromarray(tiny_codec.decompress_array(tiled)[:, :, 3].copy())
+    expected = np.asarray(alpha.reduce(scale) if scale > 1 else alpha)
+    np.testing.assert_array_equal(whole[:, :, 3], expected)
+    top, left = region.top // scale, region.left // scale
+    for source in (tiled, BytesIO(tiled)):
+        part = tiny_codec.decompress_array(source, region=region, scale=scale)
+        inner = whole[top : top + part.shape[0], left : left + part.shape[1]]
+        np.testing.assert_array_equal(part[:, :, 3], inner[:, :, 3])
+        assert np.abs(part.astype(int) - inner).max() <= 1  # float windows of another shape
+
+
+def test_bands_are_the_whole(tiny_codec: Codec, tiled: bytes) -> None:
+    import torch
+
+    with tiny_codec.open_bands(BytesIO(tiled)) as (bands, _), torch.inference_mode():
+        rows = list(bands)
+    assert len(rows) == 3
+    np.testing.assert_array_equal(np.concatenate(rows), tiny_codec.decompress_array(tiled))
+
+
+def test_lossless_tiles_and_alpha_go_together(tiny_codec: Codec) -> None:
+    pixels = cut_out(130, 140)
+    pixels[:64, 64:128] = 9, 90, 200, 100
+    data = tiny_codec.compress(pixels, 80, tile_exponent=6)
+    stream = parse(data)
+    assert {type(tile) for tile in stream.tiles} == {Tile, LosslessTile}
+    decoded = tiny_codec.decompress_array(data)
+    np.testing.assert_array_equal(decoded[:64, 64:128], pixels[:64, 64:128])
+    np.testing.assert_array_equal(decoded[:, :, 3], pixels[:, :, 3])
+
+
+def test_icons_become_one_lossless_tile(tiny_codec: Codec) -> None:
+    pixels = np.zeros((200, 320, 4), np.uint8)
+    pixels[::8, :, :] = 250, 40, 10, 255
+    data = tiny_codec.compress(pixels, 80, tile_exponent=6)
+    stream = parse(data)
+    assert len(stream.tiles) == len(stream.alphas) == 1
+    decoded = tiny_codec.decompress_array(data)
+    np.testing.assert_array_equal(decoded[:, :, 3], pixels[:, :, 3])
+    np.testing.assert_array_equal(decoded[::8], pixels[::8])
+
+
+def test_sprites_do_not_pay_for_what_is_hidden(tiny_codec: Codec) -> None:
+    """A smooth fill of scattered holes would cost ten times what their PNG takes."""
+    colours = np.array([[0, 0, 0, 0], [255, 0, 0, 255], [0, 255, 0, 128], [9, 9, 9, 60]], np.uint8)
+    blocks = np.random.default_rng(0).integers(0, 4, (25, 40)).repeat(8, 0).repeat(8, 1)
+    pixels = colours[blocks]
+    data = tiny_codec.compress(pixels, 75)
+    png = BytesIO()
+    Image.fromarray(pixels).save(png, "PNG", optimize=True)
+    assert len(data) <= png.tell() + 82
+    np.testing.assert_array_equal(tiny_codec.decompress_array(data), pixels)
+
+
+def test_previews_of_lossless_tiles_have_no_dark_edges(tiny_codec: Codec) -> None:
+    pixels = np.full((64, 64, 4), 200, np.uint8)
+    pixels[:, 30:, 3] = 0
+    data = tiny_codec.compress(pixels, 75, tile_exponent=6)
+    assert parse(data).lossless_count == 1
+    assert not tiny_codec.decompress_array(data)[:, 30:].any()
+    small = tiny_codec.decompress_array(data, scale=4)
+    assert (small[:, :8, :3] == 200).all()  # the eighth column has two visible pixels of four
+    assert small[0, 7, 3] == 100
+
+
+def test_targets_measure_what_is_visible(tiny_codec: Codec) -> None:
+    pixels = cut_out(90, 100)
+    data, found = tiny_codec.compress_to(pixels, Target("psnr", 30.0))
+    decoded = tiny_codec.decompress_array(data)
+    visible = pixels[:, :, 3] > 0
+    error = np.square(decoded[visible, :3].astype(float) - pixels[visible, :3]).mean()
+    assert found.measured == pytest.approx(10 * np.log10(255**2 / error), abs=0.01)
+    _, bound = tiny_codec.compress_to(pixels, Target("max_error", 40.0))
+    assert bound.measured <= 40
+
+
+def test_a_picture_of_nothing_visible(tiny_codec: Codec) -> None:
+    pixels = np.zeros((70, 30, 4), np.uint8)
+    data, found = tiny_codec.compress_to(pixels, Target("max_error", 3.0))
+    assert found.measured == 0
+    assert not tiny_codec.decompress_array(data)[:, :, 3].any()
+
+
+@pytest.mark.parametrize("at", ["length", "payload", "crc"])
+def test_damaged_alpha_is_opaque_and_all_else_exact(
+    tiny_codec: Codec, tiled: bytes, at: str
+) -> None:
+    offset, size = places(tiled, "ALPH")[5]
+    position = {"length": offset + 2, "payload": offset + 10, "crc": offset + 8 + size}[at]
+    broken = flip(tiled, position)
+    with pytest.raises(FormatError):
+        tiny_codec.decompress_array(broken)
+    left = rescue(broken)
+    assert left.states == (WHOLE,) * 12
+    assert left.alphas == tuple(DAMAGED if n == 5 else WHOLE for n in range(12))
+    assert left.report() == ["alpha of tile 5 (row 1, column 1) is damaged"]
+    expected = tiny_codec.decompress_array(tiled)
+    expected[64:128, 64:128, 3] = 255
+    decoded = tiny_codec.decompress_array(broken, allow_truncated=True)
+    np.testing.assert_array_equal(decoded, expected)
+    repaired, _ = tiny_codec.repair(broken)
+    np.testing.assert_array_equal(tiny_codec.decompress_array(repaired), expected)
+
+
+def test_a_damaged_tile_keeps_its_alpha(tiny_codec: Codec, tiled: bytes) -> None:
+    offset, _ = places(tiled, "TILE")[6]
+    left = rescue(flip(tiled, offset + 13))
+    assert left.report() == ["tile 6 (row 1, column 2) is damaged"]
+    both = flip(flip(tiled, offset + 13), places(tiled, "ALPH")[6][0] + 9)
+    assert sorted(rescue(both).report()) == [
+        "alpha of tile 6 (row 1, column 2) is damaged",
+        "tile 6 (row 1, column 2) is damaged",
+    ]
+    border = flip(flip(tiled, offset + 13), places(tiled, "ALPH")[7][0] + 9)
+    assert sorted(rescue(border).report()) == [
+        "alpha of tile 7 (row 1, column 3) is damaged",
+        "tile 6 (row 1, column 2) is damaged",
+    ]
+
+
+@steady
+@given(st.data())
+def test_every_prefix_with_alpha_decodes(
+    tiny_codec: Codec, tiled: bytes, data: st.DataObject
+) -> None:
+    size = data.draw(st.integers(36, len(tiled) - 1))
+    whole = tiny_codec.decompress_array(tiled)
+    decoded = tiny_codec.decompress_array(tiled[:size], allow_truncated=True)
+    complete = len([1 for offset, length in places(tiled, "ALPH") if offset + length + 12 <= size])
+    for number in range(12):
+        box = slice(number // 4 * 64, number // 4 * 64 + 64), slice(number % 4 * 64, None)
+        box = box[0], slice(box[1].start, box[1].start + 64)
+        if number < complete:
+            np.testing.assert_array_equal(decoded[box][..., 3], whole[box][..., 3])
+        else:
+            assert (decoded[box][..., 3] == 255).all()
+
+
+@steady
+@given(st.data())
+def test_no_damage_to_alpha_does_more_than_raise_our_errors(
+    tiny_codec: Codec, tiled: bytes, data: st.DataObject
+) -> None:
+    stream = parse(tiled)
+    number = data.draw(st.integers(0, 11))
+    forged = LosslessTile(
+        data.draw(st.integers(0, 2**32 - 1)),
+        data.draw(st.sampled_from(PixelCoder)),
+        data.draw(st.binary(max_size=40)),
+    )
+    alphas = (*stream.alphas[:number], forged, *stream.alphas[number + 1 :])
+    broken = serialize(type(stream)(stream.header, stream.tiles, (), alphas))
+    with pytest.raises((ChecksumError, PayloadError)):
+        tiny_codec.decompress_array(broken)
+    try:
+        tiny_codec.decompress_array(broken[: data.draw(st.integers(36, len(broken)))])
+    except AecError:
+        return
+
+
+def test_pictures_check_their_alpha() -> None:
+    colour: Samples = make_picture(4, 5)
+    clear: Samples = np.zeros((4, 5), np.uint8)
+    assert to_picture(Picture(colour, alpha=clear)).alpha is not None
+    for wrong in (clear[:3], clear.astype(np.uint16)):
+        with pytest.raises(InputError, match="does not fit"):
+            to_picture(Picture(colour, alpha=wrong))
+    with pytest.raises(InputError, match="beside its pixels"):
+        to_picture(Picture(join(colour, clear)))
+
+
+def test_split_and_join() -> None:
+    pixels: Samples = cut_out(9, 11)
+    colour, alpha = split(pixels)
+    assert alpha is not None
+    np.testing.assert_array_equal(join(colour, alpha), pixels)
+    gray, clear = split(pixels[:, :, 2:])
+    assert clear is not None
+    assert gray.shape == clear.shape == (9, 11)
+
+
+def test_backgrounds_show_through() -> None:
+    pixels: Samples = np.array([[[10, 200, 30, 255], [10, 200, 30, 0], [0, 0, 0, 128]]], np.uint8)
+    flat = over_background(pixels, (255, 255, 255))
+    assert flat.tolist() == [[[10, 200, 30], [255, 255, 255], [127, 127, 127]]]
+    gray: Samples = np.array([[[10, 255], [10, 0]]], np.uint8)
+    assert over_background(gray, (7, 7, 7)).tolist() == [[10, 7]]
+    assert over_background(gray, (7, 8, 9)).tolist() == [[[10, 10, 10], [7, 8, 9]]]
+    assert over_background(flat, (0, 0, 0)) is flat
+
+
+@pytest.fixture(scope="module")
+def packed(tmp_path_factory: pytest.TempPathFactory, tiny_codec: Codec) -> Path:
+    path = tmp_path_factory.mktemp("alpha") / "a.aec"
+    path.write_bytes(tiny_codec.compress(cut_out(50, 60), 80))
+    return path
+
+
+def run(*arguments: object) -> int:
+    with pytest.raises(SystemExit) as exit_:
+        main([str(each) for each in arguments])
+    return int(exit_.value.code or 0)
+
+
+@pytest.mark.parametrize("kind", ["png", "webp", "tiff", "avif"])
+def test_formats_with_alpha_get_it(
+    packed: Path, tiny_weights: Path, tmp_path: Path, kind: str
+) -> None:
+    out = tmp_path / f"a.{kind}"
+    assert run("decompress", packed, "-o", out, "--model", tiny_weights) == 0
+    with Image.open(out) as image:
+        assert image.mode == "RGBA"
+        found = np.asarray(image)[:, :, 3].astype(int)
+    assert np.abs(found - make_alpha(50, 60)).max() <= (0 if kind in ("png", "tiff") else 24)
+
+
+@pytest.mark.parametrize("kind", ["jpg", "ppm", "bmp"])
+def test_formats_without_alpha_need_a_background(
+    packed: Path, tiny_weights: Path, tmp_path: Path, kind: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / f"a.{kind}"
+    assert run("decompress", packed, "-o", out, "--model", tiny_weights) == 1
+    assert "carries no transparency: give --background COLOR" in capsys.readouterr().err
+    assert not out.exists()
+    more = ("--background", "#ff0000", "--model", tiny_weights)
+    assert run("decompress", packed, "-o", out, *more) == 0
+    with Image.open(out) as image:
+        assert image.mode == "RGB"
+        assert np.abs(np.asarray(image)[0, 0].astype(int) - (255, 0, 0)).max() < 12
+
+
+def test_a_background_must_be_a_colour(packed: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("decompress", packed, "--background", "no colour") == 2
+    assert "'no colour' is no colour" in capsys.readouterr().err
+
+
+def test_huge_pictures_keep_alpha(
+    packed: Path, tiny_weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out, streamed = tmp_path / "a.png", tmp_path / "b.png"
+    assert run("decompress", packed, "-o", out, "--model", tiny_weights) == 0
+    monkeypatch.setattr("aecodec.writers.STREAM_PIXELS", 1)
+    assert run("decompress", packed, "-o", streamed, "--model", tiny_weights) == 0
+    with Image.open(out) as one, Image.open(streamed) as two:
+        assert one.mode == two.mode == "RGBA"
+        np.testing.assert_array_equal(np.asarray(one), np.asarray(two))
+
+
+def test_info_shows_alpha(packed: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("info", packed) == 0
+    said = capsys.readouterr().out
+    ((_, size),) = places(packed.read_bytes(), "ALPH")
+    assert "60x50 RGBA8" in said
+    assert f"alpha takes {size + 12} bytes" in said
+    assert aecodec.read_info(packed).pixel_format is PixelFormat.RGBA8
+
+
+def test_the_command_line_compresses_alpha(tmp_path: Path, tiny_weights: Path) -> None:
+    source, out = tmp_path / "a.png", tmp_path / "b.png"
+    Image.fromarray(cut_out(40, 30)).save(source)
+    assert run("compress", source, "--alpha-quality", 10, "--model", tiny_weights) == 0
+    assert run("decompress", tmp_path / "a.aec", "-o", out, "--model", tiny_weights) == 0
+    with Image.open(out) as image:
+        assert len(np.unique(np.asarray(image)[:, :, 3])) == 4
+    assert run("compress", source, "-f", "--alpha-quality", 101) == 2
