@@ -142,10 +142,10 @@ def _solve(inputs: Floats, target: Floats, expected: Floats, prior: Floats) -> F
         return prior
     weight = 1 / expected**2
     scaled = inputs * weight[:, None]
-    gram = scaled.T @ inputs
+    gram: Floats = scaled.T @ inputs
     gram[np.diag_indices(len(gram))] += RIDGE * weight.mean()
-    change: Floats = np.linalg.solve(gram, scaled.T @ (target - inputs @ prior))
-    return prior + change
+    solved: Floats = prior + np.linalg.solve(gram, scaled.T @ (target - inputs @ prior))
+    return solved
 
 
 def _rounded(weights: Floats) -> Ints:
