@@ -285,8 +285,8 @@ class ExactSynthesis(nn.Module):
         rows = features.permute(0, 2, 3, 1).reshape(-1, channels).double()
         weight, bias = self.exit_weight, self.exit_bias
         if gray:
-            weight = weight.unflatten(1, (3, -1)).sum(1)
-            bias = bias.unflatten(0, (3, -1)).sum(0)
+            weight = weight.reshape(len(weight), 3, -1).sum(1)
+            bias = bias.reshape(3, -1).sum(0)
         sums = torch.addmm(bias, rows, weight).reshape(height, width, -1, PATCH, PATCH)
         return sums.permute(0, 3, 1, 4, 2).reshape(height * PATCH, width * PATCH, -1)
 
