@@ -11,12 +11,22 @@ import numpy as np
 import torch
 
 from aecodec.alpha import join, without_hidden
-from aecodec.container import AnyTile, Header, LosslessTile, Stream, Tile
+from aecodec.container import (
+    AnyTile,
+    Header,
+    LayerHead,
+    LosslessTile,
+    ResidualTile,
+    Stream,
+    Tile,
+)
 from aecodec.errors import HeaderError
 from aecodec.images import Pixels
 from aecodec.latents import Grid, YHat, decode_latents, decode_prefix
 from aecodec.lossless import decode_pixels, rounded_to_bytes
 from aecodec.rescue import TileState
+from aecodec.residual import decode_residual
+from aecodec.residual_tables import released_tables
 from aecodec.scaling import shrink, synthesize_scaled
 from aecodec.windows import (
     STRIDE,
@@ -50,6 +60,13 @@ class Tiles(Protocol):
     def alpha(self, number: int) -> LosslessTile:
         """The alpha of one tile of a picture that has alpha, read anew each time."""
 
+    @property
+    def layer(self) -> LayerHead | None:
+        """What the file says of its residual layer, if it has one."""
+
+    def residual(self, number: int) -> ResidualTile:
+        """What a learned tile lacks; only if there is a layer."""
+
 
 @dataclass(frozen=True)
 class StreamTiles:
@@ -73,6 +90,18 @@ class StreamTiles:
     def alpha(self, number: int) -> LosslessTile:
         """See `Tiles`."""
         return self.stream.alphas[number]
+
+    @property
+    def layer(self) -> LayerHead | None:
+        """See `Tiles`."""
+        return None if self.stream.layer is None else self.stream.layer.head
+
+    def residual(self, number: int) -> ResidualTile:
+        """See `Tiles`."""
+        if self.stream.layer is None:
+            raise HeaderError("the file has no residual layer")
+        before = self.stream.tiles[:number]
+        return self.stream.layer.residuals[sum(isinstance(tile, Tile) for tile in before)]
 
 
 @dataclass(frozen=True)
@@ -126,6 +155,8 @@ class Bands:
         tiles: Tiles,
         view: View,
         states: "Sequence[TileState] | None" = None,
+        *,
+        lossy: bool = False,
     ) -> None:
         """Finds out which tiles around the view are lossless.
 
@@ -134,7 +165,9 @@ class Bands:
             tiles: the file.
             view: what of it to decode.
             states: what is left of each tile; None where all are whole.
+            lossy: leaves the residual layer out.
         """
+        self._layer = None if lossy else tiles.layer
         self._model, self._tiles, self._view = model, tiles, view
         self._header = header = tiles.header
         self._step = header.tile_side // STRIDE
@@ -187,17 +220,19 @@ class Bands:
             inner = box.relative_to(tile).slices(side)
             if self._lossless[tile.top, tile.left]:
                 part = self._stored(number, tile)[inner]
+            elif self._layer is not None:
+                part = self._refined(number, tile, self._layer)[inner]
             else:
-                part = self._synthesize(tile, box)
+                part = self._synthesize(tile, box, self._view.scale)
             if self._format.has_alpha:
                 alpha = self._alpha(number, tile)[inner]
                 part = join(part[: alpha.shape[0], : alpha.shape[1]], alpha)
             target[: part.shape[0], : part.shape[1]] = part
         return pixels
 
-    def _synthesize(self, tile: Box, box: Box) -> Pixels:
+    def _synthesize(self, tile: Box, box: Box, scale: int) -> Pixels:
         """Pixels of a box in a learned tile, and beyond the border up to whole latents."""
-        header, grid, scale = self._header, self._grid, self._view.scale
+        header, grid = self._header, self._grid
         # The tile's own window ends at lossless neighbours, which a part of it need not touch.
         window = with_halo(box, grid).overlap(with_halo(tile, grid, self._lossless)) or box
         y = torch.from_numpy(self._latents.window(window)).permute(2, 0, 1)[None]  # (1, M, h, w)
@@ -208,6 +243,22 @@ class Bands:
         )  # fmt: skip
         part = samples[box.relative_to(window).slices(STRIDE // scale)]
         return to_pixels(part, deep=not self._shallow)
+
+    def _refined(self, number: int, box: Box, layer: LayerHead) -> Pixels:
+        """Pixels of a learned tile with its residual."""
+        height, width = self._sides(box)
+        x_hat = np.ascontiguousarray(self._synthesize(box, box, 1)[:height, :width])
+        tables = released_tables(layer.tables_id)
+        pixels = decode_residual(self._tiles.residual(number), x_hat, tables, bound=layer.bound)
+        if self._format.has_alpha and self._view.scale > 1:
+            alpha = self._pixels(self._tiles.alpha(number), box, gray=True)
+            pixels = without_hidden(pixels, alpha)
+        return self._wanted(pixels)
+
+    def _sides(self, box: Box) -> tuple[int, int]:
+        """Height and width of a tile in pixels."""
+        height = min(box.bottom * STRIDE, self._header.height) - box.top * STRIDE
+        return height, min(box.right * STRIDE, self._header.width) - box.left * STRIDE
 
     def _stored(self, number: int, box: Box) -> Pixels:
         """Pixels of a lossless tile."""
@@ -226,8 +277,7 @@ class Bands:
         return self._wanted(self._pixels(self._tiles.alpha(number), box, gray=True))
 
     def _pixels(self, tile: LosslessTile, box: Box, *, gray: bool) -> Pixels:
-        height = min(box.bottom * STRIDE, self._header.height) - box.top * STRIDE
-        width = min(box.right * STRIDE, self._header.width) - box.left * STRIDE
+        height, width = self._sides(box)
         return decode_pixels(tile, height, width, gray=gray, deep=self._format.is_deep)
 
     def _wanted(self, pixels: Pixels) -> Pixels:

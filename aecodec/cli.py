@@ -93,8 +93,9 @@ cli.add_command(bench)
 @_inputs
 @_output_option
 @click.option(
-    "-q", "--quality", type=click.FloatRange(0, 100), default=75.0, show_default=True,
-    help="0 (smallest) to 100 (best); about JPEG's scale.",
+    "-q", "--quality", type=click.FloatRange(0, 100), metavar="Q",
+    help="0 (smallest) to 100 (best), 75 by default; about JPEG's scale. With --lossless or "
+    "--max-error that of the lossy part, 25 by default.",
 )  # fmt: skip
 @click.option(
     "-e", "--effort", type=click.IntRange(0, 9), default=1, show_default=True,
@@ -104,9 +105,11 @@ cli.add_command(bench)
 @click.option("--bpp", type=float, metavar="BPP", help="Instead of a quality: bits per pixel.")
 @click.option("--psnr", type=float, metavar="DB", help="Instead of a quality: PSNR in dB.")
 @click.option("--ssim", type=float, metavar="X", help="Instead of a quality: MS-SSIM below 1.")
+@click.option("--lossless", is_flag=True, help="Keep every visible pixel exactly.")
 @click.option(
-    "--max-error", type=float, metavar="E", help="Instead of a quality: largest error of a sample."
-)
+    "--max-error", type=click.IntRange(0, 255), metavar="E",
+    help="Keep every sample within E of the original; 0 is lossless.",
+)  # fmt: skip
 @click.option("--strip", is_flag=True, help="Drop all metadata.")
 @click.option(
     "--keep",
@@ -128,11 +131,12 @@ def compress(
     jobs: int,
     force: bool,
     model: str | None,
-    quality: float,
+    quality: float | None,
     **wishes: Any,  # noqa: ANN401  # targets to max_pixels, alpha_quality, as click parses them
 ) -> int:
     """Compress pictures to .aec files beside them."""
     _check_wishes(quality, wishes)
+    bound = 0 if wishes["lossless"] else wishes["max_error"]
     keep = _kept(wishes)
     outputs = _output_names(inputs, output, SUFFIX)
     limits = _limits(wishes["max_pixels"])
@@ -147,7 +151,9 @@ def compress(
         wish = _target(wishes, picture.pixels.shape[0] * picture.pixels.shape[1])
         if wish is None:
             with _Progress(name, voice) as progress:
-                data = codec.get().compress(picture, quality, effort=effort, progress=progress)
+                data = codec.get().compress(
+                    picture, quality, effort=effort, progress=progress, max_error=bound
+                )
         else:
             data, found = codec.get().compress_to(picture, wish, effort=effort)
             if not found.met:
@@ -161,7 +167,8 @@ def compress(
         check_output(target, force=force)
         start = time.perf_counter()
         done = None
-        if target != STANDARD and _target(wishes, 1) is None and Path(name).is_file():
+        at_quality = bound is None and _target(wishes, 1) is None
+        if target != STANDARD and at_quality and Path(name).is_file():
             done = _pack_huge(codec, name, target, (quality, effort, keep), voice)
         done = done or at_once(name, target, voice)
         seconds = time.perf_counter() - start
@@ -193,6 +200,7 @@ def compress(
     "--allow-truncated", is_flag=True,
     help="Decode what is left of a file that was cut off or damaged.",
 )  # fmt: skip
+@click.option("--lossy", is_flag=True, help="Leave out what makes the picture exact; faster.")
 @_jobs_option
 @_force_option
 @_model_option
@@ -214,6 +222,7 @@ def decompress(
         allow_truncated,
         None if options["background"] is None else _colour(options["background"]),
         None if options["depth"] is None else int(options["depth"]),
+        options["lossy"],
     )
     outputs = _output_names(inputs, output, ".png")
 
@@ -407,7 +416,7 @@ def _limits(max_pixels: int | None) -> Limits:
 
 
 def _pack_huge(
-    codec: "_Lazy", name: str, target: str, settings: tuple[float, int, tuple[str, ...]],
+    codec: "_Lazy", name: str, target: str, settings: tuple[float | None, int, tuple[str, ...]],
     voice: Voice,
 ) -> _Packed | None:  # fmt: skip
     """Encodes by rows of tiles with quality, effort and metadata, if called for and possible."""
@@ -439,6 +448,7 @@ class _Wish:
     allow_truncated: bool
     background: tuple[int, int, int] | None = None
     depth: int | None = None
+    lossy: bool = False
 
     def check(self, header: Header, kind: str) -> None:
         """Refuses parts that do not lie in the picture, and formats that cannot carry it."""
@@ -471,6 +481,7 @@ class _Wish:
                 scale=self.scale,
                 allow_truncated=self.allow_truncated,
                 depth=self.depth,
+                lossy=self.lossy,
             )
 
     def write_huge(self, name: str, target: str, kind: str, voice: Voice) -> tuple[int, int] | None:
@@ -495,7 +506,7 @@ class _Wish:
                 source,
                 target,
                 kind,
-                wish=Wish(self.part, self.scale, self.depth, self.background),
+                wish=Wish(self.part, self.scale, self.depth, self.background, self.lossy),
                 check=voice.check,
             )
         if done is None:
@@ -523,14 +534,14 @@ def _region(text: str) -> "Region":
     return Region(left, top, width, height)
 
 
-def _check_wishes(quality: float, wishes: dict[str, Any]) -> None:
-    """Refuses more than one of quality and targets, and values that make no sense."""
-    if not math.isfinite(quality):
+def _check_wishes(quality: float | None, wishes: dict[str, Any]) -> None:
+    """Refuses wishes that exclude each other, and values that make no sense."""
+    if quality is not None and not math.isfinite(quality):
         raise click.UsageError(f"quality must lie in 0 to 100, not {quality}")
     names = ("size", "bpp", "psnr", "ssim", "max_error")
     given = [f"--{name.replace('_', '-')}" for name in names if wishes[name] is not None]
-    source = click.get_current_context().get_parameter_source("quality")
-    if source is not click.core.ParameterSource.DEFAULT:
+    given += ["--lossless"] if wishes["lossless"] else []
+    if quality is not None and given not in (["--lossless"], ["--max-error"]):
         given.append("--quality")
     if len(given) > 1:
         raise click.UsageError(f"{' and '.join(given)} exclude each other")
@@ -562,12 +573,12 @@ def _target(wishes: dict[str, Any], pixels: int) -> "Target | None":
         return Target("size", parse_size(wishes["size"]))
     if wishes["bpp"] is not None:
         return Target("size", wishes["bpp"] * pixels / 8)
-    fidelities = ("psnr", "ssim", "max_error")
+    fidelities = ("psnr", "ssim")
     return next((Target(k, wishes[k]) for k in fidelities if wishes[k] is not None), None)
 
 
 def _nearest(target: "Target", found: "Found") -> str:
-    unit = {"size": "bytes", "psnr": "dB", "ssim": "MS-SSIM", "max_error": "as largest error"}
+    unit = {"size": "bytes", "psnr": "dB", "ssim": "MS-SSIM"}
     return (
         f"warning: {target.value:.6g} {unit[target.kind]} is out of reach; "
         f"the nearest is {found.measured:.6g} at quality {found.quality:g}"

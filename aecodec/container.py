@@ -11,7 +11,7 @@ PNG: polynomial 04C11DB7, bits reflected, initial value and final XOR FFFFFFFF; 
 
 2. File. The signature, then chunks in this order, with nothing before, between or after them:
 
-    signature, HEAD, any number of optional chunks, n tiles, DONE
+    signature, HEAD, LAYR or not, any number of optional chunks, n tiles, RESIs, DONE
 
 where a tile is one chunk, TILE or PIXL, and in a picture with alpha two: ALPH, then TILE or PIXL.
 
@@ -70,8 +70,23 @@ and an encoder puts there what costs little.
 
 To the transforms of a neighbouring TILE it is outside the picture, as `aecodec/windows.py` says.
 
-4. Optional chunks stand between HEAD and the first tile, so that a reader of metadata can stop
-there. Version 1 defines five. Of each type the first that is not empty counts, but for text:
+A LAYR says that the file has a residual layer, which brings the pixels of every TILE within an
+error bound of the original; without it and the RESIs the file is a complete lossy picture. Its
+payload has 5 bytes:
+
+    offset  size  name      meaning and allowed values
+    0       4     tables    any 4 bytes; says which tables decode the words
+    4       1     bound     u8, largest error of a sample; 0: the pixels are exact
+
+16-bit pictures have no LAYR. With one, there is one RESI for each TILE, in their order, behind all
+tiles; a PIXL needs none. The payload of a RESI has 4 + 4k bytes, k >= 0:
+
+    offset  size  name      meaning and allowed values
+    0       4     checksum  u32, any value; of the tile's final pixels
+    4       4k    words     k times u32, any values; see `aecodec/residual.py`
+
+4. Optional chunks stand between HEAD or LAYR and the first tile, so that a reader of metadata can
+stop there. Version 1 defines five. Of each type the first that is not empty counts, but for text:
 
     iccp  an ICC profile: how the pixels' numbers mean colours
     exif  EXIF: a TIFF structure from its byte order mark on. Its orientation says how to turn the
@@ -93,16 +108,20 @@ rewrite a file keep their order.
     UnsupportedError  a version above the decoder's own; an unknown pixel format, coder of a PIXL or
                       ALPH, or critical chunk
     HeaderError       version 0; a length above 2147483647; a type that is not four letters; HEAD
-                      not first, or repeated; a payload of HEAD, TILE, PIXL, ALPH or DONE of another
-                      size than section 3 says; a width, height, tile exponent or quality index
-                      out of range; an optional chunk after a tile or ALPH; fewer or more than n
-                      tiles; an ALPH in a picture without alpha, or not right before a TILE or
-                      PIXL, or one of these without it in a picture with alpha; bytes after DONE
+                      not first, or repeated; a payload of HEAD, TILE, PIXL, ALPH, LAYR, RESI or
+                      DONE of another size than section 3 says; a width, height, tile exponent or
+                      quality index out of range; a LAYR that does not follow HEAD, or in a 16-bit
+                      picture; a RESI without a LAYR; with one, not as many RESIs as TILEs; a
+                      chunk of a tile after a RESI; an optional chunk after a tile, ALPH or RESI;
+                      fewer or more than n tiles; an ALPH in a picture without alpha, or not right
+                      before a TILE or PIXL, or one of these without it in a picture with alpha;
+                      bytes after DONE
 
-and, beyond this module, an unknown model id where a TILE needs it, data of a PIXL or ALPH that
-break their rules, and a tile or ALPH that contradicts its checksum. Of several faults any may be
-reported, but no payload is believed before its crc is checked, and no memory is reserved in
-proportion to a field. Decoders may refuse sizes above a limit of theirs (LimitError).
+and, beyond this module, an unknown model id where a TILE needs it, unknown tables of a LAYR, data
+of a PIXL or ALPH or words of a RESI that break their rules, and a tile, ALPH or RESI that
+contradicts its checksum. Of several faults any may be reported, but no payload is believed before
+its crc is checked, and no memory is reserved in proportion to a field. Decoders may refuse sizes
+above a limit of theirs (LimitError).
 
 So every strict prefix of a file is truncated; a flipped bit is noticed, but for a chance of 2^-32
 in a length; and fields are written in one way only: what parses serializes to the same bytes.
@@ -150,15 +169,19 @@ HEADER_BYTES = 36
 LENGTH_MAX = SIDE_MAX = 2**31 - 1
 """Largest payload of a chunk in bytes; largest width and height in pixels."""
 TILE_EXPONENT_MIN, TILE_EXPONENT_MAX = 6, 14
+BOUND_MAX = 255
+"""Largest error bound of a residual layer."""
 QUALITY_STEPS = 4
 """Points of the quality grid per unit of quality."""
 QUALITY_INDEX_MAX = 100 * QUALITY_STEPS
 
 _HEAD, _TILE, _PIXL, _ALPH, _DONE = b"HEAD", b"TILE", b"PIXL", b"ALPH", b"DONE"
+_LAYR, _RESI = b"LAYR", b"RESI"
 _OF_TILES = (_TILE, _PIXL, _ALPH)
 _CHUNK_START = struct.Struct("<I4s")
 _HEAD_FIELDS = struct.Struct("<IIBBH4s")
 _PIXL_FIELDS = struct.Struct("<IB")
+_LAYR_FIELDS = struct.Struct("<4sB")
 _U32 = struct.Struct("<I")
 CHUNK_START_BYTES = _CHUNK_START.size
 """Length and type of a chunk, which is what `read_start` needs."""
@@ -336,6 +359,45 @@ AnyTile = Tile | LosslessTile
 
 
 @dataclass(frozen=True)
+class ResidualTile:
+    """A RESI: checksum of the final pixels, words of 4 bytes; `HeaderError` if one does not fit."""
+
+    checksum: int
+    words: bytes
+
+    def __post_init__(self) -> None:
+        _check_range("checksum of a residual tile", self.checksum, 0, 2**32 - 1)
+        _check_range("size of a residual's words", len(self.words), 0, LENGTH_MAX - _U32.size)
+        if len(self.words) % 4:
+            raise HeaderError(f"a residual's words have {len(self.words)} bytes, no multiple of 4")
+
+    @property
+    def size(self) -> int:
+        """Bytes of its chunk."""
+        return CHUNK_BYTES + _U32.size + len(self.words)
+
+
+@dataclass(frozen=True)
+class LayerHead:
+    """A LAYR: which tables, largest error of a sample; `HeaderError` if one does not fit."""
+
+    tables_id: bytes
+    bound: int
+
+    def __post_init__(self) -> None:
+        _check_range("size of a tables id", len(self.tables_id), 4, 4)
+        _check_range("bound of a residual layer", self.bound, 0, BOUND_MAX)
+
+
+@dataclass(frozen=True)
+class Layer:
+    """A residual layer: its head, and what each TILE lacks, in their order."""
+
+    head: LayerHead
+    residuals: tuple[ResidualTile, ...]
+
+
+@dataclass(frozen=True)
 class Chunk:
     """An optional chunk; `HeaderError` if its type is not that of one or it is too long."""
 
@@ -350,19 +412,21 @@ class Chunk:
 
 @dataclass(frozen=True)
 class Stream:
-    """A whole file; `HeaderError` if it has not as many tiles as its header asks for.
+    """A whole file; `HeaderError` if tiles or residuals are not as many as they should be.
 
     Attributes:
         header: HEAD.
         tiles: each TILE or PIXL.
         ancillary: the optional chunks.
         alphas: each ALPH; none in a picture without alpha.
+        layer: LAYR and each RESI; None without them.
     """
 
     header: Header
     tiles: tuple[AnyTile, ...]
     ancillary: tuple[Chunk, ...] = ()
     alphas: tuple[LosslessTile, ...] = ()
+    layer: Layer | None = None
 
     def __post_init__(self) -> None:
         count = self.header.tile_count
@@ -371,6 +435,12 @@ class Stream:
         wanted = count if self.header.pixel_format.has_alpha else 0
         if len(self.alphas) != wanted:
             raise HeaderError(f"{len(self.alphas)} tiles of alpha, the header asks {wanted}")
+        if self.layer is not None:
+            if self.header.pixel_format.is_deep:
+                raise HeaderError("a residual layer in a 16-bit picture")
+            found, learned = len(self.layer.residuals), count - self.lossless_count
+            if found != learned:
+                raise HeaderError(f"{found} residuals, {learned} learned tiles")
 
     def tile_chunks(self) -> "Iterator[bytes]":
         """The chunks of each tile together."""
@@ -411,13 +481,15 @@ def parse(data: Buffer, limits: Limits = DEFAULT_LIMITS) -> Stream:
         raise LimitError(f"the file has {len(view)} bytes, the limit is {limits.file_bytes}")
     chunks = _chunks(view)
     header = read_header(next(chunks), limits)
-    order = TileOrder(header)
+    order, layer = TileOrder(header), _LayerReader()
     tiles: list[AnyTile] = []
     alphas: list[LosslessTile] = []
     ancillary: list[Chunk] = []
     for chunk in chunks:
         order.check(chunk.type, chunk.offset)
-        if chunk.type == _ALPH:
+        if chunk.type in (_LAYR, _RESI):
+            layer.take(chunk)
+        elif chunk.type == _ALPH:
             alphas.append(read_lossless(chunk))
         elif chunk.type in (_TILE, _PIXL):
             tiles.append(read_tile(chunk) if chunk.type == _TILE else read_lossless(chunk))
@@ -430,7 +502,7 @@ def parse(data: Buffer, limits: Limits = DEFAULT_LIMITS) -> Stream:
         else:
             ancillary.append(Chunk(chunk.type, bytes(chunk.payload)))
             limits.check_metadata(sum(len(each.payload) for each in ancillary))
-    return Stream(header, tuple(tiles), tuple(ancillary), tuple(alphas))
+    return Stream(header, tuple(tiles), tuple(ancillary), tuple(alphas), layer.result)
 
 
 def parse_header(data: Buffer, limits: Limits = DEFAULT_LIMITS) -> Header:
@@ -443,12 +515,21 @@ def parse_header(data: Buffer, limits: Limits = DEFAULT_LIMITS) -> Header:
 
 def serialize(stream: Stream) -> bytes:
     """Writes a stream as a file, which `parse` turns into the same stream."""
-    return b"".join((opening(stream.header, stream.ancillary), *stream.tile_chunks(), ENDING))
+    parts = [opening(stream.header, stream.ancillary, stream.layer), *stream.tile_chunks()]
+    if stream.layer is not None:
+        parts += [
+            _write_chunk(_RESI, _U32.pack(residual.checksum) + residual.words)
+            for residual in stream.layer.residuals
+        ]
+    return b"".join((*parts, ENDING))
 
 
-def opening(header: Header, ancillary: tuple[Chunk, ...]) -> bytes:
+def opening(header: Header, ancillary: tuple[Chunk, ...], layer: Layer | None = None) -> bytes:
     """What a file begins with: all before the first tile."""
     parts = [SIGNATURE, _write_chunk(_HEAD, _HEAD_FIELDS.pack(*astuple(header)))]
+    if layer is not None:
+        head = layer.head
+        parts.append(_write_chunk(_LAYR, _LAYR_FIELDS.pack(head.tables_id, head.bound)))
     return b"".join((*parts, *(_write_chunk(chunk.type, chunk.payload) for chunk in ancillary)))
 
 
@@ -466,7 +547,7 @@ class TileOrder:
 
     def __init__(self, header: Header) -> None:
         self._alpha = header.pixel_format.has_alpha
-        self._started = self._waiting = False
+        self._started = self._waiting = self._layer = self._ended = False
 
     def check(self, kind: bytes, offset: int) -> None:
         """Takes the type of the next chunk.
@@ -485,8 +566,20 @@ class TileOrder:
             raise HeaderError(
                 f"optional {str(kind, 'ascii')} chunk at byte {offset} follows a tile"
             )
+        self._check_layer(kind, offset, name)
         self._waiting = kind == _ALPH
         self._started = self._started or kind in _OF_TILES
+
+    def _check_layer(self, kind: bytes, offset: int, name: str) -> None:
+        if kind == _LAYR and offset != HEADER_BYTES:
+            raise HeaderError(f"{name} does not follow HEAD")
+        if kind == _RESI and (not self._layer or self._waiting):
+            raise HeaderError(f"{name} has no LAYR, or follows an ALPH")
+        if self._ended and kind in _OF_TILES:
+            raise HeaderError(f"{name} follows a RESI")
+        self._layer = self._layer or kind == _LAYR
+        self._ended = self._ended or kind == _RESI
+        self._started = self._started or kind == _RESI
 
 
 class RawChunk(NamedTuple):
@@ -497,6 +590,26 @@ class RawChunk(NamedTuple):
     offset: int
     end: int
     name: str
+
+
+class _LayerReader:
+    """Collects the chunks of a residual layer."""
+
+    def __init__(self) -> None:
+        self._head: LayerHead | None = None
+        self._residuals: list[ResidualTile] = []
+
+    def take(self, chunk: RawChunk) -> None:
+        """Takes note of the next LAYR or RESI."""
+        if chunk.type == _LAYR:
+            self._head = read_layer_head(chunk)
+        else:
+            self._residuals.append(read_residual(chunk))
+
+    @property
+    def result(self) -> Layer | None:
+        """The layer, if there is one."""
+        return None if self._head is None else Layer(self._head, tuple(self._residuals))
 
 
 def open_view(data: Buffer) -> memoryview:
@@ -595,6 +708,22 @@ def read_lossless(chunk: RawChunk) -> LosslessTile:
     except ValueError as exc:
         raise UnsupportedError(f"coder {code} of {chunk.name} is unknown") from exc
     return LosslessTile(checksum, coder, bytes(chunk.payload[_PIXL_FIELDS.size :]))
+
+
+def read_layer_head(chunk: RawChunk) -> LayerHead:
+    """The fields of a LAYR, checked."""
+    size = _LAYR_FIELDS.size
+    _check_range(f"length of the {chunk.name}", len(chunk.payload), size, size)
+    return LayerHead(*_LAYR_FIELDS.unpack(chunk.payload))
+
+
+def read_residual(chunk: RawChunk) -> ResidualTile:
+    """The fields of a RESI, checked."""
+    size = len(chunk.payload)
+    if size < 4 or size % 4:
+        raise HeaderError(f"{chunk.name} has {size} bytes, not a multiple of 4 and at least 4")
+    (checksum,) = _U32.unpack_from(chunk.payload)
+    return ResidualTile(checksum, bytes(chunk.payload[4:]))
 
 
 def tile_chunk(tile: AnyTile, alpha: LosslessTile | None = None) -> bytes:

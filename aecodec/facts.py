@@ -3,7 +3,7 @@
 from typing import Any
 
 from aecodec import registry
-from aecodec.container import CHUNK_BYTES, Header, chunk_table, parse
+from aecodec.container import CHUNK_BYTES, Header, LayerHead, chunk_table, parse
 from aecodec.reading import PartialFile
 from aecodec.sources import can_seek, is_url, load, opened, read_all
 
@@ -24,11 +24,13 @@ def facts_of(name: str) -> dict[str, Any]:
     if is_url(name):
         with opened(name) as file:
             if can_seek(file):
-                return _facts(name, *_survey(PartialFile(file)), checked=False)
+                return _facts(name, *_survey(PartialFile(file)))
             data = read_all(file)
     else:
         data = load(name)
-    return _facts(name, parse(data).header, chunk_table(data), checked=True)
+    stream = parse(data)
+    layer = None if stream.layer is None else stream.layer.head
+    return _facts(name, stream.header, chunk_table(data), layer) | {"checked": True}
 
 
 def facts_text(facts: dict[str, Any]) -> str:
@@ -43,24 +45,27 @@ def facts_text(facts: dict[str, Any]) -> str:
     ]
     if facts["alpha_bytes"]:
         lines.append(f"  alpha takes {facts['alpha_bytes']} bytes")
+    if facts["max_error"] is not None:
+        kept = f"within {facts['max_error']}" if facts["max_error"] else "exactly"
+        lines.append(f"  a residual layer keeps every sample {kept}")
     if not facts["checked"]:
         lines.append("  read from afar: checksums of the chunks are not checked")
     lines += [f"  chunk {c['type']} at {c['offset']}, {c['length']} bytes" for c in facts["chunks"]]
     return "\n".join(lines)
 
 
-def _survey(file: PartialFile) -> tuple[Header, Table]:
+def _survey(file: PartialFile) -> tuple[Header, Table, LayerHead | None]:
     table = [(place.type.decode(), place.offset, place.length) for place in file.table()]
-    return file.header, table
+    return file.header, table, file.layer
 
 
-def _facts(name: str, header: Header, table: Table, *, checked: bool) -> dict[str, Any]:
+def _facts(name: str, header: Header, table: Table, layer: LayerHead | None) -> dict[str, Any]:
     released = registry.find_model(header.model_id)
     size = table[-1][1] + CHUNK_BYTES  # DONE ends the file
     return {
         "file": name,
         "bytes": size,
-        "checked": checked,
+        "checked": False,
         "width": header.width,
         "height": header.height,
         "pixel_format": header.pixel_format.name,
@@ -70,6 +75,7 @@ def _facts(name: str, header: Header, table: Table, *, checked: bool) -> dict[st
         "model_id": header.model_id.hex(),
         "tile_side": header.tile_side,
         "tiles": header.tile_count,
+        "max_error": None if layer is None else layer.bound,
         "lossless_tiles": sum(kind == "PIXL" for kind, _, _ in table),
         "alpha_bytes": sum(CHUNK_BYTES + size for kind, _, size in table if kind == "ALPH"),
         "chunks": [

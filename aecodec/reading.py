@@ -17,13 +17,17 @@ from aecodec.container import (
     HEADER_BYTES,
     AnyTile,
     Chunk,
+    LayerHead,
     Limits,
     LosslessTile,
     RawChunk,
+    ResidualTile,
     TileOrder,
     parse_header,
     read_chunk,
+    read_layer_head,
     read_lossless,
+    read_residual,
     read_start,
     read_tile,
 )
@@ -63,6 +67,27 @@ class PartialFile:
         self._tiles: list[Place] = []
         self._alphas: list[Place] = []
         self._order = TileOrder(self.header)
+        self._residuals: list[Place] = []
+        self._layer: LayerHead | None = None
+
+    @property
+    def layer(self) -> LayerHead | None:
+        """What the file says of its residual layer, if it has one.
+
+        Raises what `container.parse` raises, if it concerns what stands before the tiles.
+        """
+        self._walk(0)
+        return self._layer
+
+    def residual(self, number: int) -> ResidualTile:
+        """Reads what a learned tile lacks.
+
+        Raises what `container.parse` raises, if it concerns this residual or lengths before it.
+        """
+        self._walk(self.header.tile_count - 1)
+        before = sum(place.type == b"TILE" for place in self._tiles[:number])
+        self._walk_residuals(before + 1)
+        return read_residual(self._chunk(self._residuals[before], number))
 
     @property
     def ancillary(self) -> tuple[Chunk, ...]:
@@ -104,14 +129,18 @@ class PartialFile:
         Raises what `container.parse` raises, except for what stands in the chunks.
         """
         self._walk(self.header.tile_count - 1)
+        if self._layer is not None:
+            self._walk_residuals(sum(place.type == b"TILE" for place in self._tiles))
         done = self._start(self._end)
         if done.type != b"DONE":
             raise HeaderError(f"more than {self.header.tile_count} tiles, or no DONE behind them")
         if done.offset + CHUNK_BYTES != self._size:
             raise HeaderError(f"bytes behind the DONE chunk at {done.offset}")
-        head = Place(b"HEAD", HEADER_BYTES - 16 - CHUNK_BYTES, 16)
+        heads = [Place(b"HEAD", HEADER_BYTES - 16 - CHUNK_BYTES, 16)]
+        if self._layer is not None:
+            heads.append(self._start(HEADER_BYTES))
         tiles = sorted([*self._tiles, *self._alphas], key=lambda place: place.offset)
-        return [head, *self._optional, *tiles, done]
+        return [*heads, *self._optional, *tiles, *self._residuals, done]
 
     def _walk(self, number: int) -> None:
         """Goes on until the place of a tile is known."""
@@ -123,7 +152,9 @@ class PartialFile:
                 self._tiles.append(place)
             elif place.type == b"ALPH":
                 self._alphas.append(place)
-            elif place.type in (b"HEAD", b"DONE"):
+            elif place.type == b"LAYR":
+                self._layer = read_layer_head(self._chunk(place, 0))
+            elif place.type in (b"HEAD", b"RESI", b"DONE"):
                 raise HeaderError(
                     f"{len(self._tiles)} tiles before the {place.type.decode()} chunk at byte "
                     f"{place.offset}, the header asks {self.header.tile_count}"
@@ -135,6 +166,16 @@ class PartialFile:
                 self._optional.append(place)
                 self._limits.check_metadata(sum(each.length for each in self._optional))
                 self._ancillary.append(Chunk(place.type, bytes(self._chunk(place, 0).payload)))
+
+    def _walk_residuals(self, count: int) -> None:
+        """Goes on behind the tiles until so many residuals are known."""
+        while len(self._residuals) < count:
+            place = self._start(self._end)
+            if place.type != b"RESI":
+                found = f"{place.type.decode()} chunk at byte {place.offset}"
+                raise HeaderError(f"a {found} where a RESI should stand")
+            self._end += CHUNK_BYTES + place.length
+            self._residuals.append(place)
 
     def _start(self, offset: int) -> Place:
         what = f"chunk at byte {offset}"

@@ -4,6 +4,7 @@ The header must be whole. After a damaged chunk, reading goes on at the next pla
 with the right CRC-32 begins. Where alpha is lost, the picture is opaque.
 """
 
+from contextlib import suppress
 from dataclasses import dataclass
 from enum import Enum
 
@@ -20,12 +21,19 @@ from aecodec.container import (
     Stream,
     Tile,
     open_view,
+    parse,
     read_chunk,
     read_header,
     read_lossless,
     read_tile,
 )
-from aecodec.errors import ChecksumError, FormatError, HeaderError, TruncatedError
+from aecodec.errors import (
+    ChecksumError,
+    FormatError,
+    HeaderError,
+    TruncatedError,
+    UnsupportedError,
+)
 from aecodec.lossless import encode_flat
 
 _SIGNATURE_BYTES = 8
@@ -55,18 +63,21 @@ class Rescued:
             a tile that was cut off has the words that are left. Lost alpha is opaque.
         states: of each tile.
         alphas: of each tile's alpha; none in a picture without alpha.
+        layer_lost: whether there was a residual layer, which any damage makes useless.
     """
 
     stream: Stream
     states: tuple[TileState, ...]
     alphas: tuple[TileState, ...] = ()
+    layer_lost: bool = False
 
     def report(self) -> list[str]:
-        """A line for each tile that is not whole."""
+        """A line for each tile that is not whole, and one for a lost layer."""
         columns = self.stream.header.tile_columns
         found = [(number, "", state) for number, state in enumerate(self.states)]
         found += [(number, "alpha of ", state) for number, state in enumerate(self.alphas)]
-        return [
+        lost = ["the residual layer is lost, so the picture is lossy"] if self.layer_lost else []
+        return lost + [
             f"{what}tile {number} (row {number // columns}, column {number % columns}) "
             f"is {state.value}"
             for number, what, state in sorted(found, key=lambda each: each[0])
@@ -82,6 +93,14 @@ def rescue(data: Buffer, limits: Limits = DEFAULT_LIMITS) -> Rescued:
         UnsupportedError: newer version or unknown pixel format.
         LimitError: the picture exceeds the limits.
     """
+    with suppress(FormatError, UnsupportedError):
+        whole = parse(data, limits)
+        states = (TileState.WHOLE,) * len(whole.tiles)
+        return Rescued(whole, states, states[: len(whole.alphas)])
+    return _rescue_parts(data, limits)
+
+
+def _rescue_parts(data: Buffer, limits: Limits) -> Rescued:
     view = open_view(data)
     header = read_header(read_chunk(view, _SIGNATURE_BYTES, 0), limits)
     scan = _Scan(view, header)
@@ -90,7 +109,8 @@ def rescue(data: Buffer, limits: Limits = DEFAULT_LIMITS) -> Rescued:
     tiles += [_NOTHING] * missing
     states += [TileState.MISSING] * missing
     if not header.pixel_format.has_alpha:
-        return Rescued(Stream(header, tuple(tiles), tuple(scan.ancillary)), tuple(states))
+        stream = Stream(header, tuple(tiles), tuple(scan.ancillary))
+        return Rescued(stream, tuple(states), layer_lost=scan.has_layer)
     found = scan.alphas + [TileState.MISSING] * (header.tile_count - len(scan.alphas))
     alphas = [
         _opaque(header, number) if isinstance(alpha, TileState) else alpha
@@ -98,7 +118,7 @@ def rescue(data: Buffer, limits: Limits = DEFAULT_LIMITS) -> Rescued:
     ]
     left = [alpha if isinstance(alpha, TileState) else TileState.WHOLE for alpha in found]
     stream = Stream(header, tuple(tiles), tuple(scan.ancillary), tuple(alphas))
-    return Rescued(stream, tuple(states), tuple(left))
+    return Rescued(stream, tuple(states), tuple(left), scan.has_layer)
 
 
 def _opaque(header: Header, number: int) -> LosslessTile:
@@ -122,6 +142,7 @@ class _Scan:
         self._has_alpha = header.pixel_format.has_alpha
         self.alphas: list[LosslessTile | TileState] = []
         self.ancillary: list[Chunk] = []
+        self.has_layer = False
 
     def run(self) -> tuple[list[AnyTile], list[TileState]]:
         while len(self._tiles) < self._count and self._offset < len(self._view):
@@ -149,6 +170,8 @@ class _Scan:
             self._add(read_lossless(chunk), TileState.WHOLE)
         elif chunk.type == b"ALPH":
             self._take_alpha(chunk)
+        elif chunk.type == b"LAYR":
+            self.has_layer = True
         elif not self._tiles and chunk.type[:1].islower():
             self.ancillary.append(Chunk(chunk.type, bytes(chunk.payload)))
 

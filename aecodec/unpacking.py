@@ -28,12 +28,14 @@ class Wish:
         scale: see `Codec.decompress_array`.
         depth: see `Codec.decompress_array`.
         background: red, green and blue that show through alpha; None keeps alpha.
+        lossy: see `Codec.decompress_array`.
     """
 
     region: Region | None = None
     scale: "int | float | Rational" = 1
     depth: int | None = None
     background: tuple[int, int, int] | None = None
+    lossy: bool = False
 
 
 def unpack(
@@ -62,7 +64,9 @@ def unpack(
     Raises what `Codec.decompress_array` raises.
     """
     wish = wish or Wish()
-    opened = codec.open_bands(source, region=wish.region, scale=wish.scale, depth=wish.depth)
+    opened = codec.open_bands(
+        source, region=wish.region, scale=wish.scale, depth=wish.depth, lossy=wish.lossy
+    )
     with opened as (bands, metadata):
         lost = metadata.lost_in(kind)
         if "exif" in lost:

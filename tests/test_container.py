@@ -17,10 +17,13 @@ from aecodec.container import (
     VERSION,
     Chunk,
     Header,
+    Layer,
+    LayerHead,
     Limits,
     LosslessTile,
     PixelCoder,
     PixelFormat,
+    ResidualTile,
     Stream,
     Tile,
     chunk_table,
@@ -65,6 +68,8 @@ TILE = chunk(b"TILE", b"\0\0\0\0word")
 PIXL = chunk(b"PIXL", b"\1\0\0\0\1data")
 ALPH = chunk(b"ALPH", b"\1\0\0\0\2a")
 CLEAR = head(64, pixel_format=5)  # one tile, with alpha
+LAYR = chunk(b"LAYR", b"tabl\3")
+RESI = chunk(b"RESI", b"\2\0\0\0more")
 DONE = chunk(b"DONE")
 NOTE = chunk(b"note", b"hi")
 WHOLE = SIGN + HEAD + NOTE + TILE + TILE + DONE
@@ -97,14 +102,23 @@ def draw_stream(draw: st.DrawFn) -> Stream:
     optional = st.builds(Chunk, type=kind, payload=st.binary(max_size=9))
     alphas = [draw(stored) for _ in tiles] if header.pixel_format.has_alpha else []
     ancillary = draw(st.lists(optional, max_size=3))
-    return Stream(header, tuple(tiles), tuple(ancillary), tuple(alphas))
+    residual = st.builds(ResidualTile, checksum=st.integers(0, 2**32 - 1), words=words)
+    learned = sum(isinstance(tile, Tile) for tile in tiles)
+    residuals = st.lists(residual, min_size=learned, max_size=learned).map(tuple)
+    start = st.builds(LayerHead, st.binary(min_size=4, max_size=4), st.integers(0, 255))
+    layers = (
+        st.none() if header.pixel_format.is_deep else st.none() | st.builds(Layer, start, residuals)
+    )
+    return Stream(header, tuple(tiles), tuple(ancillary), tuple(alphas), draw(layers))
 
 
 streams = draw_stream()
 resealed = st.lists(
     st.builds(
         chunk,
-        st.sampled_from([b"HEAD", b"TILE", b"PIXL", b"ALPH", b"DONE", b"note", b"XtrA"]),
+        st.sampled_from(
+            [b"HEAD", b"TILE", b"PIXL", b"ALPH", b"LAYR", b"RESI", b"DONE", b"note", b"XtrA"]
+        ),
         st.binary(max_size=20) | st.sampled_from([HEAD[8:24], b""]),
     ),
     max_size=5,
@@ -275,6 +289,34 @@ FAULTS = [
     Fault("PIXL damaged", SIGN + HEAD + PIXL[:-1] + b"!", ChecksumError, "PIXL 0"),
     Fault("optional after PIXL", SIGN + HEAD + PIXL + NOTE, HeaderError, "note .* follows"),
     Fault("a PIXL too many", SIGN + HEAD + PIXL * 3 + DONE, HeaderError, "3 tiles"),
+    Fault("LAYR of 4", SIGN + HEAD + chunk(b"LAYR", b"tabl"), HeaderError, "is 4, .* allows 5"),
+    Fault("late LAYR", SIGN + HEAD + NOTE + LAYR, HeaderError, "LAYR at byte 50 does not follow"),
+    Fault("two LAYRs", SIGN + HEAD + LAYR + LAYR, HeaderError, "LAYR at byte 53 does not follow"),
+    Fault("RESI alone", SIGN + HEAD + TILE * 2 + RESI, HeaderError, "RESI at byte 76 has no LAYR"),
+    Fault(
+        "RESI of 6",
+        SIGN + HEAD + LAYR + TILE * 2 + chunk(b"RESI", b"abcdef"),
+        HeaderError,
+        "RESI chunk has 6 bytes",
+    ),
+    Fault(
+        "RESI missing",
+        SIGN + HEAD + LAYR + TILE * 2 + RESI + DONE,
+        HeaderError,
+        "1 residuals, 2 learned tiles",
+    ),
+    Fault(
+        "tile after RESI",
+        SIGN + HEAD + LAYR + TILE + RESI + TILE,
+        HeaderError,
+        "TILE at byte 93 follows a RESI",
+    ),
+    Fault(
+        "LAYR in 16 bits",
+        SIGN + head(64, pixel_format=2) + LAYR + TILE + RESI + DONE,
+        HeaderError,
+        "residual layer in a 16-bit",
+    ),
     Fault("no tiles", SIGN + HEAD + DONE, HeaderError, "0 tiles, the header asks 2"),
     Fault("a tile missing", SIGN + HEAD + TILE + DONE, HeaderError, "1 tiles, the header asks 2"),
     Fault("a tile too many", SIGN + HEAD + TILE * 3 + DONE, HeaderError, "3 tiles"),
@@ -311,6 +353,14 @@ def test_alpha_stands_before_its_tile() -> None:
     stream = parse(data)
     assert stream.header.pixel_format == PixelFormat.RGBA8
     assert stream.alphas == (LosslessTile(1, PixelCoder.FLAT, b"a"),)
+    assert serialize(stream) == data
+
+
+def test_residuals_stand_behind_all_tiles() -> None:
+    data = SIGN + HEAD + LAYR + NOTE + TILE + PIXL + RESI + DONE
+    stream = parse(data)
+    assert stream.layer == Layer(LayerHead(b"tabl", 3), (ResidualTile(2, b"more"),))
+    assert [each.size for each in stream.layer.residuals] == [len(RESI)]
     assert serialize(stream) == data
 
 

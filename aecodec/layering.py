@@ -1,0 +1,73 @@
+"""Adds a residual layer to a picture, tile by tile, unless storing a tile losslessly is smaller."""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+
+from aecodec.alpha import split
+from aecodec.container import Layer, LayerHead, ResidualTile, Stream
+from aecodec.images import Pixels
+from aecodec.lossless import encode_pixels
+from aecodec.rendering import boxes_of, encode_picture_tile, render
+from aecodec.residual_fit import encode_residual
+from aecodec.residual_tables import newest_tables
+from aecodec.search import Effort
+from aecodec.weights import CodecModel
+from aecodec.windows import STRIDE, Box, Mask, latent_grid, touches
+
+
+def add_layer(
+    model: CodecModel, pixels: Pixels, stream: Stream, bound: int, effort: Effort,
+    *, step: Callable[[], None] = lambda: None,
+) -> Stream:  # fmt: skip
+    """Makes a lossy stream exact, or exact within a bound.
+
+    Args:
+        model: that made the stream.
+        pixels: the picture, `(H, W, 3)` or `(H, W)` uint8.
+        stream: learned tiles only.
+        bound: largest error of a sample, 0 to 255.
+        effort: for tiles that are made again beside stored ones.
+        step: called after each tile.
+
+    Returns:
+        The stream with a layer, some tiles replaced by stored ones; of a 16-bit picture all are,
+        and there is no layer.
+    """
+    header, tables = stream.header, newest_tables()
+    boxes = list(boxes_of(header))
+    x_hat, _ = split(render(model, stream))
+    deep = header.pixel_format.is_deep
+    tiles = list(stream.tiles)
+    residuals: dict[int, ResidualTile] = {}
+    grid = latent_grid(header.height, header.width)
+    stored: Mask = np.zeros((grid.height, grid.width), np.bool_)
+
+    def residual(box: Box) -> ResidualTile:
+        part = box.slices(STRIDE)
+        return encode_residual(pixels[part], x_hat[part], tables, bound=bound)
+
+    for number, box in enumerate(boxes):
+        found = None if deep else residual(box)
+        exact = encode_pixels(np.ascontiguousarray(pixels[box.slices(STRIDE)]))
+        if found is None or exact.size < found.size + tiles[number].size:
+            tiles[number] = exact
+            stored[box.slices()] = True
+        else:
+            residuals[number] = found
+        step()
+    again = [n for n in residuals if touches(boxes[n], grid, stored)]
+    if again:
+        for number in again:
+            tiles[number] = encode_picture_tile(
+                model, pixels, boxes[number], header.quality_index, effort, lambda: None, stored
+            )
+        x_hat, _ = split(render(model, replace(stream, tiles=tuple(tiles))))
+        for number in again:
+            residuals[number] = residual(boxes[number])
+    if deep:
+        return replace(stream, tiles=tuple(tiles))
+    found_all = tuple(residuals[number] for number in sorted(residuals))
+    layer = Layer(LayerHead(tables.tables_id, bound), found_all)
+    return replace(stream, tiles=tuple(tiles), layer=layer)

@@ -1,0 +1,108 @@
+"""Stored tables of the residual layer: thresholds of levels, distributions of symbols.
+
+A file of tables holds, as safetensors:
+
+    thresholds  (LEVELS - 1,) int32, rising
+    counts      (n,) int32, the counts of the tables one after the other, see `aecodec/entropy.py`
+    sizes       (FRACTIONS * LEVELS,) int32, the length of each part
+
+Table `FRACTIONS * scale + f` is of the symbols of a scale whose prediction has the fraction f / 4;
+its first symbol is -((size - 2) // 2). The id is the first four bytes of the SHA-256 of thresholds,
+sizes and counts, as little-endian int32. Released tables are never changed, only added.
+"""
+
+import hashlib
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from safetensors import SafetensorError
+from safetensors.numpy import load_file, save
+
+from aecodec.entropy import SymbolTable
+from aecodec.errors import UnsupportedError, WeightsError
+
+LEVELS = 48
+FRACTIONS = 4
+RELEASED = {bytes.fromhex("98bcabc2"): "residual-1"}
+"""Names of the released tables by their ids, the newest last."""
+_FOLDER = Path(__file__).parent / "models"
+
+Counts = npt.NDArray[np.int32]
+
+
+@dataclass(frozen=True, eq=False)
+class ResidualTables:
+    """Tables of the residual layer.
+
+    Attributes:
+        thresholds: `(LEVELS - 1,)` int64, rising.
+        symbols: `FRACTIONS * LEVELS` tables.
+        tables_id: 4 bytes.
+    """
+
+    thresholds: npt.NDArray[np.int64]
+    symbols: tuple[SymbolTable, ...]
+    tables_id: bytes
+
+
+def make_tables(thresholds: Counts, sizes: Counts, counts: Counts) -> ResidualTables:
+    """Checks stored tables and takes them apart.
+
+    Raises:
+        WeightsError: they do not fit together.
+    """
+    if thresholds.shape != (LEVELS - 1,) or sizes.shape != (FRACTIONS * LEVELS,):
+        raise WeightsError("tables of the residual layer have other sizes")
+    if (np.diff(thresholds) <= 0).any() or sizes.min() < 2 or sizes.sum() != len(counts):
+        raise WeightsError("the tables of the residual layer do not fit together")
+    parts = np.split(counts.astype(np.int64), np.cumsum(sizes)[:-1])
+    symbols = tuple(SymbolTable(-((len(part) - 2) // 2), part) for part in parts)
+    stored = b"".join(a.astype("<i4").tobytes() for a in (thresholds, sizes, counts))
+    tables_id = hashlib.sha256(stored).digest()[:4]
+    return ResidualTables(thresholds.astype(np.int64), symbols, tables_id)
+
+
+def load_tables(path: Path) -> ResidualTables:
+    """Reads a file of tables.
+
+    Raises:
+        WeightsError: it is missing or damaged.
+    """
+    try:
+        tensors = load_file(path)
+    except (OSError, SafetensorError) as exc:
+        raise WeightsError(f"{path}: {exc}") from exc
+    names = ("thresholds", "sizes", "counts")
+    if any(name not in tensors or tensors[name].dtype != np.int32 for name in names):
+        raise WeightsError(f"{path}: no tables of a residual layer")
+    return make_tables(*(tensors[name] for name in names))
+
+
+def store_tables(thresholds: Counts, sizes: Counts, counts: Counts) -> bytes:
+    """What `load_tables` reads, for arguments that `make_tables` takes."""
+    return save({"thresholds": thresholds, "sizes": sizes, "counts": counts})
+
+
+def newest_tables() -> ResidualTables:
+    """The newest released tables."""
+    return released_tables(next(reversed(RELEASED)))
+
+
+@cache
+def released_tables(tables_id: bytes) -> ResidualTables:
+    """Released tables by their id.
+
+    Raises:
+        UnsupportedError: no such id.
+        WeightsError: the file is missing, damaged or not the released one.
+    """
+    if tables_id not in RELEASED:
+        raise UnsupportedError(f"residual tables {tables_id.hex()} are unknown")
+    path = _FOLDER / f"{RELEASED[tables_id]}.safetensors"
+    tables = load_tables(path)
+    if tables.tables_id != tables_id:
+        raise WeightsError(f"{path}: not the released tables")
+    return tables

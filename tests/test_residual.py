@@ -1,0 +1,399 @@
+"""The residual layer: exact or bounded, whatever the picture; a second decoder; hostile words."""
+
+import struct
+import zlib
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+from conftest import make_picture
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+from test_exactness import ReferenceDecoder
+
+from aecodec.cli import main
+from aecodec.codec import Codec
+from aecodec.container import LosslessTile, PixelCoder, ResidualTile, chunk_table, parse
+from aecodec.errors import AecError, ChecksumError, InputError, TruncatedError, UnsupportedError
+from aecodec.facts import facts_of, facts_text
+from aecodec.residual import decode_residual
+from aecodec.residual_fit import encode_residual
+from aecodec.residual_tables import RELEASED, ResidualTables, load_tables, newest_tables
+from aecodec.training.residual import build_parts, fit_mixtures, logistic_tables
+from aecodec.windows import Region
+
+Pixels = npt.NDArray[np.uint8]
+Place = tuple[int, int]
+
+steady = settings(deadline=None, derandomize=True, max_examples=12)
+
+
+@pytest.fixture(scope="module")
+def tables() -> ResidualTables:
+    return newest_tables()
+
+
+def lossy(pixels: Pixels, seed: int) -> Pixels:
+    """Something like a decoded lossy picture."""
+    noise = np.random.default_rng(seed).normal(0, 4, pixels.shape)
+    return np.clip(pixels + noise, 0, 255).astype(np.uint8)
+
+
+@pytest.fixture
+def only_layers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No tile is stored: small ones, and those of a tiny model, would be."""
+    huge = LosslessTile(0, PixelCoder.PNG, bytes(10**6))
+    monkeypatch.setattr("aecodec.layering.encode_pixels", lambda pixels: huge)
+
+
+@st.composite
+def draw_pixels(draw: st.DrawFn) -> Pixels:
+    height, width = draw(st.integers(1, 23)), draw(st.integers(1, 23))
+    rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+    kind = draw(st.sampled_from(["smooth", "noise", "extreme", "flat", "stripes"]))
+    if kind == "smooth":
+        picture = make_picture(height, width, seed=draw(st.integers(0, 9)))
+    elif kind == "noise":
+        picture = rng.integers(0, 256, (height, width, 3)).astype(np.uint8)
+    elif kind == "extreme":
+        picture = (255 * rng.integers(0, 2, (height, width, 3))).astype(np.uint8)
+    else:
+        picture = np.full((height, width, 3), draw(st.integers(0, 255)), np.uint8)
+        if kind == "stripes":
+            picture[::2] = 255 - picture[::2]
+    return np.ascontiguousarray(picture[:, :, 0]) if draw(st.booleans()) else picture
+
+
+@steady
+@given(draw_pixels(), st.sampled_from([0, 0, 1, 2, 7, 100, 255]), st.booleans(), st.integers(0, 99))
+def test_every_sample_is_within_the_bound(
+    pixels: Pixels, bound: int, unlike: bool, seed: int
+) -> None:
+    x_hat = 255 - pixels if unlike else lossy(pixels, seed)
+    tile = encode_residual(pixels, x_hat, newest_tables(), bound=bound)
+    decoded = decode_residual(tile, x_hat, newest_tables(), bound=bound)
+    assert decoded.shape == pixels.shape
+    assert np.abs(decoded.astype(int) - pixels).max() <= bound
+
+
+class ResidualReference(ReferenceDecoder):
+    """Decodes the words of a RESI as residual.py says, sample by sample, in Python's integers."""
+
+    PASSES = ((2, 0, 0), (2, 1, 1), (2, 0, 1), (2, 1, 0), (1, 1, 1), (1, 0, 1), (1, 1, 0))
+
+    def __init__(self, words: bytes, x_hat: Pixels, tables: ResidualTables) -> None:
+        self.words = list(struct.unpack(f"<{len(words) // 4}I", words))
+        self.state = 0
+        for _ in range(min(2, len(self.words))):
+            self.state = self.state << 32 | self.words.pop(0)
+        self.shape = x_hat.shape
+        self.x = x_hat[:, :, None] if x_hat.ndim == 2 else x_hat
+        self.t = np.zeros(self.x.shape, np.int64)
+        self.e = np.zeros(self.x.shape, np.int64)
+        self.thresholds = tables.thresholds.tolist()
+        self.counts = [(table.minimum, table.counts.tolist()) for table in tables.symbols]
+        self.channels = [0] if self.x.shape[2] == 1 else [1, 0, 2]
+
+    def at(self, plane: npt.NDArray[np.int64], place: Place, offset: Place, channel: int) -> int:
+        """A value of a plane, 0 beyond the tile."""
+        row, column = place[0] + offset[0], place[1] + offset[1]
+        inside = 0 <= row < self.x.shape[0] and 0 <= column < self.x.shape[1]
+        return int(plane[row, column, channel]) if inside else 0
+
+    def lossy(self, place: Place, offset: Place, channel: int) -> int:
+        """A value of x_hat, whose border repeats."""
+        row = min(max(place[0] + offset[0], 0), self.x.shape[0] - 1)
+        column = min(max(place[1] + offset[1], 0), self.x.shape[1] - 1)
+        return int(self.x[row, column, channel])
+
+    def offsets(self, number: int, own: bool) -> list[Place]:
+        """All of near, or of around."""
+        unit, a, b = self.PASSES[number]
+        known = [(p, q) for u, p, q in self.PASSES[:number] if u == unit]
+        known += [(0, 0)] if unit == 1 else []
+        known += [(a, b)] if own else []
+        pairs = [(i, j) for i in range(-4, 5) for j in range(-4, 5)]
+        pairs = [(i, j) for i, j in pairs if ((a + i) % 2, (b + j) % 2) in known]
+        pairs.sort(key=lambda p: (p[0] ** 2 + p[1] ** 2, p[0], p[1]))
+        return [(unit * i, unit * j) for i, j in pairs]
+
+    def features(self, number: int, order: int, place: Place) -> list[int]:
+        """In their order."""
+        c = self.channels[order]
+        near, around = self.offsets(number, False), self.offsets(number, True)
+        here = self.lossy(place, (0, 0), c)
+        found = [self.at(self.t, place, d, c) for d in near[:12]]
+        cross = [(-1, 0), (1, 0), (0, -1), (0, 1), (-1, -1), (-1, 1), (1, -1), (1, 1)]
+        found += [self.lossy(place, d, c) - here for d in cross]
+        for other, channel in enumerate(self.channels):
+            if other != order:
+                chosen = around[:9] if other < order else near[:4]
+                found += [self.at(self.t, place, d, channel) for d in chosen]
+        return [*found, 1]
+
+    def activities(self, number: int, order: int, place: Place) -> list[int]:
+        """In their order."""
+        c = self.channels[order]
+        near, around = self.offsets(number, False), self.offsets(number, True)
+        here = self.lossy(place, (0, 0), c)
+        found = [self.at(self.e, place, d, c) for d in near[:8]]
+        if near:
+            four = [self.at(self.t, place, d, c) for d in near[:4]]
+            found.append(sum(abs(4 * t - sum(four)) for t in four))
+        groups = [(0, -1), (0, 1)], [(-1, 0), (1, 0)], [(-3, 0), (3, 0), (0, -3), (0, 3)]
+        found += [4 * sum(abs(self.lossy(place, d, c) - here) for d in group) for group in groups]
+        for other, channel in enumerate(self.channels):
+            if other < order:
+                found.append(self.at(self.e, place, (0, 0), channel))
+                found.append(sum(self.at(self.e, place, d, channel) for d in around[1:5]))
+            elif other > order and near:
+                found.append(sum(self.at(self.e, place, d, channel) for d in near[:4]))
+        return [*found, 4]
+
+    def codes(self, count: int) -> list[int]:
+        """A group under the uniform table."""
+        uniform = (0, [2**18] * 63 + [2**18 - 1, 1])
+        return [int(v) for v in self.group(np.zeros(count, np.int64), [uniform])]
+
+    def under(self, numbers: list[int]) -> list[int]:
+        """A group under the stored tables."""
+        return [int(v) for v in self.group(np.array(numbers, np.int64), self.counts)]
+
+    def plane(self, number: int, order: int) -> None:
+        """Decodes one plane."""
+        unit, a, b = self.PASSES[number]
+        rows = range(unit * a, self.x.shape[0], 2 * unit)
+        columns = range(unit * b, self.x.shape[1], 2 * unit)
+        places = [(row, column) for row in rows for column in columns]
+        if not places:
+            return
+        sizes = [len(f(number, order, places[0])) for f in (self.activities, self.features)]
+        more, code, first, length = self.codes(4)
+        rest = self.codes(2 * more + 1)
+        cuts, class_codes = rest[:more], rest[more:]
+        v = self.under([4 * code] * sizes[0])
+        w: list[list[int]] = []
+        for code in class_codes:
+            step = self.under([4 * code] * sizes[1])
+            w.append([x + y for x, y in zip(step, w[-1], strict=True)] if w else step)
+        used = range(first, first + length + 1)
+        scales = dict(zip(used, self.under([48] * len(used)), strict=True))
+        predictions, numbers = [], []
+        for place in places:
+            s = sum(x * y for x, y in zip(v, self.activities(number, order, place), strict=True))
+            level = sum(threshold <= s for threshold in self.thresholds)
+            own = w[sum(cut <= level for cut in cuts)]
+            total = sum(
+                x * y for x, y in zip(own, self.features(number, order, place), strict=True)
+            )
+            predictions.append(min(max((total + 8) >> 4, -4096), 4095))
+            numbers.append(4 * (level + scales[level]) + (predictions[-1] & 3))
+        symbols = self.under(numbers)
+        channel = self.channels[order]
+        for (row, column), p, symbol in zip(places, predictions, symbols, strict=True):
+            t = symbol + (p >> 2)
+            self.t[row, column, channel] = t
+            self.e[row, column, channel] = min(abs(4 * t - p), 4095)
+
+    def pixels(self, bound: int) -> Pixels:
+        """Decodes all planes."""
+        for number in range(7):
+            for order in range(len(self.channels)):
+                self.plane(number, order)
+        assert (self.words, self.state) == ([], 0)
+        whole = (self.x + (2 * bound + 1) * self.t).clip(0, 255).astype(np.uint8)
+        return whole.reshape(self.shape)
+
+
+@pytest.mark.parametrize(
+    ("gray", "bound", "height", "width"), [(False, 0, 13, 10), (True, 2, 9, 14), (False, 1, 2, 5)]
+)
+def test_a_second_decoder_agrees(
+    tables: ResidualTables, gray: bool, bound: int, height: int, width: int
+) -> None:
+    pixels = make_picture(height, width, seed=3)
+    pixels = np.ascontiguousarray(pixels[:, :, 1]) if gray else pixels
+    x_hat = lossy(pixels, 5)
+    tile = encode_residual(pixels, x_hat, tables, bound=bound)
+    expected = decode_residual(tile, x_hat, tables, bound=bound)
+    actual = ResidualReference(tile.words, x_hat, tables).pixels(bound)
+    np.testing.assert_array_equal(actual, expected)
+
+
+def test_several_classes_agree_with_the_second_decoder(
+    tables: ResidualTables, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("aecodec.residual_fit.CLASS_SAMPLES", 12)
+    pixels = make_picture(16, 18, seed=4)
+    x_hat = lossy(pixels, 6)
+    tile = encode_residual(pixels, x_hat, tables)
+    np.testing.assert_array_equal(ResidualReference(tile.words, x_hat, tables).pixels(0), pixels)
+
+
+@steady
+@given(st.data())
+def test_hostile_words_raise_only_our_errors(data: st.DataObject) -> None:
+    pixels = make_picture(12, 11)
+    x_hat = lossy(pixels, 1)
+    words = bytearray(encode_residual(pixels, x_hat, newest_tables()).words)
+    if data.draw(st.booleans()):
+        words = bytearray(data.draw(st.binary(max_size=400)))
+        words = words[: len(words) // 4 * 4]
+    else:
+        words[data.draw(st.integers(0, len(words) - 1))] ^= data.draw(st.integers(1, 255))
+    with pytest.raises(AecError):
+        decode_residual(ResidualTile(0, bytes(words)), x_hat, newest_tables())
+
+
+def test_words_that_were_made_for_other_pixels_are_noticed(tables: ResidualTables) -> None:
+    pixels = make_picture(20, 20)
+    x_hat = lossy(pixels, 1)
+    tile = encode_residual(pixels, x_hat, tables)
+    other = x_hat.copy()
+    other[3, 4, 0] ^= 1
+    with pytest.raises(AecError):
+        decode_residual(tile, other, tables)
+    with pytest.raises(ChecksumError, match="pixels"):
+        decode_residual(ResidualTile(tile.checksum ^ 1, tile.words), x_hat, tables)
+
+
+def test_released_tables_are_what_their_ids_say() -> None:
+    folder = Path(__file__).parents[1] / "aecodec" / "models"
+    for tables_id, name in RELEASED.items():
+        assert load_tables(folder / f"{name}.safetensors").tables_id == tables_id
+
+
+def test_tables_fit_what_was_observed() -> None:
+    observed = np.zeros((48, 8193), np.int64)
+    observed[10, 4096 - 400 : 4096 + 401] = 1000  # as flat as a mixture can be
+    mixtures = fit_mixtures(observed)
+    assert mixtures[10, -1] > 0.9
+    assert mixtures[11].argmax() == logistic_tables()[11].argmax()
+    thresholds, sizes, counts = build_parts(mixtures)
+    assert len(thresholds) == 47
+    assert sizes.sum() == len(counts)
+
+
+@pytest.mark.usefixtures("only_layers")
+@pytest.mark.parametrize("gray", [False, True])
+@pytest.mark.parametrize("bound", [0, 3])
+def test_files_keep_their_promise(tiny_codec: Codec, gray: bool, bound: int) -> None:
+    picture = make_picture(75, 150, seed=2)
+    pixels = np.ascontiguousarray(picture[:, :, 0]) if gray else picture
+    data = tiny_codec.compress(pixels, max_error=bound, tile_exponent=6)
+    decoded = tiny_codec.decompress_array(data)
+    assert np.abs(decoded.astype(int) - pixels).max() <= bound
+    part = tiny_codec.decompress_array(data, region=Region(50, 30, 70, 40))
+    np.testing.assert_array_equal(part, decoded[30:70, 50:120])
+
+
+@pytest.mark.usefixtures("only_layers")
+def test_a_larger_bound_takes_fewer_bytes(tiny_codec: Codec) -> None:
+    picture = make_picture(90, 120, seed=2)
+    sizes = [len(tiny_codec.compress(picture, max_error=bound)) for bound in (0, 1, 3, 8)]
+    assert sizes == sorted(sizes, reverse=True)
+
+
+def test_stored_tiles_take_the_place_of_larger_ones(tiny_codec: Codec) -> None:
+    picture = make_picture(128, 128)
+    picture[:, 64:] = 17
+    data = tiny_codec.compress(picture, lossless=True, tile_exponent=6)
+    stream = parse(data)
+    assert stream.lossless_count >= 2
+    assert stream.layer is not None
+    assert len(stream.layer.residuals) == 4 - stream.lossless_count
+    np.testing.assert_array_equal(tiny_codec.decompress_array(data), picture)
+
+
+@pytest.mark.usefixtures("only_layers")
+def test_alpha_and_visible_colours_are_exact(tiny_codec: Codec) -> None:
+    rng = np.random.default_rng(1)
+    alpha = rng.choice([0, 90, 255], (40, 50, 1)).astype(np.uint8)
+    picture = np.dstack((make_picture(40, 50), alpha))
+    decoded = tiny_codec.decompress_array(tiny_codec.compress(picture, lossless=True))
+    np.testing.assert_array_equal(decoded[:, :, 3], alpha[:, :, 0])
+    visible = alpha[:, :, 0] > 0
+    np.testing.assert_array_equal(decoded[visible], picture[visible])
+
+
+def test_deep_pictures_are_stored(tiny_codec: Codec) -> None:
+    picture = np.random.default_rng(1).integers(0, 2**16, (20, 30, 3)).astype(np.uint16)
+    data = tiny_codec.compress(picture, lossless=True)
+    assert parse(data).layer is None
+    np.testing.assert_array_equal(tiny_codec.decompress_array(data), picture)
+
+
+@pytest.mark.usefixtures("only_layers")
+def test_the_lossy_part_decodes_alone(tiny_codec: Codec) -> None:
+    picture = make_picture(75, 110, seed=2)
+    whole = tiny_codec.compress(picture, 60, max_error=0, tile_exponent=6)
+    assert parse(whole).lossless_count == 0
+    plain = tiny_codec.compress(picture, 60, tile_exponent=6, lossless_tiles=False)
+    expected = tiny_codec.decompress_array(plain)
+    np.testing.assert_array_equal(tiny_codec.decompress_array(whole, lossy=True), expected)
+    first = next(offset for kind, offset, _ in chunk_table(whole) if kind == "RESI")
+    with pytest.raises(TruncatedError):
+        tiny_codec.decompress_array(whole[: first + 40])
+    left = tiny_codec.decompress_array(whole[: first + 40], allow_truncated=True)
+    np.testing.assert_array_equal(left, expected)
+    exact = tiny_codec.decompress_array(whole, allow_truncated=True)
+    np.testing.assert_array_equal(exact, picture)
+    repaired, found = tiny_codec.repair(whole[: first + 40])
+    assert parse(repaired).layer is None
+    assert found.report() == ["the residual layer is lost, so the picture is lossy"]
+    np.testing.assert_array_equal(tiny_codec.decompress_array(repaired), expected)
+
+
+@pytest.mark.usefixtures("only_layers")
+def test_smaller_pictures_are_means_of_the_exact_one(tiny_codec: Codec) -> None:
+    picture = make_picture(64, 96, seed=2)
+    data = tiny_codec.compress(picture, lossless=True)
+    half = tiny_codec.decompress_array(data, scale=2).astype(int)
+    means = picture.reshape(32, 2, 48, 2, 3).mean((1, 3))
+    assert np.abs(half - means).max() <= 0.5
+
+
+@pytest.mark.parametrize("wish", [{"max_error": 256}, {"max_error": -1}, {"max_error": 1.5}])
+def test_impossible_bounds(tiny_codec: Codec, wish: dict[str, int]) -> None:
+    with pytest.raises(InputError, match="max_error"):
+        tiny_codec.compress(make_picture(16, 16), **wish)  # type: ignore[arg-type]  # wrong on purpose
+
+
+@pytest.mark.usefixtures("only_layers")
+def test_unknown_tables_are_named(tiny_codec: Codec) -> None:
+    data = tiny_codec.compress(make_picture(30, 30), max_error=1)
+    assert parse(data).layer is not None
+    changed = bytearray(data)
+    changed[44] ^= 1
+    changed[49:53] = struct.pack("<I", zlib.crc32(changed[40:49]))
+    with pytest.raises(UnsupportedError, match="residual tables"):
+        tiny_codec.decompress_array(bytes(changed))
+
+
+@pytest.mark.usefixtures("only_layers")
+def test_the_command_line(
+    tmp_path: Path, tiny_weights: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    picture = make_picture(40, 60, seed=1)
+    Image.fromarray(picture).save(tmp_path / "a.png")
+
+    def run(*arguments: str) -> None:
+        with pytest.raises(SystemExit) as done:
+            main([*arguments, "--model", str(tiny_weights)])
+        assert done.value.code == 0, capsys.readouterr().err
+
+    packed, back = str(tmp_path / "a.aec"), tmp_path / "b.png"
+    run("compress", str(tmp_path / "a.png"), "--lossless", "-o", packed)
+    run("decompress", packed, "-o", str(back))
+    np.testing.assert_array_equal(np.asarray(Image.open(back)), picture)
+    run("decompress", packed, "--lossy", "-f", "-o", str(back))
+    assert (np.asarray(Image.open(back)) != picture).any()
+    run("compress", str(tmp_path / "a.png"), "--max-error", "2", "-q", "40", "-f", "-o", packed)
+    run("decompress", packed, "-f", "-o", str(back))
+    assert np.abs(np.asarray(Image.open(back)).astype(int) - picture).max() <= 2
+    facts = facts_of(packed)
+    assert (facts["max_error"], facts["quality"]) == (2, 40)
+    assert "keeps every sample within 2" in facts_text(facts)
+    run("verify", packed)
