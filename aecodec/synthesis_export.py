@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterable
+from copy import deepcopy
 
 import torch
 from torch import Tensor, nn
@@ -42,39 +43,33 @@ def measure_reaches(
 ) -> Reaches:
     """How far the inputs of every block convolution reach.
 
+    In float64, so that rounding, which is another on each machine, hardly ever decides.
+
     Args:
         synthesis: trained, its blocks not fused.
         inputs: pairs `(y_hat, q)` as `SynthesisTransform.forward` takes them.
     """
+    synthesis = deepcopy(synthesis).double()
     largest: Reaches = {}
 
     def watch(name: str, found: Tensor) -> None:
         largest[name] = torch.maximum(largest.get(name, found), found)
 
-    hooks = []
     for name, block in _blocks(synthesis):
         for reader in READERS:
             conv: nn.Conv2d = getattr(block, reader)
             scale = block.scale if reader in SCALED else 1.0
-            hooks.append(
-                conv.register_forward_pre_hook(
-                    lambda _m, args, name=f"{name}.{reader}", scale=scale: watch(
-                        name, (args[0] / scale).abs().amax((0, 2, 3))
-                    )
+            conv.register_forward_pre_hook(
+                lambda _m, args, name=f"{name}.{reader}", scale=scale: watch(
+                    name, (args[0] / scale).abs().amax((0, 2, 3))
                 )
             )
         for reader, activation in SCALED.items():
-            hooks.append(
-                getattr(block, reader).register_forward_hook(
-                    lambda _m, _args, out, name=f"{name}.{activation}": watch(
-                        name, out.abs().amax()
-                    )
-                )
+            getattr(block, reader).register_forward_hook(
+                lambda _m, _args, out, name=f"{name}.{activation}": watch(name, out.abs().amax())
             )
     for y_hat, q in inputs:
-        synthesis(y_hat, q)
-    for hook in hooks:
-        hook.remove()
+        synthesis(y_hat.double(), q.double())
     return {
         name: torch.ceil(torch.log2(value.clamp_min(ABSENT))).to(torch.int8)
         for name, value in largest.items()
