@@ -3,20 +3,8 @@
 The hyper-synthesis belongs to the prior (`priors.py`), because its arithmetic must be exact.
 Everything runs at strides 8 to 64: an 8x8 patch of pixels becomes 192 channels at once.
 
-**Synthesis, for a second decoder.** In real arithmetic, of which an implementation may differ by
-rounding as long as no pixel differs by more than 1. Latents are y_hat / 16, in quantization steps,
-over a window around each learned tile (`windows.py`), q = quality index / 400. A gain multiplies
-channel c by exp(g), g interpolated linearly in q between the 8 rows of `log_gain[:, c]`. A block is
-x + mix_out(depthwise(act(mix_in(x)))), then x + contract(act(expand(x))), with
-act(x) = x * clamp(x + 4, 0, 8) / 8, a depthwise kernel of 3x3, else 1x1, borders padded with zeros.
-
-    outer_gain, first, up, blocks.0, blocks.1, ..., inner_gain, last, exit, shuffle, + 0.5
-
-`up` takes each latent to 2x2 places: up.weight is (M, C, 2, 2), and output channel c at (2r + i,
-2s + j) is the sum over m of x[m, r, s] * up.weight[m, c, i, j], plus bias. `shuffle` takes channel
-64 * k + 8 * i + j at (row, column) to colour k at (8 * row + i, 8 * column + j). A sample is
-floor(255 * x + 0.5), clipped to 0 to 255; a gray one is made of the mean of the three x. The
-weights are `synthesis.*` of the model's file, those of blocks in float16.
+The synthesis here is that of training and of the encoder's search. Decoders use its exact integer
+form, `integer_synthesis.py`, and nothing else.
 """
 
 from copy import copy

@@ -11,8 +11,8 @@ little-endian int16 in units of 1/16 step, in the order row, column, channel. `{
 if everything passes.
 
 `manifest.json` lists under `valid` each file's expected pixels (`pixels`, a PNG) with the largest
-difference that a sample may have (`tolerance`; alpha has none, and a colour under alpha 0 any), or,
-where the pixels are exact, `pixels_sha256` of the samples in the order row, column, channel;
+difference that a sample may have (`tolerance`: 0, since decoding is exact; a colour under alpha 0
+is exact too) and `pixels_sha256` of the samples in the order row, column, channel;
 `latents_sha256` and `symbols_sha256` over all TILE chunks (symbols: little-endian int32,
 hyper-latents and then passes 1 to 4 of each tile, each group in the order of `aecodec/latents.py`);
 `regions` as [x, y, width, height]. Under `invalid` it lists the errors of `aecodec/container.py`,
