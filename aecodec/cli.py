@@ -110,6 +110,7 @@ cli.add_command(bench)
     "--max-error", type=click.IntRange(0, 255), metavar="E",
     help="Keep every sample within E of the original; 0 is lossless.",
 )  # fmt: skip
+@click.option("--checksum", is_flag=True, help="Add a checksum of the pixels, for verify.")
 @click.option("--strip", is_flag=True, help="Drop all metadata.")
 @click.option(
     "--keep",
@@ -158,6 +159,8 @@ def compress(
             data, found = codec.get().compress_to(picture, wish, effort=effort)
             if not found.met:
                 voice.say(f"aecodec: {name}: {_nearest(wish, found)}", err=True)
+        if wishes["checksum"]:
+            data = codec.get().with_checksum(data)
         voice.check()
         write_bytes(target, data)
         header = parse_header(data, limits)
@@ -167,7 +170,7 @@ def compress(
         check_output(target, force=force)
         start = time.perf_counter()
         done = None
-        at_quality = bound is None and _target(wishes, 1) is None
+        at_quality = bound is None and _target(wishes, 1) is None and not wishes["checksum"]
         if target != STANDARD and at_quality and Path(name).is_file():
             done = _pack_huge(codec, name, target, (quality, effort, keep), voice)
         done = done or at_once(name, target, voice)
@@ -290,7 +293,7 @@ def verify(files: tuple[str, ...], jobs: int, model: str | None) -> int:
     def work(name: str, _target: str, voice: Voice) -> None:
         data = load(name)
         stream = parse(data)  # a damaged file fails here, before torch is imported
-        codec.get().decompress_array(data)
+        codec.get().verify(data)
         tiles = f"{len(stream.tiles)} tiles, {stream.lossless_count} lossless"
         voice.say(f"{name}: ok, {tiles}")
 

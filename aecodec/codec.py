@@ -18,6 +18,7 @@ from aecodec import registry
 from aecodec.allocator import keep_freed_memory
 from aecodec.alpha import EXACT, split
 from aecodec.bands import Bands, StreamTiles, Tiles, View, view_of
+from aecodec.checksums import check_digest, pixel_digest, with_digest
 from aecodec.container import (
     BOUND_MAX,
     QUALITY_STEPS,
@@ -432,6 +433,24 @@ class Codec:
             bands = Bands(lambda: self._model_for(model), tiles, view, lossy=lossy)
             yield bands, metadata_in(tiles)
 
+    def with_checksum(self, data: Buffer) -> bytes:
+        """The same file with a checksum of its pixels, which `verify` compares.
+
+        Raises what `decompress_array` raises.
+        """
+        stream = parse(data, self._limits)
+        return serialize(with_digest(stream, pixel_digest(self.decompress_array(data))))
+
+    def verify(self, data: Buffer) -> Stream:
+        """Checks everything in a file, and decodes it.
+
+        Raises what `decompress_array` raises, and ChecksumError where the file has a checksum of
+        other pixels.
+        """
+        stream = parse(data, self._limits)
+        check_digest(stream, self.decompress_array(data))
+        return stream
+
     def repair(self, data: "bytes | bytearray | memoryview") -> tuple[bytes, Rescued]:
         """Makes a valid file of what is left of one that was cut off or damaged.
 
@@ -458,7 +477,10 @@ class Codec:
                 grid = Grid(box.height, box.width)
                 y_hat, z = decode_prefix(model.prior, tile.words, grid, index)
                 tiles[number], _ = encode_latents(model.prior, y_hat * MEAN_STEP, z, index)
-        return serialize(replace(left.stream, tiles=tuple(tiles))), left
+        repaired = replace(left.stream, tiles=tuple(tiles))
+        if any(state is not TileState.WHOLE for state in left.states):
+            repaired = with_digest(repaired, None)  # which was of the undamaged picture
+        return serialize(repaired), left
 
     def _model_for(self, model_id: bytes) -> CodecModel:
         released = registry.find_model(model_id)

@@ -86,7 +86,7 @@ tiles; a PIXL needs none. The payload of a RESI has 4 + 4k bytes, k >= 0:
     4       4k    words     k times u32, any values; see `aecodec/residual.py`
 
 4. Optional chunks stand between HEAD or LAYR and the first tile, so that a reader of metadata can
-stop there. Version 1 defines five. Of each type the first that is not empty counts, but for text:
+stop there. Version 1 defines six. Of each type the first that is not empty counts, but for text:
 
     iccp  an ICC profile: how the pixels' numbers mean colours
     exif  EXIF: a TIFF structure from its byte order mark on. Its orientation says how to turn the
@@ -96,6 +96,7 @@ stop there. Version 1 defines five. Of each type the first that is not empty cou
           ignores it unless both lie in [0.01, 65535]
     text  a comment: a keyword, UTF-8, a zero byte, and the comment, UTF-8; each one counts that
           has a zero byte, but not as its first
+    csum  SHA-256 of the decoded pixels, see `aecodec/checksums.py`; each one counts
 
 Their payloads are any bytes; decoding pixels never depends on them. Types may repeat. Programs that
 rewrite a file keep their order.

@@ -24,7 +24,7 @@ ROWS = (
         "jobs",
         "registry",
     },
-    {"metadata", "modes", "sources", "strips"},
+    {"checksums", "metadata", "modes", "sources", "strips"},
     {"deep"},
     {"images"},
     {
@@ -57,6 +57,7 @@ ROWS = (
 NO_TORCH = {
     "allocator",
     "alpha",
+    "checksums",
     "deep",
     "outputs",
     "bench",

@@ -27,7 +27,7 @@ import aecodec
 from aecodec import registry
 from aecodec.cli import main
 from aecodec.codec import Codec
-from aecodec.container import Header, PixelFormat, Stream, Tile, parse, serialize
+from aecodec.container import Chunk, Header, PixelFormat, Stream, Tile, parse, serialize
 from aecodec.model import HyperpriorModel
 from aecodec.training.checkpoint import Progress, save_checkpoint
 from aecodec.weights import load_weights
@@ -753,3 +753,16 @@ def test_torch_is_not_loaded_in_vain(shell: Shell, compressed: bytes, arguments:
     )  # fmt: skip
     assert "Traceback" not in done.stderr
     assert done.stdout.endswith("False")
+
+
+def test_checksums_of_pixels_are_added_and_compared(shell: Shell) -> None:
+    Image.new("RGB", (30, 20), "red").save(shell.folder / "a.png")
+    assert shell.model("compress", "--checksum", "a.png").code == 0
+    assert shell.model("verify", "a.aec").code == 0
+    path = shell.folder / "a.aec"
+    stream = parse(path.read_bytes())
+    (chunk,) = stream.ancillary
+    path.write_bytes(serialize(replace(stream, ancillary=(Chunk(chunk.type, bytes(32)),))))
+    result = shell.model("verify", "a.aec")
+    assert result.code == 1
+    assert result.err.startswith("aecodec: a.aec: checksum of the picture is ")

@@ -1,0 +1,60 @@
+"""Checksums of decoded pixels."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from conftest import make_picture
+
+from aecodec.checksums import TYPE, check_digest, pixel_digest, with_digest
+from aecodec.codec import Codec
+from aecodec.container import Chunk, parse, serialize
+from aecodec.errors import ChecksumError, HeaderError
+
+KINDS = {
+    "rgb": make_picture(70, 90),
+    "gray": make_picture(70, 90)[..., 0],
+    "rgba": np.dstack([make_picture(70, 90), np.arange(6300).reshape(70, 90) % 256]).astype(
+        np.uint8
+    ),
+    "deep": make_picture(40, 30).astype(np.uint16) * 201,
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("options", [{}, {"lossless": True}], ids=["lossy", "lossless"])
+def test_files_with_a_checksum_verify(
+    tiny_codec: Codec, kind: str, options: dict[str, bool]
+) -> None:
+    plain = tiny_codec.compress(KINDS[kind], tile_exponent=6, **options)  # type: ignore[arg-type]  # bools by name
+    data = tiny_codec.with_checksum(plain)
+    assert len(data) == len(plain) + 44
+    assert check_digest(tiny_codec.verify(data), tiny_codec.decompress_array(plain))
+    assert tiny_codec.with_checksum(data) == data
+    np.testing.assert_array_equal(
+        tiny_codec.decompress_array(data), tiny_codec.decompress_array(plain)
+    )
+
+
+def test_other_pixels_are_noticed(tiny_codec: Codec) -> None:
+    stream = parse(tiny_codec.compress(KINDS["rgb"]))
+    assert not check_digest(tiny_codec.verify(serialize(stream)), KINDS["rgb"])
+    with pytest.raises(ChecksumError, match="the picture"):
+        tiny_codec.verify(serialize(with_digest(stream, bytes(32))))
+    with pytest.raises(HeaderError, match="31 bytes"):
+        tiny_codec.verify(serialize(replace(stream, ancillary=(Chunk(TYPE, bytes(31)),))))
+
+
+def test_the_digest_does_not_depend_on_byte_order_or_layout() -> None:
+    deep = KINDS["deep"]
+    assert pixel_digest(deep) == pixel_digest(deep.astype(">u2"))
+    assert pixel_digest(deep) == pixel_digest(np.asfortranarray(deep))
+    assert pixel_digest(deep) != pixel_digest(deep.astype(np.uint8))
+
+
+def test_repair_drops_the_checksum_of_what_is_gone(tiny_codec: Codec) -> None:
+    data = tiny_codec.with_checksum(tiny_codec.compress(KINDS["rgb"], tile_exponent=6))
+    whole, _ = tiny_codec.repair(data)
+    assert check_digest(tiny_codec.verify(whole), tiny_codec.decompress_array(data))
+    broken, _ = tiny_codec.repair(data[:-60])
+    assert all(chunk.type != TYPE for chunk in tiny_codec.verify(broken).ancillary)
