@@ -10,8 +10,9 @@ from aecodec.checksums import TYPE, check_digest, pixel_digest, with_digest
 from aecodec.codec import Codec
 from aecodec.container import Chunk, parse, serialize
 from aecodec.errors import ChecksumError, HeaderError
+from aecodec.images import Pixels
 
-KINDS = {
+KINDS: dict[str, Pixels] = {
     "rgb": make_picture(70, 90),
     "gray": make_picture(70, 90)[..., 0],
     "rgba": np.dstack([make_picture(70, 90), np.arange(6300).reshape(70, 90) % 256]).astype(
