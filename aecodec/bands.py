@@ -5,6 +5,8 @@ row looks into the next ones.
 """
 
 from dataclasses import dataclass
+from functools import cached_property
+from itertools import accumulate
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
@@ -100,8 +102,12 @@ class StreamTiles:
         """See `Tiles`."""
         if self.stream.layer is None:
             raise HeaderError("the file has no residual layer")
-        before = self.stream.tiles[:number]
-        return self.stream.layer.residuals[sum(isinstance(tile, Tile) for tile in before)]
+        return self.stream.layer.residuals[self._learned_before[number]]
+
+    @cached_property
+    def _learned_before(self) -> list[int]:
+        """How many learned tiles come before each tile."""
+        return list(accumulate((isinstance(t, Tile) for t in self.stream.tiles), initial=0))
 
 
 @dataclass(frozen=True)

@@ -38,6 +38,8 @@ def check_digest(stream: Stream, pixels: npt.NDArray[Any]) -> bool:
         HeaderError: the digest has another size.
     """
     stored = [chunk.payload for chunk in stream.ancillary if chunk.type == TYPE]
+    if not stored:
+        return False
     computed = pixel_digest(pixels)
     for digest in stored:
         if len(digest) != len(computed):
@@ -48,4 +50,4 @@ def check_digest(stream: Stream, pixels: npt.NDArray[Any]) -> bool:
                 stored=int.from_bytes(digest[:4], "big"),
                 computed=int.from_bytes(computed[:4], "big"),
             )
-    return bool(stored)
+    return True

@@ -27,7 +27,6 @@ from aecodec.errors import AecError, InputError, TrainingError
 from aecodec.facts import facts_of, facts_text
 from aecodec.files import STANDARD, check_output, replacing, write_bytes
 from aecodec.jobs import Voice, complain, for_each, share_threads
-from aecodec.rescue import rescue
 from aecodec.sources import Source, base_name, is_url, load, opened_for_parts, read_info
 
 if TYPE_CHECKING:
@@ -354,6 +353,8 @@ def train(
 @_model_option
 def repair(file: str, output: str, force: bool, model: str | None) -> int:
     """Make a valid file of what is left of one that was cut off or damaged."""
+    from aecodec.rescue import rescue
+
     codec = _Lazy(model)
 
     def work(name: str, target: str, voice: Voice) -> None:
@@ -521,6 +522,8 @@ class _Wish:
 
 
 def _rescue(name: str, data: bytes, voice: Voice, limits: Limits) -> Header:
+    from aecodec.rescue import rescue
+
     left = rescue(data, limits)
     for line in left.report():
         voice.say(f"aecodec: {name}: warning: {line}", err=True)

@@ -152,8 +152,7 @@ class Codec:
                 replaced by what costs least, and so are lost at any quality.
             lossless: adds a residual layer that makes visible pixels exact, as a `max_error` of 0.
             max_error: adds a residual layer that brings each sample within so many 8-bit steps of
-                the original, 0 to 255. 16-bit pictures are stored
-                losslessly instead.
+                the original, 0 to 255. 16-bit pictures are stored losslessly instead.
             progress: called with the part of the work that is done, rising to 1.
 
         Returns:
@@ -319,7 +318,9 @@ class Codec:
             OSError: it cannot be read.
         """
         with self._opened(source, region, allow_truncated) as (tiles, states, _):
-            return self._decode(tiles, states, _view(tiles.header, region, scale, depth), lossy)
+            return self._decode(
+                tiles, states, _view(tiles.header, region, scale, depth), lossy=lossy
+            )
 
     def decompress(
         self,
@@ -364,7 +365,7 @@ class Codec:
         """Decompresses to arrays and metadata; see `decompress_array`."""
         with self._opened(source, region, allow_truncated) as (tiles, states, ancillary):
             view = _view(tiles.header, region, scale, depth)
-            whole = self._decode(tiles, states, view, lossy)
+            whole = self._decode(tiles, states, view, lossy=lossy)
             metadata = metadata_in(ancillary)
         if not tiles.header.pixel_format.has_alpha:
             return Picture(whole, metadata)
@@ -392,7 +393,7 @@ class Codec:
                     yield StreamTiles(stream), None, stream
 
     def _decode(
-        self, tiles: Tiles, states: "Sequence[TileState] | None", view: View, lossy: bool
+        self, tiles: Tiles, states: "Sequence[TileState] | None", view: View, *, lossy: bool
     ) -> Pixels:
         model = tiles.header.model_id
         bands = Bands(lambda: self._model_for(model), tiles, view, states, lossy=lossy)
@@ -439,7 +440,7 @@ class Codec:
         Raises what `decompress_array` raises.
         """
         stream = parse(data, self._limits)
-        return serialize(with_digest(stream, pixel_digest(self.decompress_array(data))))
+        return serialize(with_digest(stream, pixel_digest(self._whole(stream))))
 
     def verify(self, data: Buffer) -> Stream:
         """Checks everything in a file, and decodes it.
@@ -448,8 +449,11 @@ class Codec:
         other pixels.
         """
         stream = parse(data, self._limits)
-        check_digest(stream, self.decompress_array(data))
+        check_digest(stream, self._whole(stream))
         return stream
+
+    def _whole(self, stream: Stream) -> Pixels:
+        return self._decode(StreamTiles(stream), None, view_of(stream.header), lossy=False)
 
     def repair(self, data: "bytes | bytearray | memoryview") -> tuple[bytes, Rescued]:
         """Makes a valid file of what is left of one that was cut off or damaged.

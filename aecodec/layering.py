@@ -16,6 +16,9 @@ from aecodec.search import Effort
 from aecodec.weights import CodecModel
 from aecodec.windows import STRIDE, Box, Mask, latent_grid, touches
 
+THOROUGH_BELOW = 1.03
+"""Of the layer's size; from there on no slower setting makes a stored tile the smaller one."""
+
 
 def add_layer(
     model: CodecModel, pixels: Pixels, stream: Stream, bound: int, effort: Effort,
@@ -50,7 +53,10 @@ def add_layer(
 
     for number, box in enumerate(boxes):
         found = None if deep else residual(box)
-        exact = encode_pixels(np.ascontiguousarray(pixels[box.slices(STRIDE)]))
+        part = np.ascontiguousarray(pixels[box.slices(STRIDE)])
+        exact = encode_pixels(part)
+        if found is not None and exact.size < THOROUGH_BELOW * (found.size + tiles[number].size):
+            exact = min(exact, encode_pixels(part, thorough=True), key=lambda each: each.size)
         if found is None or exact.size < found.size + tiles[number].size:
             tiles[number] = exact
             stored[box.slices()] = True

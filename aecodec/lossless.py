@@ -42,6 +42,7 @@ WEBP_SIDE_MAX = 16383
 """Pixels; VP8L has 14 bits for a side."""
 WEBP_METHOD, WEBP_EFFORT = 4, 75
 """libwebp's speed settings; 6 and 100 take 30 times as long for 1 to 3 % of the bits."""
+WEBP_THOROUGH = 6, 100
 PNG_GAIN = 1.5
 """What `optimize=True` gains over level 6 is less, but takes ten times as long on some noise."""
 PNG_QUICK = 2**16
@@ -68,18 +69,19 @@ _PNG_HEAD = struct.Struct(">IIBBBBB")
 _PNG_GRAY, _PNG_RGB = 0, 2
 
 
-def encode_pixels(pixels: Pixels) -> LosslessTile:
+def encode_pixels(pixels: Pixels, *, thorough: bool = False) -> LosslessTile:
     """The smallest of the coders' results.
 
     Args:
         pixels: `(h, w, 3)` or `(h, w)`, uint8 or uint16.
+        thorough: takes WebP's slowest settings.
     """
     if (pixels == pixels[0, 0]).all():
         return _tile(pixels, PixelCoder.FLAT, _little(pixels[0, 0]).tobytes())
     shallow = _as_bytes(pixels)
     if shallow is None or not HAS_WEBP or max(pixels.shape[:2]) > WEBP_SIDE_MAX:
         return encode_png(pixels)
-    data = _webp_data(shallow, WEBP_METHOD, WEBP_EFFORT)
+    data = _webp_data(shallow, *(WEBP_THOROUGH if thorough else (WEBP_METHOD, WEBP_EFFORT)))
     stored = _tile(pixels, PixelCoder.WEBP, data)
     quick = len(_png_data(pixels, compress_level=6))
     if quick > max(PNG_GAIN * len(data), PNG_QUICK):

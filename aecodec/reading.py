@@ -8,6 +8,7 @@ What is not read is not checked: damage in other tiles, a missing end, bytes beh
 """
 
 import os
+from itertools import accumulate
 from typing import NamedTuple
 
 from aecodec.container import (
@@ -69,6 +70,7 @@ class PartialFile:
         self._order = TileOrder(self.header)
         self._residuals: list[Place] = []
         self._layer: LayerHead | None = None
+        self._learned_before: list[int] = []
 
     @property
     def layer(self) -> LayerHead | None:
@@ -85,7 +87,10 @@ class PartialFile:
         Raises what `container.parse` raises, if it concerns this residual or lengths before it.
         """
         self._walk(self.header.tile_count - 1)
-        before = sum(place.type == b"TILE" for place in self._tiles[:number])
+        if not self._learned_before:
+            learned = (place.type == b"TILE" for place in self._tiles)
+            self._learned_before = list(accumulate(learned, initial=0))
+        before = self._learned_before[number]
         self._walk_residuals(before + 1)
         return read_residual(self._chunk(self._residuals[before], number))
 

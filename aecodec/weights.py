@@ -5,16 +5,17 @@ A safetensors file. `prior.*` and `synthesis.*` hold the exact integer path (`in
 convolutions as float16), `parent.*` knots that only further training needs. Its metadata holds the
 model's sizes.
 
-Files of the first form (aec-1 to aec-4) hold a real synthesis. It is rounded when it is read, in
+Files of the first form (aec-1 to aec-5) hold a real synthesis. It is rounded when it is read, in
 exact arithmetic, with how far its inputs reach from `models/reaches.safetensors`.
 """
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from importlib.resources import as_file, files
+from itertools import product
 from pathlib import Path
 
 import torch
@@ -45,6 +46,7 @@ DECODER_PARTS = ("prior.", "synthesis.")
 ENCODERS = ("analysis", "hyper_analysis")
 TRANSFORMS = ("synthesis", *ENCODERS)
 REACH_QUALITIES = (0.0, 0.25, 0.5, 0.75, 1.0)
+REACH_BATCH = 8
 PARENTS = ("prior.base", "prior.rate_features", "hyper_prior.")
 MODEL_ID_BYTES = 4
 
@@ -113,11 +115,13 @@ def export_weights(
 @torch.no_grad()
 def picture_reaches(model: HyperpriorModel, x: Tensor) -> Reaches:
     """`measure_reaches` with the latents of pictures `(N, 3, H, W)`, sides divisible by 64."""
-    inputs = []
-    for value in REACH_QUALITIES:
-        q = torch.full((len(x),), value)
-        inputs.append((model.estimate(model.analysis(x, q), q).y_hat, q))
-    return measure_reaches(model.synthesis, inputs)
+
+    def inputs() -> Iterator[tuple[Tensor, Tensor]]:
+        for part, value in product(torch.split(x, REACH_BATCH), REACH_QUALITIES):
+            q = torch.full((len(part),), value)
+            yield model.estimate(model.analysis(part, q), q).y_hat, q
+
+    return measure_reaches(model.synthesis, inputs())
 
 
 @torch.no_grad()

@@ -211,6 +211,52 @@ def broken_tiles(codec: Codec, data: bytes) -> dict[str, Fault]:
     }
 
 
+def broken_layer(data: bytes) -> dict[str, Fault]:
+    """Faults of the residual layer of a file of one TILE."""
+    top, layer, tile, residual, done = split(data)
+    wrong = (b"RESI", bytes([residual[1][0] ^ 1]) + residual[1][1:])
+    cut, odd = (b"RESI", residual[1][:-4]), (b"RESI", residual[1] + b"\0")
+    deep = (b"HEAD", head(top[1], form=3))
+    header = "HeaderError"
+    return {
+        "layr-late": ("a LAYR after a tile", join(top, tile, layer, residual, done), header),
+        "layr-short": (
+            "a LAYR of 4 bytes",
+            join(top, (b"LAYR", layer[1][:4]), tile, residual, done),
+            header,
+        ),
+        "layr-deep": (
+            "a LAYR in a 16-bit picture",
+            join(deep, layer, tile, residual, done),
+            header,
+        ),
+        "layr-tables": (
+            "unknown residual tables",
+            join(top, (b"LAYR", b"none\0"), tile, residual, done),
+            "UnsupportedError",
+        ),
+        "resi-alone": ("a RESI without a LAYR", join(top, tile, residual, done), header),
+        "resi-missing": ("a LAYR without a RESI", join(top, layer, tile, done), header),
+        "resi-twice": (
+            "two RESIs of one tile",
+            join(top, layer, tile, residual, residual, done),
+            header,
+        ),
+        "resi-early": ("a RESI before its tile", join(top, layer, residual, tile, done), header),
+        "resi-odd": ("a RESI of an odd size", join(top, layer, tile, odd, done), header),
+        "resi-cut": (
+            "a RESI without its last word",
+            join(top, layer, tile, cut, done),
+            "PayloadError",
+        ),
+        "resi-checksum": (
+            "final pixels contradict their checksum",
+            join(top, layer, tile, wrong, done),
+            "ChecksumError",
+        ),
+    }
+
+
 def broken_alpha(data: bytes) -> dict[str, Fault]:
     """Faults of alpha in a gray picture with it, of one tile."""
     top, alpha, tile, done = split(data)

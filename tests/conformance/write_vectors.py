@@ -21,15 +21,26 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from faults import broken_alpha, broken_bytes, broken_chunks, broken_tiles, drawing, webp
+from faults import (
+    broken_alpha,
+    broken_bytes,
+    broken_chunks,
+    broken_layer,
+    broken_tiles,
+    drawing,
+    webp,
+)
 from PIL import Image, ImageCms
 
 from aecodec import registry
 from aecodec.alpha import Pixels as AnyPixels
+from aecodec.alpha import split as split_alpha
 from aecodec.codec import Codec
 from aecodec.container import (
     Chunk,
     Header,
+    Layer,
+    LayerHead,
     LosslessTile,
     PixelFormat,
     Stream,
@@ -41,6 +52,9 @@ from aecodec.errors import AecError
 from aecodec.latents import Grid, decode_latents
 from aecodec.lossless import encode_png
 from aecodec.rendering import boxes_of
+from aecodec.residual_fit import encode_residual
+from aecodec.residual_tables import newest_tables
+from aecodec.windows import STRIDE
 
 KIT = Path(__file__).resolve().parent
 Pixels = npt.NDArray[np.uint8]
@@ -89,6 +103,22 @@ def tiled(codec: Codec, pixels: AnyPixels, quality: float = 50) -> bytes:
 def learned(codec: Codec, pixels: AnyPixels, quality: float = 50) -> bytes:
     """One learned tile."""
     return codec.compress(pixels, quality, lossless_tiles=False)
+
+
+def layered(codec: Codec, pixels: AnyPixels, bound: int) -> bytes:
+    """Learned tiles of 64 pixels a side with a residual layer, even where storing is smaller."""
+    data = tiled(codec, pixels)
+    stream, tables = parse(data), newest_tables()
+    (original, _), (x_hat, _) = (
+        split_alpha(each) if stream.alphas else (each, None)
+        for each in (pixels, codec.decompress_array(data))
+    )
+    parts = [box.slices(STRIDE) for box in boxes_of(stream.header)]
+    residuals = [
+        encode_residual(original[part], x_hat[part], tables, bound=bound) for part in parts
+    ]
+    layer = Layer(LayerHead(tables.tables_id, bound), tuple(residuals))
+    return serialize(replace(stream, layer=layer))
 
 
 def stored(codec: Codec, pixels: Pixels, encode: Callable[[Pixels], LosslessTile]) -> bytes:
@@ -172,6 +202,11 @@ def valid_files(codec: Codec) -> dict[str, tuple[str, bytes]]:
                 Chunk(b"iccp", b"\0"),
             ),
         ),
+        "layer-exact": ("a residual layer, exact", layered(codec, smooth(70, 90, 10), 0)),
+        "layer-gray": ("an exact gray one", layered(codec, smooth(33, 41, 11)[..., 0], 0)),
+        "layer-bound-2": ("a residual layer within 2", layered(codec, smooth(70, 90, 10), 2)),
+        "layer-alpha": ("one beside alpha", layered(codec, with_alpha(smooth(40, 50, 12)), 0)),
+        "checksum": ("a checksum of the pixels", codec.with_checksum(small)),
         "unknown-optional": (
             "unknown optional chunks",
             described(small, Chunk(b"note", b"of no meaning"), Chunk(b"zZZZ", b"")),
@@ -200,7 +235,7 @@ def describe_valid(codec: Codec, name: str, what: str, data: bytes) -> tuple[Ent
     if "TILE" in entry["tiles"]:
         entry |= {"latents_sha256": latents.hexdigest(), "symbols_sha256": symbols.hexdigest()}
     digest = hashlib.sha256(np.ascontiguousarray(pixels).tobytes()).hexdigest()
-    entry |= {"tolerance": 0, "pixels_sha256": digest}
+    entry["pixels_sha256"] = digest
     if stream.ancillary:
         entry["optional"] = [
             [chunk.type.decode(), hashlib.sha256(chunk.payload).hexdigest()]
@@ -235,6 +270,7 @@ def main() -> None:
     faults |= broken_tiles(codec, one) | broken_alpha(
         learned(codec, with_alpha(smooth(9, 9)[..., 0]))
     )
+    faults |= broken_layer(layered(codec, smooth(20, 30, 4), 0))
     for name, (what, data, error) in faults.items():
         try:
             codec.decompress_array(data)
