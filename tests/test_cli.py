@@ -528,7 +528,7 @@ def test_reasons_of_several_lines_become_one(
     def fail(*_: object) -> None:
         raise aecodec.WeightsError("two\n\tlines")
 
-    monkeypatch.setattr(Codec, "decompress_array", fail)
+    monkeypatch.setattr(Codec, "verify", fail)
     shell.file("img.aec", compressed)
     assert_one_line(shell.model("verify", "img.aec"), 1, "img.aec: two lines\n")
 
