@@ -385,7 +385,7 @@ def export(run: str, output: str, force: bool) -> int:
     check_output(output, force=force)
 
     from aecodec.model import HyperpriorModel
-    from aecodec.training.calibration import observe_reaches, observe_symbols
+    from aecodec.training.calibration import observe_inputs, observe_symbols
     from aecodec.training.checkpoint import load_average
     from aecodec.training.data import open_tiles
     from aecodec.training.loop import CHECKPOINT, TILES
@@ -399,8 +399,8 @@ def export(run: str, output: str, force: bool) -> int:
     cache = Path(run) / TILES
     tiles = open_tiles(cache) if cache.exists() else None
     observed = None if tiles is None else observe_symbols(model, tiles)
-    reaches = None if tiles is None else observe_reaches(model, tiles)
-    model_id = export_weights(model, Path(output), observed, reaches)
+    statistics = None if tiles is None else observe_inputs(model, tiles)
+    model_id = export_weights(model, Path(output), observed, statistics)
     kind = "fitted" if observed is not None else "Gaussian"
     size = Path(output).stat().st_size
     click.echo(f"{output}: model {model_id.hex()}, {kind} tables, {size} bytes")

@@ -3,12 +3,14 @@
 import math
 from collections.abc import Iterable
 from copy import deepcopy
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from aecodec.errors import WeightsError
-from aecodec.integer import ACCUMULATOR_LIMIT, TensorDict, below
+from aecodec.integer import TensorDict, below
 from aecodec.integer_export import Signature
 from aecodec.integer_synthesis import (
     EXIT_SHIFT_MAX,
@@ -17,17 +19,16 @@ from aecodec.integer_synthesis import (
     LOG_LIMIT,
     SHIFT_MAX,
     STREAM_FRACTION,
-    exact_bounds,
 )
 from aecodec.layers import Block, RateGain
 from aecodec.transforms import SynthesisTransform
+from aecodec.weight_rounding import round_conv, rounded_half_up
 
 READERS = ("mix_in", "depthwise", "mix_out", "expand", "contract")
 READ_SHIFTED = ("mix_in", "depthwise", "expand", "contract")
 SCALED = {"mix_in": "inner", "expand": "outer"}
 """Convolutions that read the stream times `Block.scale`, and what their outputs go into."""
 STREAM_UNIT = torch.tensor(-float(STREAM_FRACTION))
-INT16_MAX = 2**15 - 1
 ABSENT = 2.0**-20
 """Taken for the largest value of an input that never differed from zero."""
 
@@ -37,11 +38,24 @@ each channel of what it reads stays; by the name of a block and "inner" or "oute
 which what its activations read stays."""
 
 
+Moments = dict[str, Tensor]
+"""By the name of each 1x1 convolution of a block, `(I + 1, I + 1)` float64: means of the products
+of its inputs and of a last one that is always 1."""
+
+
+@dataclass(frozen=True, eq=False)
+class InputStatistics:
+    """What is known of the inputs of the block convolutions. `moments` may be empty."""
+
+    reaches: Reaches
+    moments: Moments = field(default_factory=dict)
+
+
 @torch.no_grad()
-def measure_reaches(
+def measure_inputs(
     synthesis: SynthesisTransform, inputs: Iterable[tuple[Tensor, Tensor]]
-) -> Reaches:
-    """How far the inputs of every block convolution reach.
+) -> InputStatistics:
+    """How far the inputs of every block convolution reach, and how they depend on each other.
 
     In float64, so that rounding, which is another on each machine, hardly ever decides.
 
@@ -51,9 +65,14 @@ def measure_reaches(
     """
     synthesis = deepcopy(synthesis).double()
     largest: Reaches = {}
+    products: Moments = {}
 
     def watch(name: str, found: Tensor) -> None:
         largest[name] = torch.maximum(largest.get(name, found), found)
+
+    def multiply(name: str, found: Tensor) -> None:
+        rows = functional.pad(found.permute(0, 2, 3, 1).flatten(0, 2), (0, 1), value=1.0)
+        products[name] = products.get(name, 0) + rows.T @ rows
 
     for name, block in _blocks(synthesis):
         for reader in READERS:
@@ -64,28 +83,33 @@ def measure_reaches(
                     name, (args[0] / scale).abs().amax((0, 2, 3))
                 )
             )
+            if conv.kernel_size == (1, 1):
+                conv.register_forward_pre_hook(
+                    lambda _m, args, name=f"{name}.{reader}": multiply(name, args[0])
+                )
         for reader, activation in SCALED.items():
             getattr(block, reader).register_forward_hook(
                 lambda _m, _args, out, name=f"{name}.{activation}": watch(name, out.abs().amax())
             )
     for y_hat, q in inputs:
         synthesis(y_hat.double(), q.double())
-    return {
+    reaches = {
         name: torch.ceil(torch.log2(value.clamp_min(ABSENT))).to(torch.int8)
         for name, value in largest.items()
     }
+    return InputStatistics(reaches, {k: v / v[-1, -1] for k, v in products.items()})
 
 
 @torch.no_grad()
-def export_synthesis(synthesis: SynthesisTransform, reaches: Reaches) -> TensorDict:
+def export_synthesis(synthesis: SynthesisTransform, statistics: InputStatistics) -> TensorDict:
     """Makes everything that the exact synthesis needs.
 
-    Every operation is exact in float64 or an integer one, so that the same weights give the same
-    integers on every machine.
+    Without moments every operation is exact in float64 or an integer one, so that the same weights
+    give the same integers on every machine; with them weights are rounded for the smallest error.
 
     Args:
         synthesis: trained.
-        reaches: see `measure_reaches`.
+        statistics: see `measure_inputs`.
 
     Returns:
         Tensors by name, as `ExactSynthesis` takes them.
@@ -98,7 +122,8 @@ def export_synthesis(synthesis: SynthesisTransform, reaches: Reaches) -> TensorD
         "inner_gain": _log_gains(synthesis.inner_gain, 0),
     }
     for name, block in _blocks(synthesis):
-        tensors |= {f"{name}.{k}": v for k, v in _round_block(block, below(reaches, name)).items()}
+        own = InputStatistics(below(statistics.reaches, name), below(statistics.moments, name))
+        tensors |= {f"{name}.{k}": v for k, v in _round_block(block, own).items()}
     up, last = synthesis.up, synthesis.exit
     assert up.bias is not None
     assert last.bias is not None
@@ -106,8 +131,8 @@ def export_synthesis(synthesis: SynthesisTransform, reaches: Reaches) -> TensorD
     fraction = 14 - torch.ceil(torch.log2(wide.abs().amax(0).clamp_min(2.0**-8)))
     bias = up.bias.double().repeat(4) * torch.exp2(fraction + STREAM_FRACTION)
     tensors |= {
-        "up.weight": _rounded(wide * torch.exp2(fraction)).to(torch.int16),
-        "up.bias": _rounded(bias).to(torch.int64),
+        "up.weight": rounded_half_up(wide * torch.exp2(fraction)).to(torch.int16),
+        "up.bias": rounded_half_up(bias).to(torch.int64),
         "up.shift": fraction.to(torch.int8),
     }
     narrow = last.weight.double()[:, :, 0, 0].T  # (C, 192)
@@ -116,8 +141,8 @@ def export_synthesis(synthesis: SynthesisTransform, reaches: Reaches) -> TensorD
     if min(int(fraction.min()), shift) < 1:
         raise WeightsError("the linear layers are too large for the exact synthesis")
     return tensors | {
-        "exit.weight": _rounded(narrow * 2.0**shift).to(torch.int16),
-        "exit.bias": _rounded(last.bias.double() * 2.0 ** (shift + STREAM_FRACTION)).to(
+        "exit.weight": rounded_half_up(narrow * 2.0**shift).to(torch.int16),
+        "exit.bias": rounded_half_up(last.bias.double() * 2.0 ** (shift + STREAM_FRACTION)).to(
             torch.int64
         ),
         "exit.shift": torch.tensor(shift, dtype=torch.int8),
@@ -220,11 +245,12 @@ def _blocks(synthesis: nn.Module) -> list[tuple[str, Block]]:
 def _log_gains(gain: RateGain, exponent: int) -> Tensor:
     """Base-2 logarithms of `gain * 2**exponent` in 1/65536."""
     logs = gain.log_gain.double() * (2.0**LOG_FRACTION / math.log(2.0)) + exponent * 2**LOG_FRACTION
-    return _rounded(logs).clamp(-LOG_LIMIT, LOG_LIMIT).to(torch.int32)
+    return rounded_half_up(logs).clamp(-LOG_LIMIT, LOG_LIMIT).to(torch.int32)
 
 
-def _round_block(block: Block, reaches: Reaches) -> TensorDict:
+def _round_block(block: Block, statistics: InputStatistics) -> TensorDict:
     """All convolutions of one block."""
+    reaches, moments = statistics.reaches, statistics.moments
     # An input that stays below 2**e fits [-1024, 1024) in units of 2**(e - 10). More bits for
     # inputs leave fewer for weights: 2048 and 4096 lost 0.05 and 0.14 dB at quality 100, this 0.03
     # (aec-5).
@@ -253,42 +279,17 @@ def _round_block(block: Block, reaches: Reaches) -> TensorDict:
         of_input = (-1, 1, 1, 1) if name == "depthwise" else (-1, 1, 1)
         weight = conv.weight.double() * steps.reshape(of_input)
         output = outputs[name].double().expand(conv.out_channels)
-        found = _round_conv(weight, conv.bias.double(), output)
+        own = _in_units(moments[name], steps) if name in moments else None
+        found = round_conv(weight, conv.bias.double(), output, own)
         tensors |= {f"{name}.{key}": value for key, value in found.items()}
     return tensors
+
+
+def _in_units(moments: Tensor, steps: Tensor) -> Tensor:
+    units = functional.pad(1 / steps, (0, 1), value=1.0)
+    return moments * torch.outer(units, units)
 
 
 def _fraction(reach: int) -> int:
     """The finest fraction whose range holds twice what activations read: below 2**reach."""
     return max([f for f in FRACTIONS if 20 - 2 * f > reach], default=FRACTIONS[0])
-
-
-def _round_conv(weight: Tensor, bias: Tensor, output: Tensor) -> TensorDict:
-    """The finest integers that the bound allows.
-
-    Args:
-        weight: `(O, I, k, k)` float64, for inputs in their own units.
-        bias: `(O,)` float64.
-        output: `(O,)`, exponent of the unit of each output.
-    """
-    shift = torch.full_like(output, float(SHIFT_MAX))
-    while True:
-        factor = torch.exp2(shift - output)
-        rounded = _rounded(weight * factor[:, None, None, None])
-        half = torch.where(shift > 0, torch.exp2(shift - 1), 0.0)
-        rounded_bias = _rounded(bias * factor) + half
-        wide = exact_bounds(rounded, rounded_bias) >= ACCUMULATOR_LIMIT
-        wide |= rounded.abs().amax((1, 2, 3)) > INT16_MAX
-        if not wide.any():
-            return {
-                "weight": rounded.to(torch.int16),
-                "bias": rounded_bias.to(torch.int32),
-                "shift": shift.to(torch.int8),
-            }
-        shift[wide] -= 1
-        if int(shift.min()) < 0:
-            raise WeightsError("weights are too large for the exact synthesis")
-
-
-def _rounded(x: Tensor) -> Tensor:
-    return torch.floor(x + 0.5)

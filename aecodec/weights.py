@@ -31,10 +31,10 @@ from aecodec.integer_synthesis import ExactSynthesis
 from aecodec.layers import Block
 from aecodec.model import HyperpriorModel, ModelConfig
 from aecodec.synthesis_export import (
-    Reaches,
+    InputStatistics,
     export_synthesis,
     import_synthesis,
-    measure_reaches,
+    measure_inputs,
     synthesis_signature,
 )
 from aecodec.transforms import AnalysisTransform, HyperAnalysis, SynthesisTransform
@@ -78,7 +78,7 @@ def export_weights(
     model: HyperpriorModel,
     path: Path,
     observed: Ints | None = None,
-    reaches: Reaches | None = None,
+    statistics: InputStatistics | None = None,
 ) -> bytes:
     """Writes the released form of a trained model; returns its model id.
 
@@ -86,7 +86,7 @@ def export_weights(
         model: a trained model.
         path: the file to write.
         observed: counts of symbols that tables are fitted to, see `export_prior`.
-        reaches: see `measure_reaches`; by default those of made-up latents.
+        statistics: see `measure_inputs`; by default those of made-up latents.
 
     Raises:
         WeightsError: the model cannot be made exact.
@@ -95,11 +95,11 @@ def export_weights(
     for name, value in model.state_dict().items():
         if not torch.isfinite(value).all():
             raise WeightsError(f"{path}: {name} is not finite")
-    if reaches is None:
-        reaches = _made_up_reaches(model)
+    if statistics is None:
+        statistics = _made_up_statistics(model)
     parts = {
         "prior": export_prior(model.prior, model.hyper_prior, observed),
-        "synthesis": export_synthesis(model.synthesis, reaches),
+        "synthesis": export_synthesis(model.synthesis, statistics),
     }
     tensors = {f"{part}.{k}": v for part, state in parts.items() for k, v in state.items()}
     tensors |= _float_tensors(model, ENCODERS)
@@ -113,20 +113,20 @@ def export_weights(
 
 
 @torch.no_grad()
-def picture_reaches(model: HyperpriorModel, x: Tensor) -> Reaches:
-    """`measure_reaches` with the latents of pictures `(N, 3, H, W)`, sides divisible by 64."""
+def picture_statistics(model: HyperpriorModel, x: Tensor) -> InputStatistics:
+    """`measure_inputs` with the latents of pictures `(N, 3, H, W)`, sides divisible by 64."""
 
     def inputs() -> Iterator[tuple[Tensor, Tensor]]:
         for part, value in product(torch.split(x, REACH_BATCH), REACH_QUALITIES):
             q = torch.full((len(part),), value)
             yield model.estimate(model.analysis(part, q), q).y_hat, q
 
-    return measure_reaches(model.synthesis, inputs())
+    return measure_inputs(model.synthesis, inputs())
 
 
 @torch.no_grad()
-def _made_up_reaches(model: HyperpriorModel) -> Reaches:
-    """`measure_reaches` with random latents of the scales that the prior expects."""
+def _made_up_statistics(model: HyperpriorModel) -> InputStatistics:
+    """Reaches alone, with random latents of the scales that the prior expects."""
     generator = torch.Generator().manual_seed(0)
     prior, inputs = model.prior, []
     for value in REACH_QUALITIES:
@@ -134,7 +134,7 @@ def _made_up_reaches(model: HyperpriorModel) -> Reaches:
         scales = prior.scales(prior.base_index(q)).cpu()
         noise = torch.randn(16, scales.shape[1], 8, 8, generator=generator)
         inputs.append(((noise * scales).to(q), q))
-    return measure_reaches(model.synthesis, inputs)
+    return InputStatistics(measure_inputs(model.synthesis, inputs).reaches)
 
 
 def model_digest(tensors: TensorDict) -> bytes:
@@ -221,7 +221,7 @@ def _read(path: Path) -> tuple[HyperpriorModel, TensorDict]:
     return model, tensors
 
 
-def _known_reaches(model_id: bytes) -> Reaches:
+def _known_reaches(model_id: bytes) -> InputStatistics:
     """How far the inputs of a model of the first form reach.
 
     Raises:
@@ -231,7 +231,7 @@ def _known_reaches(model_id: bytes) -> Reaches:
         reaches = below(load_file(path), model_id.hex())
     if not reaches:
         raise WeightsError("made by an older aecodec: export it anew from its run")
-    return reaches
+    return InputStatistics(reaches)
 
 
 def _load_transform(module: nn.Module, state: TensorDict) -> None:

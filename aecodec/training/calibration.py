@@ -22,9 +22,9 @@ from aecodec.model import HyperpriorModel
 from aecodec.priors import SCALE_LEVELS
 from aecodec.rendering import view_tile
 from aecodec.search import PLAIN_WEIGHT, hyper_analyze
-from aecodec.synthesis_export import Reaches
+from aecodec.synthesis_export import InputStatistics
 from aecodec.training.data import Tiles, to_tensor
-from aecodec.weights import CodecModel, export_weights, load_weights, picture_reaches
+from aecodec.weights import CodecModel, export_weights, load_weights, picture_statistics
 from aecodec.windows import latent_grid
 
 PATCHES = 64
@@ -60,15 +60,17 @@ def observe_symbols(model: HyperpriorModel, tiles: Tiles, *, patches: int = PATC
     return counts
 
 
-def observe_reaches(model: HyperpriorModel, tiles: Tiles, *, patches: int = 3 * PATCHES) -> Reaches:
-    """How far the inputs of the synthesis reach over training tiles, see `measure_reaches`.
+def observe_inputs(
+    model: HyperpriorModel, tiles: Tiles, *, patches: int = 3 * PATCHES
+) -> InputStatistics:
+    """How the inputs of the synthesis are distributed over training tiles, see `measure_inputs`.
 
     Args:
         model: a trained model.
         tiles: `(n, 512, 512, 3)` uint8, of training.
         patches: how many of them to look at, evenly spread; the same for the same tiles.
     """
-    return picture_reaches(model, to_tensor(_spread(tiles, patches)))
+    return picture_statistics(model, to_tensor(_spread(tiles, patches)))
 
 
 def _spread(tiles: Tiles, patches: int) -> Iterator[Tiles]:

@@ -1,0 +1,98 @@
+"""Rounds the weights of a convolution to the integers of the exact synthesis."""
+
+import torch
+from torch import Tensor
+
+from aecodec.errors import WeightsError
+from aecodec.integer import ACCUMULATOR_LIMIT, TensorDict
+from aecodec.integer_synthesis import SHIFT_MAX, exact_bounds
+
+INT16_MAX = 2**15 - 1
+DAMPING = 1e-4
+"""Part of each input's power that is taken to be noise."""
+INPUT_NOISE = 1 / 12
+"""Variance that rounding adds to an input, in squared units."""
+
+
+def round_conv(
+    weight: Tensor, bias: Tensor, output: Tensor, moments: Tensor | None = None
+) -> TensorDict:
+    """The finest integers that the bound of the exact synthesis allows.
+
+    Without moments each weight takes the nearest integer, in exact arithmetic, so that the same
+    weights give the same integers on every machine. With moments a weight makes up for the errors
+    of those before it, which are chosen for the smallest error of the output. Source: Frantar et
+    al., "GPTQ: Accurate Post-Training Quantization for Generative Pre-trained Transformers",
+    section 3.
+
+    Args:
+        weight: `(O, I, k, k)` float64, for inputs in their own units.
+        bias: `(O,)` float64.
+        output: `(O,)`, exponent of the unit of each output.
+        moments: `(I + 1, I + 1)` float64, means of the products of the inputs, in their units, and
+            of a last one that is always 1; for k = 1 only.
+
+    Returns:
+        `weight`, `bias` and `shift`, as `ExactConv2d` takes them.
+
+    Raises:
+        WeightsError: the weights are too large.
+    """
+    shift = torch.full_like(output, float(SHIFT_MAX))
+    factors = None if moments is None else _error_factors(moments)
+    while True:
+        factor = torch.exp2(shift - output)
+        scaled, offset = weight * factor[:, None, None, None], bias * factor
+        if factors is None:
+            rounded, rounded_bias = rounded_half_up(scaled), rounded_half_up(offset)
+        else:
+            rounded, rounded_bias = _round_jointly(scaled, offset, *factors)
+        half = torch.where(shift > 0, torch.exp2(shift - 1), 0.0)
+        rounded_bias = rounded_bias + half
+        wide = exact_bounds(rounded, rounded_bias) >= ACCUMULATOR_LIMIT
+        wide |= rounded.abs().amax((1, 2, 3)) > INT16_MAX
+        if not wide.any():
+            return {
+                "weight": rounded.to(torch.int16),
+                "bias": rounded_bias.to(torch.int32),
+                "shift": shift.to(torch.int8),
+            }
+        shift[wide] -= 1
+        if int(shift.min()) < 0:
+            raise WeightsError("weights are too large for the exact synthesis")
+
+
+def rounded_half_up(x: Tensor) -> Tensor:
+    """`floor(x + 0.5)`, any shape."""
+    return torch.floor(x + 0.5)
+
+
+def _error_factors(moments: Tensor) -> tuple[Tensor, Tensor]:
+    """An order of the inputs, strongest first and the bias last, and how errors are passed on.
+
+    Returns:
+        `(I + 1,)` places, and the upper Cholesky factor of the inverse of the moments, in that
+        order.
+    """
+    power = moments.diagonal()[:-1]
+    noise = torch.zeros(len(moments), dtype=moments.dtype)
+    noise[:-1] = DAMPING * power + INPUT_NOISE
+    order = torch.cat([power.argsort(descending=True), torch.tensor([len(power)])])
+    ordered = (moments + torch.diag(noise))[order][:, order]
+    inverse = torch.cholesky_inverse(torch.linalg.cholesky(ordered))
+    return order, torch.linalg.cholesky(inverse, upper=True)
+
+
+def _round_jointly(
+    weight: Tensor, bias: Tensor, order: Tensor, factor: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Integers of `(O, I, 1, 1)` weights and `(O,)` biases."""
+    left = torch.cat([weight[:, :, 0, 0], bias[:, None]], 1)[:, order]
+    rounded = torch.empty_like(left)
+    for i in range(left.shape[1]):
+        rounded[:, i] = rounded_half_up(left[:, i])
+        error = (left[:, i] - rounded[:, i]) / factor[i, i]
+        left[:, i + 1 :] -= torch.outer(error, factor[i, i + 1 :])
+    restored = torch.empty_like(rounded)
+    restored[:, order] = rounded
+    return restored[:, :-1, None, None], restored[:, -1]
