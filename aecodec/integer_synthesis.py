@@ -68,6 +68,7 @@ LOG_FRACTION = 16
 LOG_LIMIT = 12 << LOG_FRACTION
 SHIFT_MAX = 24
 EXIT_SHIFT_MAX = 16
+BYTE_MAX = 255
 BIAS_LIMIT = 2**44
 """Of the linear layers, whose sums thus stay below 2**53, over 64 pixels and three colours too."""
 
@@ -278,10 +279,13 @@ class ExactSynthesis(nn.Module):
             gray: one channel instead of three.
 
         Returns:
-            `(16h, 16w, 3)` or `(16h, 16w, 1)`, integers on float64.
+            `(16h, 16w, 3)` or `(16h, 16w, 1)`, see `samples`.
         """
-        sums = self.sums(self.features(y_hat, quality_index), gray=gray)
-        return self.samples(sums, 1, maximum=maximum, gray=gray)
+        features = self.features(y_hat, quality_index)
+        patches = self.samples(
+            self._patch_sums(features, gray, None), 1, maximum=maximum, gray=gray
+        )
+        return _arranged(patches, features)
 
     def sums(
         self, features: Tensor, *, gray: bool, groups: "tuple[Tensor, Tensor] | None" = None
@@ -297,7 +301,12 @@ class ExactSynthesis(nn.Module):
         Returns:
             `(n * h, n * w, 3 or 1)`, integers on float64.
         """
-        _, channels, height, width = features.shape
+        return _arranged(self._patch_sums(features, gray, groups), features)
+
+    def _patch_sums(
+        self, features: Tensor, gray: bool, groups: "tuple[Tensor, Tensor] | None"
+    ) -> Tensor:
+        """What `sums` returns, as patches `(h * w, 3 or 1, n, n)`."""
         weight = self.exit_weight.reshape(-1, 3, PATCH, PATCH)
         bias = self.exit_bias.reshape(3, PATCH, PATCH)
         if gray:
@@ -306,11 +315,8 @@ class ExactSynthesis(nn.Module):
             rows, columns = (each.double() for each in groups)
             weight = torch.einsum("ai,bj,ckij->ckab", rows, columns, weight)
             bias = torch.einsum("ai,bj,kij->kab", rows, columns, bias)
-        n = weight.shape[-1]
-        places = features.permute(0, 2, 3, 1).reshape(-1, channels).double()
-        sums = torch.addmm(bias.flatten(), places, weight.flatten(1))
-        sums = sums.reshape(height, width, -1, n, n).permute(0, 3, 1, 4, 2)
-        return sums.reshape(height * n, width * n, -1)
+        places = features.permute(0, 2, 3, 1).reshape(-1, features.shape[1]).double()
+        return torch.addmm(bias.flatten(), places, weight.flatten(1)).reshape(-1, *bias.shape)
 
     def samples(self, sums: Tensor, count: "int | Tensor", *, maximum: int, gray: bool) -> Tensor:
         """Sums of P or S over `count` pixels each to samples, in place.
@@ -320,17 +326,21 @@ class ExactSynthesis(nn.Module):
             count: pixels in each sum, a number or of a shape that fits.
             maximum: the largest sample.
             gray: whether they are sums over three colours.
+
+        Returns:
+            The same shape, uint8 if `maximum` is 255, else int32.
         """
         parts = 3 if gray else 1
         one = 2.0 ** (STREAM_FRACTION + self.exit_shift) * count
-        limit = one * parts
-        if isinstance(limit, Tensor):
-            sums = torch.minimum(torch.maximum(sums, -limit), limit)
+        half = one * (parts / 2)
+        if isinstance(half, Tensor):
+            sums = torch.minimum(torch.maximum(sums, -half), half)
         else:
-            sums = sums.clamp_(-limit, limit)
-        sums = sums.add_(limit / 2).mul_(maximum // parts).add_(one / 2)
-        # A quotient of integers below 2**53 is never rounded up to the next integer.
-        return sums.div_(one).floor_().clamp_(0, maximum)
+            sums = sums.clamp_(-half, half)
+        # Clipping at the ends of the range leaves no sample beyond it. A quotient of integers below
+        # 2**53 is never rounded up to the next integer.
+        sums = sums.mul_(maximum // parts).add_(half * (maximum // parts) + one / 2).div_(one)
+        return sums.to(torch.uint8 if maximum == BYTE_MAX else torch.int32)
 
     def _up(self, stream: Tensor) -> Tensor:
         _, channels, height, width = stream.shape
@@ -345,6 +355,14 @@ def exact_bounds(weight: Tensor, bias: Tensor) -> Tensor:
     """`(O,)`, the largest magnitude that a partial sum of a block's convolution can reach."""
     bounds: Tensor = weight.long().abs().sum((1, 2, 3)) * INPUT_LIMIT + bias.long().abs()
     return bounds
+
+
+def _arranged(patches: Tensor, features: Tensor) -> Tensor:
+    """Patches `(h * w, C, n, n)` of features `(1, _, h, w)` as a picture `(h * n, w * n, C)`."""
+    _, channels, n, _ = patches.shape
+    height, width = features.shape[2:]
+    cells = patches.reshape(height, width, channels, n, n).permute(0, 3, 1, 4, 2)
+    return cells.reshape(height * n, width * n, channels)
 
 
 def _scaled(x: Tensor, gains: Tensor) -> Tensor:

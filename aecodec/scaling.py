@@ -85,7 +85,8 @@ def synthesize_scaled(
         gray: one channel instead of three.
 
     Returns:
-        `(16h / scale, 16w / scale, 3 or 1)`, integers on float64; undefined beyond the picture.
+        `(16h / scale, 16w / scale, 3 or 1)`, see `ExactSynthesis.samples`; undefined beyond the
+        picture.
     """
     if scale == 1:
         return synthesis(y_hat, quality_index, maximum=maximum, gray=gray)  # type: ignore[no-any-return]  # nn.Module

@@ -2,13 +2,14 @@
 
 import click
 
-from benchmarks import crops, footprint, rd, regress, timing
+from benchmarks import crops, footprint, parts, rd, regress, timing
 
 cli = click.Group(
     commands={
         "rd": rd.main,
         "speed": timing.main,
         "footprint": footprint.main,
+        "parts": parts.main,
         "crops": crops.main,
         "regress": regress.main,
     },

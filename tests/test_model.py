@@ -5,11 +5,12 @@ import math
 import pytest
 import torch
 from conftest import TINY, make_picture, make_tiny_model
-from torch import Tensor, nn
+from torch import Tensor
 
 from aecodec.color import to_model_space
 from aecodec.layers import Block, FixedPointConv2d
 from aecodec.model import HyperpriorModel, ModelConfig, lmbda, uniform_step
+from benchmarks.parts import kmacs
 
 PARAMETERS_MAX = 5e6
 DECODER_KMACS_MAX = 16.0
@@ -142,22 +143,8 @@ def test_calibrated_blocks_read_numbers_of_order_one() -> None:
 @torch.no_grad()
 def test_size_and_cost_of_the_default_model() -> None:
     torch.manual_seed(0)
-    side = 256
     model = HyperpriorModel()
-    counts = {part: 0.0 for part, _ in model.named_children()}
-
-    def count(part: str, module: nn.Conv2d | nn.ConvTranspose2d, x: Tensor, y: Tensor) -> None:
-        # A convolution uses each weight once for each output, a transposed one for each input.
-        grid = x if isinstance(module, nn.ConvTranspose2d) else y
-        counts[part] += module.weight.numel() * grid.shape[2] * grid.shape[3] / side**2 / 1000
-
-    for part, child in model.named_children():
-        for module in child.modules():
-            if isinstance(module, (nn.Conv2d, nn.ConvTranspose2d)):
-                module.register_forward_hook(
-                    lambda m, inputs, y, part=part: count(part, m, inputs[0], y)
-                )
-    model(torch.rand(1, 3, side, side), torch.ones(1), noisy=False)
+    counts = kmacs(model)
     parameters = sum(p.numel() for p in model.parameters())
     decoder = counts["synthesis"] + counts["prior"]
     encoder = counts["analysis"] + counts["hyper_analysis"]

@@ -1,0 +1,185 @@
+"""Where coding spends its time: `python -m benchmarks parts PICTURE`.
+
+All parts take turns in one run, on one tile, with the model loaded and warm. Times are of the CPU,
+all threads together, so that other work on the machine disturbs them little. The last lines decode
+one file with the exact synthesis and with the same layers in floats.
+"""
+
+import statistics
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from copy import copy
+from dataclasses import replace
+from pathlib import Path
+
+import click
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor, nn
+
+from aecodec.codec import Codec, quality_index
+from aecodec.color import to_model_space
+from aecodec.integer_synthesis import ExactSynthesis
+from aecodec.latents import Grid, decode_latents, encode_latents
+from aecodec.model import HyperpriorModel
+from aecodec.search import hyper_analyze, relative_quality
+from aecodec.weights import CodecModel
+from benchmarks.codecs import describe, hold_threads, load_picture
+from benchmarks.footprint import of_size, parse_sizes
+
+KMAC_SIDE = 256
+MULTIPLE = 64
+"""Sides that every transform divides."""
+EXACT, FLOAT = "whole decoding", "whole decoding, floats"
+
+Times = dict[str, list[float]]
+
+
+class FloatSynthesis(nn.Module):
+    """The real-valued synthesis with the interface of the exact one, for 8-bit colour."""
+
+    def __init__(self, model: CodecModel) -> None:
+        super().__init__()
+        self.smooth = model.smooth_synthesis
+
+    def forward(
+        self, y_hat: Tensor, quality_index: int, *, maximum: int = 255, gray: bool = False
+    ) -> Tensor:
+        """See `ExactSynthesis.forward`."""
+        assert (maximum, gray) == (255, False)
+        x = self.smooth(y_hat.float().mul_(1 / 16), relative_quality(quality_index))
+        samples = x[0].mul_(255.0).add_(0.5).clamp_(0, 255)
+        rounded: Tensor = samples.to(torch.uint8)
+        return rounded.permute(1, 2, 0)
+
+
+@torch.no_grad()
+def kmacs(model: HyperpriorModel) -> dict[str, float]:
+    """Thousands of multiplications a pixel of each part of a forward pass, convolutions alone."""
+    counts: dict[str, float] = defaultdict(float)
+
+    def count(part: str, module: nn.Conv2d | nn.ConvTranspose2d, x: Tensor, y: Tensor) -> None:
+        # A convolution uses each weight once for each output, a transposed one for each input.
+        grid = x if isinstance(module, nn.ConvTranspose2d) else y
+        places = grid.shape[2] * grid.shape[3] / KMAC_SIDE**2
+        counts[part] += module.weight.numel() * places / 1000
+
+    hooks = [
+        module.register_forward_hook(lambda m, inputs, y, part=part: count(part, m, inputs[0], y))
+        for part, child in model.named_children()
+        for module in child.modules()
+        if isinstance(module, (nn.Conv2d, nn.ConvTranspose2d))
+    ]
+    model(torch.rand(1, 3, KMAC_SIDE, KMAC_SIDE), torch.ones(1), noisy=False)
+    for hook in hooks:
+        hook.remove()
+    return dict(counts)
+
+
+@torch.inference_mode()
+def measure_parts(codec: Codec, image: Image.Image, quality: float, rounds: int) -> Times:
+    """CPU seconds of each part, one for each round.
+
+    Args:
+        codec: with the model to measure.
+        image: RGB, sides divisible by 64, at most one tile.
+        quality: 0 to 100.
+        rounds: how often all parts take their turn.
+    """
+    model, index = codec.model, quality_index(quality)
+    pixels = np.asarray(image)
+    x, q = to_model_space(pixels), relative_quality(index)
+    y = np.ascontiguousarray(model.analysis(x, q)[0].permute(1, 2, 0).numpy())
+    z, grid = hyper_analyze(model, y, index), Grid(*y.shape[:2])
+    tile, y_hat = encode_latents(model.prior, y, z, index)
+    latents = torch.from_numpy(y_hat).permute(2, 0, 1)[None]
+    data = codec.compress(pixels, quality, lossless_tiles=False)
+    floats = copy(codec)
+    floats._own = replace(model, synthesis=FloatSynthesis(model))  # type: ignore[arg-type]  # same interface
+    runs: dict[str, Callable[[], object]] = {
+        "analysis": lambda: model.analysis(x, q),
+        "hyper-analysis": lambda: hyper_analyze(model, y, index),
+        "prior and coder, encoding": lambda: encode_latents(model.prior, y, z, index),
+        "prior and coder, decoding": lambda: decode_latents(model.prior, tile, grid, index),
+        "whole synthesis": lambda: model.synthesis(latents, index),
+        EXACT: lambda: codec.decompress_array(data),
+        FLOAT: lambda: floats.decompress_array(data),
+    }
+    for run in runs.values():
+        run()
+    times: Times = defaultdict(list)
+    with _blocks_timed(model.synthesis, times):
+        for name, run in rounds * list(runs.items()):
+            blocks = len(times["blocks"])
+            start = time.process_time()
+            run()
+            times[name].append(time.process_time() - start)
+            if name == "whole synthesis":
+                times["blocks of one synthesis"].append(sum(times["blocks"][blocks:]))
+    del times["blocks"]
+    return times
+
+
+@contextmanager
+def _blocks_timed(synthesis: ExactSynthesis, times: Times) -> Iterator[None]:
+    starts = []
+    blocks = [synthesis.first, *synthesis.blocks, synthesis.last]
+    hooks = []
+    for block in blocks:
+        hooks.append(block.register_forward_pre_hook(lambda *_: starts.append(time.process_time())))
+        hooks.append(
+            block.register_forward_hook(
+                lambda *_: times["blocks"].append(time.process_time() - starts.pop())
+            )
+        )
+    try:
+        yield
+    finally:
+        for hook in hooks:
+            hook.remove()
+
+
+def format_parts(times: Times, counts: dict[str, float], pixels: int) -> str:
+    """A table of medians, with multiplications and their rate where they are known."""
+    of_part = {
+        "analysis": counts["analysis"],
+        "hyper-analysis": counts["hyper_analysis"],
+        "prior and coder, encoding": counts["prior"],
+        "prior and coder, decoding": counts["prior"],
+        "whole synthesis": counts["synthesis"],
+    }
+    lines = [f"{'part':28}{'kMAC/pixel':>12}{'CPU, ms':>10}{'GMAC/s':>9}"]
+    for name, seconds in times.items():
+        middle = statistics.median(seconds)
+        cost = of_part.get(name)
+        rate = "" if cost is None else f"{cost * pixels / middle / 1e6:.1f}"
+        lines.append(f"{name:28}{'' if cost is None else f'{cost:.2f}':>12}"
+                     f"{1000 * middle:10.1f}{rate:>9}")  # fmt: skip
+    ratio = statistics.median(times[EXACT]) / statistics.median(times[FLOAT])
+    return "\n".join([*lines, f"decoding exactly takes {ratio:.2f} times as long as in floats"])
+
+
+@click.command()
+@click.argument("picture", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--size", default="768x512", show_default=True, help="Sides, multiples of 64.")
+@click.option("-q", "--quality", type=click.FloatRange(0, 100), default=75.0, show_default=True)
+@click.option("--threads", type=click.IntRange(1), default=1, show_default=True)
+@click.option("--repeats", type=click.IntRange(1), default=10, show_default=True)
+def main(picture: Path, size: str, quality: float, threads: int, repeats: int) -> None:
+    """Shows what each part of coding costs: multiplications a pixel and CPU time."""
+    hold_threads(threads)
+    try:
+        image = load_picture(picture)
+        width, height = parse_sizes(size, image)[0]
+    except (OSError, ValueError) as exc:
+        raise click.ClickException(f"{picture}: {describe(exc)}") from exc
+    if width % MULTIPLE or height % MULTIPLE or max(width, height) > 1024:
+        raise click.BadParameter(f"{size} is not one size of multiples of 64, 1024 at most")
+    codec = Codec()
+    times = measure_parts(codec, of_size(image, width, height), quality, repeats)
+    counts = kmacs(HyperpriorModel(codec.model.config))
+    click.echo(f"{width}x{height} pixels, {threads} threads, median of {repeats} rounds in turns")
+    click.echo(format_parts(times, counts, width * height))
