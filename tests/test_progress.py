@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from aecodec import cli
+from aecodec.cli import running
 from aecodec.jobs import Voice
 
 
@@ -24,8 +24,8 @@ class Screen(io.StringIO):
 def shown(monkeypatch: pytest.MonkeyPatch, *, terminal: bool, seconds: float) -> str:
     screen = Screen(terminal)
     monkeypatch.setattr(sys, "stderr", screen)
-    monkeypatch.setattr(cli, "PROGRESS_SECONDS", seconds)
-    with cli._Progress("img.png", Voice()) as progress:
+    monkeypatch.setattr(running, "PROGRESS_SECONDS", seconds)
+    with running.Progress("img.png", Voice()) as progress:
         progress(0.25)
         progress(1.0)
     return screen.getvalue()

@@ -1,0 +1,61 @@
+"""The command line: arguments, files, exit codes, messages; no logic.
+
+Exit codes: 0 done; 1 an input failed, with one line each on standard error; 2 wrong usage; 130
+interrupted. torch is imported only by the commands that compute.
+"""
+
+import sys
+import warnings
+from collections.abc import Sequence
+
+import click
+
+from aecodec import __version__
+from aecodec.bench import bench
+from aecodec.cli.checking import info, repair, verify
+from aecodec.cli.compressing import compress
+from aecodec.cli.decompressing import decompress
+from aecodec.cli.learning import export, train
+from aecodec.errors import AecError
+from aecodec.jobs import complain
+
+INTERRUPTED = 130
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Runs the command line and exits the process."""
+    # Pillow warns of odd metadata, and of large pictures, for which `Limits` are there.
+    warnings.filterwarnings("ignore", module=r"PIL\.")
+    try:
+        code = cli.main(arguments, prog_name="aecodec", standalone_mode=False)
+    except click.ClickException as exc:
+        _show(exc)
+        sys.exit(exc.exit_code)
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("aecodec: interrupted", err=True)
+        sys.exit(INTERRUPTED)
+    except (AecError, OSError) as exc:
+        complain(None, exc)
+        sys.exit(1)
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__)
+def cli() -> None:
+    """Compress pictures with a learned codec that decodes the same on every machine."""
+
+
+for _command in (bench, compress, decompress, info, verify, repair, train, export):
+    cli.add_command(_command)
+
+
+def _show(exc: click.ClickException) -> None:
+    """One line, or the help text when there are no arguments at all."""
+    message = exc.format_message()
+    if "\n" in message:
+        exc.show()
+        return
+    context = exc.ctx if isinstance(exc, click.UsageError) else None
+    command = context.command_path if context else "aecodec"
+    click.echo(f"aecodec: {message} (`{command} --help` explains)", err=True)

@@ -1,0 +1,89 @@
+"""Arguments and options that several commands share, and what they mean."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import click
+
+from aecodec.container import DEFAULT_LIMITS, Limits
+from aecodec.errors import InputError
+from aecodec.files import STANDARD
+from aecodec.sources import base_name, is_url
+
+SUFFIX = ".aec"
+
+
+model_option = click.option(
+    "--model",
+    metavar="PATH",
+    help="Weights made by `aecodec export`, instead of the released ones.",
+)
+inputs_argument = click.argument("inputs", nargs=-1, required=True, metavar="INPUT...")
+output_option = click.option(
+    "-o", "--output", metavar="OUTPUT", help="Output file; a folder when there are several inputs."
+)
+jobs_option = click.option(
+    "-j", "--jobs", type=click.IntRange(1), default=1, show_default=True, metavar="N",
+    help="Inputs to work on at a time.",
+)  # fmt: skip
+max_pixels_option = click.option(
+    "--max-pixels", type=click.IntRange(1), metavar="N",
+    help=f"Refuse larger pictures; {DEFAULT_LIMITS.pixels} by default.",
+)  # fmt: skip
+force_option = click.option("-f", "--force", is_flag=True, help="Overwrite existing outputs.")
+
+
+def limits_of(max_pixels: int | None) -> Limits:
+    """The limits that `--max-pixels` asks for."""
+    return replace(DEFAULT_LIMITS, pixels=max_pixels) if max_pixels else DEFAULT_LIMITS
+
+
+def output_names(inputs: Sequence[str], output: str | None, suffix: str) -> list[str]:
+    """Where each input goes: beside it, to `output`, or into the folder `output`."""
+    if len(inputs) > 1:
+        if output == STANDARD or STANDARD in inputs:
+            raise click.UsageError("standard input and output take a single picture")
+        if output is not None and not Path(output).is_dir():
+            raise click.UsageError(f"with several inputs, {output} must be an existing folder")
+    elif output is not None and not Path(output).is_dir():
+        return [output]
+    if STANDARD in inputs:
+        return [STANDARD if output is None else str(Path(output) / f"picture{suffix}")]
+    folder = None if output is None else Path(output)
+    names = [_beside(name, folder, suffix) for name in inputs]
+    doubled = {name for name in names if names.count(name) > 1}
+    if doubled:
+        raise click.UsageError(f"several inputs would become {min(doubled)}")
+    return names
+
+
+def _beside(name: str, folder: Path | None, suffix: str) -> str:
+    """The output for an input; what a URL names goes into the current folder."""
+    path = Path(base_name(name)) if is_url(name) else Path(name)
+    return str((folder or path.parent) / (path.stem + suffix))
+
+
+def colour_of(text: str) -> tuple[int, int, int]:
+    """Red, green and blue of a colour as CSS writes it."""
+    from PIL import ImageColor
+
+    try:
+        red, green, blue = ImageColor.getrgb(text)[:3]
+    except ValueError as exc:
+        raise click.UsageError(f"{text!r} is no colour; write white, #ff8000 or rgb(...)") from exc
+    return red, green, blue
+
+
+def picture_format(target: str) -> str:
+    """Pillow's name of the format that an output's extension stands for."""
+    from PIL import Image
+
+    if target == STANDARD:
+        return "PNG"
+    suffix = Path(target).suffix.lower()
+    kind = Image.registered_extensions().get(suffix)
+    if kind is None or kind not in Image.SAVE:
+        reason = f"unknown picture format {suffix!r}" if suffix else "its name has no extension"
+        raise InputError(f"cannot write {target}: {reason}")
+    return kind

@@ -1,0 +1,74 @@
+"""What commands run with: a codec that is made late, a bar for long work."""
+
+import sys
+import threading
+import time
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from aecodec.container import DEFAULT_LIMITS, Limits
+from aecodec.jobs import Voice, share_threads
+
+if TYPE_CHECKING:
+    from aecodec.codec import Codec
+
+PROGRESS_SECONDS = 1.0
+PROGRESS_UNITS = 1000
+
+
+class Progress:
+    """A bar on standard error, if that is a terminal and the work takes longer than a second.
+
+    Works beside others show none, but end here when the run is stopped.
+    """
+
+    def __init__(self, name: str, voice: Voice) -> None:
+        self._start = time.monotonic()
+        self._name, self._voice = name, voice
+        self._bar: Any = None
+        self._shown = 0
+
+    def __enter__(self) -> "Progress":
+        return self
+
+    def __exit__(self, *_exception: object) -> None:
+        if self._bar is not None:
+            self._bar.render_finish()
+
+    def __call__(self, done: float) -> None:
+        """Shows that this part of the work, 0 to 1, is done."""
+        self._voice.check()
+        if self._bar is None:
+            early = time.monotonic() - self._start < PROGRESS_SECONDS
+            if early or not self._voice.alone or not sys.stderr.isatty():
+                return
+            self._bar = click.progressbar(
+                length=PROGRESS_UNITS, label=self._name, file=sys.stderr, show_eta=True
+            )
+        units = int(done * PROGRESS_UNITS)
+        self._bar.update(units - self._shown)
+        self._shown = units
+
+
+class LazyCodec:
+    """Makes the codec when the first valid input needs it, since that imports torch.
+
+    Several jobs share the cores: torch runs each with its part of the threads.
+    """
+
+    def __init__(self, model: str | None, jobs: int = 1, limits: Limits = DEFAULT_LIMITS) -> None:
+        self._model, self._jobs, self.limits_of = model, jobs, limits
+        self._codec: Codec | None = None
+        self._lock = threading.Lock()
+
+    def get(self) -> "Codec":
+        """The codec, the same each time."""
+        with self._lock:
+            if self._codec is None:
+                from aecodec.codec import Codec
+
+                if self._jobs > 1:
+                    share_threads(self._jobs)
+                self._codec = Codec(self._model, limits=self.limits_of)
+            return self._codec
