@@ -46,6 +46,7 @@ ROWS = (
     {"integer_export", "integer_synthesis"},
     {"synthesis_export", "scaling"},
     {"latents", "weights"},
+    {"gradients"},
     {"search"},
     {"bands"},
     {"rendering"},
