@@ -100,6 +100,7 @@ class Slope:
 
     @property
     def loss(self) -> float:
+        """In bits."""
         return self.bits + self.distortion
 
 
@@ -145,7 +146,9 @@ class SmoothRate:
                 _take(part, number) for part in (first[..., :channels], first[..., channels:])
             )
             if number:
-                found = _correction(prior.passes[number - 1], _put(known), features)
+                network = prior.passes[number - 1]
+                assert isinstance(network, IntegerPass)
+                found = _correction(network, _put(known), features)
                 quarter = channels // PASSES
                 offsets, normed = offsets + found[..., :quarter], normed + found[..., quarter:]
             fine, means = self._base + offsets, normed * self._norms
@@ -191,36 +194,42 @@ class SmoothRate:
         return float(costs.bits.take(places).sum(dtype=np.float64)), slope
 
 
+@dataclass(frozen=True, eq=False)
+class Window:
+    """What the synthesis is to restore.
+
+    Attributes:
+        y: `(h, w, M)`, latents of the tile and its surroundings, which stand for decoded ones.
+        inside: rows and columns of the tile in it.
+        cells: `(2h, 2w, 192)`, the pixels.
+        visible: likewise, 0 for pixels beyond the picture, else 1.
+        q: `(1,)`, relative quality.
+    """
+
+    y: Tensor
+    inside: tuple[slice, slice]
+    cells: Tensor
+    visible: Tensor
+    q: Tensor
+
+
 class Objective:
     """`bits + weight * squared error` of one tile."""
 
     def __init__(
-        self,
-        rate: SmoothRate,
-        synthesis: SynthesisTransform,
-        y: Tensor,
-        inside: tuple[slice, slice],
-        cells: Tensor,
-        visible: Tensor,
-        q: Tensor,
-        weight: float,
+        self, rate: SmoothRate, synthesis: SynthesisTransform, window: Window, weight: float
     ) -> None:
         """Takes what stays the same over the search.
 
         Args:
             rate: of the tile.
             synthesis: in real numbers, its blocks fused.
-            y: `(H, W, M)`, latents of the tile and its surroundings, which stand for decoded ones.
-            inside: rows and columns of the tile.
-            cells: `(2H, 2W, 192)`, pixels of the window.
-            visible: of the same shape or `()`, 0 for pixels beyond the picture, else 1.
-            q: `(1,)`, relative quality.
+            window: what to restore.
             weight: bits for each unit of squared error of pixels in [0, 1].
         """
-        self._rate, self._synthesis, self._y, self._inside = rate, synthesis, y, inside
-        self._cells, self._visible, self._weight = cells, visible, weight
-        self._outer = synthesis.outer_gain(q)[0, :, 0, 0]
-        self._inner = synthesis.inner_gain(q)[0, :, 0, 0]
+        self._rate, self._synthesis, self._window, self._weight = rate, synthesis, window, weight
+        self._outer = synthesis.outer_gain(window.q)[0, :, 0, 0]
+        self._inner = synthesis.inner_gain(window.q)[0, :, 0, 0]
 
     def __call__(self, target: Floats, z: Floats, rounding: Rounding) -> Slope:
         """Loss and gradient of what `target` and `z` are quantized to.
@@ -244,10 +253,10 @@ class Objective:
         return Slope(bits, distortion.item(), decoded, latents, by_hyper.numpy())
 
     def _distortion(self, y_hat: Tensor) -> Tensor:
-        synthesis, y = self._synthesis, y_hat
-        if y_hat.shape != self._y.shape:
-            y = self._y.clone()
-            y[self._inside] = y_hat
+        synthesis, window, y = self._synthesis, self._window, y_hat
+        if y_hat.shape != window.y.shape:
+            y = window.y.clone()
+            y[window.inside] = y_hat
         h = _block(synthesis.first, y * self._outer)
         rows, columns, channels = h.shape
         wide = synthesis.up.weight.permute(0, 2, 3, 1).reshape(channels, -1)
@@ -255,10 +264,11 @@ class Objective:
         h = (h.reshape(-1, channels) @ wide).reshape(rows, columns, 2, 2, -1)
         h = h.permute(0, 2, 1, 3, 4).reshape(2 * rows, 2 * columns, -1) + synthesis.up.bias
         for block in synthesis.blocks:
+            assert isinstance(block, Block)
             h = _block(block, h)
         h = _block(synthesis.last, h * self._inner)
         x_hat = (_pointwise(synthesis.exit, h) + 0.5).clamp(0.0, 1.0)
-        error = (x_hat - self._cells) * self._visible
+        error = (x_hat - window.cells) * window.visible
         squared: Tensor = error.square().sum() * self._weight
         return squared
 

@@ -23,7 +23,7 @@ from torch import Tensor
 
 from aecodec.container import Tile
 from aecodec.dead_zone import DeadZone, Floats
-from aecodec.gradients import Objective, SmoothRate
+from aecodec.gradients import Objective, SmoothRate, Window
 from aecodec.integer import NORM_FRACTION, NORM_OFFSET, QUALITIES
 from aecodec.latents import GROUP, Grid, encode_latents
 from aecodec.model import lmbda
@@ -170,16 +170,15 @@ def _objective(model: CodecModel, view: TileView, index: int) -> Objective:
     size = view.y[0, 0, view.rows, view.columns].shape
     visible = torch.zeros_like(view.x)
     visible[:, :, : view.size[0], : view.size[1]] = 1.0
-    return Objective(
-        SmoothRate(model.prior, Grid(*size), index),
-        model.smooth_synthesis,
+    window = Window(
         _last(view.y),
         (view.rows, view.columns),
         _last(to_cells(view.x)),
         _last(to_cells(visible)),
         q,
-        float(lmbda(q)) * 255.0**2 / 3.0,
     )
+    rate = SmoothRate(model.prior, Grid(*size), index)
+    return Objective(rate, model.smooth_synthesis, window, float(lmbda(q)) * 255.0**2 / 3.0)
 
 
 def _last(array: Tensor) -> Tensor:
