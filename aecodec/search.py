@@ -11,7 +11,8 @@ are few, descend plainly and are drawn to the integers beside them. The cheapest
 
 Source of the idea: Yang, Bamler, Mandt, "Improving Inference for Neural Image Compression",
 section 3.1 (iterative inference). Their annealed stochastic rounding (section 3.2, with Adam) saves
-less in as many rounds: 40 gave 2.0 % of the bits where the above gives 7 % (held-out pictures).
+less in as many rounds: 40 gave 2.0 % of the bits where the above gives 7 % (two held-out
+pictures, qualities 30 and 75, change of the loss at equal lambda).
 """
 
 from collections.abc import Callable, Iterator
@@ -26,7 +27,7 @@ from aecodec.dead_zone import DeadZone, Floats
 from aecodec.gradients import Objective, SmoothRate, Window
 from aecodec.integer import NORM_FRACTION, NORM_OFFSET, QUALITIES
 from aecodec.latents import GROUP, Grid, encode_latents
-from aecodec.model import lmbda
+from aecodec.model import LAMBDA_RATIO, lmbda
 from aecodec.transforms import to_cells
 from aecodec.weights import CodecModel
 
@@ -36,16 +37,22 @@ CURVATURE = 7.5
 is 5 to 8 where symbols are not zero and 1 to 7 elsewhere, but to tell channels apart saves less."""
 PLAIN_WEIGHT = 25.0
 """w of a dead zone without search. Above the curvature: errors that all point to zero add up."""
-WEIGHTS = (12.0, 9.0)
+WEIGHTS = (12.0, 8.0)
 """First and last w of a search, which can mend what rounding to zero does."""
 WEIGHTS_UNTIL = 0.8
 """Part of the rounds after which w stays."""
-PACES = (0.25, 0.12)
+PACES = (0.35, 0.1)
 """First and last part of the way to the model's minimum that a round goes."""
-HYPER_PACES = (0.006, 0.0012)
-"""First and last step of the hyper-latents for each bit of gradient."""
-HYPER_PULL = 0.3
+HYPER_PACES = (0.006, 0.0006)
+"""First and last step of the hyper-latents for each bit of gradient, up to HYPER_INDEX."""
+HYPER_PULL = 0.04
 """Part of the way to its integer that a hyper-latent goes back in each round."""
+HYPER_ROUNDS = 24
+"""Rounds for which both are meant; in more rounds they are smaller, or they would only wander."""
+HYPER_INDEX = 200
+HYPER_FALL = 0.4
+"""Beyond that row of the quality grid, the hyper-latents' steps fall with this power of lambda,
+since a bit of gradient there comes with more curvature."""
 
 
 @dataclass(frozen=True)
@@ -63,7 +70,7 @@ class Effort:
 
 EFFORTS = (
     Effort(None),
-    *(Effort(PLAIN_WEIGHT, rounds) for rounds in (0, 4, 8, 12, 16, 20, 28, 40, 64)),
+    *(Effort(PLAIN_WEIGHT, rounds) for rounds in (0, 3, 6, 9, 12, 20, 26, 32, 40)),
 )
 
 
@@ -138,6 +145,9 @@ def _search(
     best, lowest = (target, z, PLAIN_WEIGHT), np.inf
     with torch.inference_mode(mode=False), torch.enable_grad():
         objective = _objective(model, view, index)
+        share = min(1.0, HYPER_ROUNDS / effort.rounds)
+        pull = np.float32(HYPER_PULL * share)
+        share *= _hyper_share(index)
         for weight, pace, hyper_pace in _schedule(effort):
             z_hat = np.floor(z + np.float32(0.5))
             slope = objective(target, z_hat, DeadZone(model.prior.symbol_costs, weight))
@@ -145,19 +155,24 @@ def _search(
                 best, lowest = (target, z_hat, weight), slope.loss
             minimum = slope.decoded - slope.latents / np.float32(2.0 * CURVATURE)
             target = target + pace * (minimum - target)
-            z = z - hyper_pace * slope.hyper + np.float32(HYPER_PULL) * (z_hat - z)
+            z = z - np.float32(hyper_pace * share) * slope.hyper + pull * (z_hat - z)
             progress()
     return best
 
 
-def _schedule(effort: Effort) -> Iterator[tuple[float, np.float32, np.float32]]:
+def _schedule(effort: Effort) -> Iterator[tuple[float, np.float32, float]]:
     """For each round w, the pace, and that of the hyper-latents."""
     for number in range(effort.rounds):
         done = number / max(effort.rounds - 1, 1)
         weight = _between(WEIGHTS, min(done / WEIGHTS_UNTIL, 1.0))
         if number == 0 and effort.weight is not None:
             weight = effort.weight  # what is coded without search, so that it is never better
-        yield weight, np.float32(_between(PACES, done)), np.float32(_between(HYPER_PACES, done))
+        yield weight, np.float32(_between(PACES, done)), _between(HYPER_PACES, done)
+
+
+def _hyper_share(index: int) -> float:
+    beyond = max(index - HYPER_INDEX, 0) / (QUALITIES - 1)
+    return float(LAMBDA_RATIO ** (-HYPER_FALL * beyond))
 
 
 def _between(ends: tuple[float, float], part: float) -> float:
