@@ -12,6 +12,7 @@ Arrays are `(h, w, C)`: nearly all layers are products of matrices there.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
@@ -110,8 +111,7 @@ class SmoothRate:
     def __init__(self, prior: IntegerPrior, grid: Grid, quality_index: int) -> None:
         """Takes the model, the tile's size, and the row of the quality grid."""
         self.prior, self.grid, self.index = prior, grid, quality_index
-        self._costs = Costs.of(prior.scale_tables, REACH)
-        self._hyper_costs = Costs.of(prior.hyper_tables, HYPER_REACH)
+        self._costs, self._hyper_costs = _costs(prior)
         base = prior.base[quality_index].reshape(PASSES, 1, 1, -1)
         norms = prior.norms[base - NORM_OFFSET] / (MEAN_FRACTION << NORM_SHIFT)
         reciprocals = prior.reciprocals[base - NORM_OFFSET] * (MEAN_FRACTION / 2**RECIPROCAL_SHIFT)
@@ -271,6 +271,12 @@ class Objective:
         error = (x_hat - window.cells) * window.visible
         squared: Tensor = error.square().sum() * self._weight
         return squared
+
+
+@lru_cache(maxsize=2)
+def _costs(prior: IntegerPrior) -> tuple[Costs, Costs]:
+    """Of the latents and of the hyper-latents, the same for all tiles of a model."""
+    return Costs.of(prior.scale_tables, REACH), Costs.of(prior.hyper_tables, HYPER_REACH)
 
 
 class _Rounded(torch.autograd.Function):
