@@ -148,8 +148,11 @@ def model_digest(tensors: TensorDict) -> bytes:
     return digest.digest()[:MODEL_ID_BYTES]
 
 
+@torch.inference_mode(mode=False)
 def load_weights(path: Path) -> CodecModel:
     """Reads and checks a weights file.
+
+    Its tensors are plain ones wherever it is called, since the encoder's search has gradients.
 
     Raises:
         WeightsError: the file is missing, damaged, or would not decode exactly.

@@ -47,6 +47,7 @@ ROWS = (
     {"weight_rounding", "scaling"},
     {"synthesis_export"},
     {"latents", "weights"},
+    {"gradients"},
     {"search"},
     {"bands"},
     {"rendering"},

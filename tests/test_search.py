@@ -34,7 +34,7 @@ def test_more_effort_costs_less() -> None:
         losses.append(loss(pixels, codec.decompress_array(data), len(data)))
     assert losses == sorted(losses, reverse=True)
     assert losses[1] < 0.99 * losses[0]
-    assert losses[3] < 0.995 * losses[1]  # aec-6: 0.9913; the better the model, the less is left
+    assert losses[3] < 0.985 * losses[1]
 
 
 def test_tiles_and_odd_sides(tiny_codec: Codec) -> None:
