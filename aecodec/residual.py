@@ -89,12 +89,16 @@ REACH = 4
 PAD = 2 * REACH
 """Pixels around a plane; no offset exceeds it."""
 NEAR, AROUND, NEAR_OTHER, NEAR_ACTIVITY = 12, 9, 4, 8
-WEIGHT_SHIFT = 4
-"""Feature weights count 1/64, predictions 1/4."""
+WEIGHT_ONE = 2**12
+"""Unit of the feature weights."""
+WEIGHT_LIMIT = 2**17
+SHIFT_LEVELS = 5
+"""Levels that a weight's table falls by when its steps double."""
 PREDICTION_MAX = 4096
 SAMPLE_MAX = 1023
 CLASSES_MAX = 16
 CODES = 64
+SHIFTS = 16
 MAP_LEVEL = 12
 STRIP_SAMPLES = 2**17
 """Samples whose features are held at a time."""
@@ -119,13 +123,15 @@ class PlaneModel:
     Attributes:
         activity: `(n,)` weights of the activities, in 1/512.
         cuts: `(K - 1,)` levels at which classes begin, rising.
-        features: `(K, m)` weights of the features, in 1/64.
+        features: `(K, m)` weights of the features, in 1/4096.
+        shifts: `(K,)` binary logarithms of the steps of each class's weights.
         tables: `(LEVELS,)` the scale of each level, -1 where it has none.
     """
 
     activity: Ints
     cuts: Ints
     features: Ints
+    shifts: Ints
     tables: Ints
 
 
@@ -152,6 +158,12 @@ class Site:
     def others(self) -> tuple[tuple[int, bool], ...]:
         """The other channels, and whether they come before this one."""
         return tuple((o, i < self.order) for i, o in enumerate(self.channels) if i != self.order)
+
+    @property
+    def index(self) -> int:
+        """Place among all planes, those of gray pictures first."""
+        gray = len(self.channels) == 1
+        return self.number if gray else len(PASSES) + 3 * self.number + self.order
 
     def near(self, count: int) -> tuple[Offset, ...]:
         """Offsets of the nearest samples of earlier passes."""
@@ -181,19 +193,23 @@ class Canvas:
 
     Attributes:
         samples: t of each channel, `(H + 2 PAD, W + 2 PAD)`.
+        values: z of each channel.
         errors: e of each channel.
     """
 
-    def __init__(self, x_hat: Pixels) -> None:
+    def __init__(self, x_hat: Pixels, bound: int) -> None:
         """Begins with no sample known.
 
         Args:
             x_hat: `(H, W, 3)` or `(H, W)`, the lossy tile.
+            bound: the largest error.
         """
+        self.step = 2 * bound + 1
         planes = x_hat[None] if x_hat.ndim == 2 else x_hat.transpose(2, 0, 1)
         self.channels, self.height, self.width = planes.shape
         self._lossy: list[Plane] = [np.pad(p.astype(np.int32), PAD, mode="edge") for p in planes]
         self.samples: list[Plane] = [np.zeros_like(p) for p in self._lossy]
+        self.values: list[Plane] = [p.copy() for p in self._lossy]
         self.errors: list[Plane] = [np.zeros_like(p) for p in self._lossy]
 
     def view(
@@ -221,13 +237,14 @@ class Canvas:
     def features(self, site: Site, rows: slice) -> Floats:
         """Features of some rows, `(samples, m)`; integers."""
         c = site.channel
-        t, x = self.samples, self._lossy
+        z, x = self.values, self._lossy
         here = self.view(x, c, site, rows, (0, 0))
-        columns = [self.view(t, c, site, rows, d) for d in site.near(NEAR)]
+        columns = [self.view(z, c, site, rows, d) - here for d in site.near(NEAR)]
         columns += [self.view(x, c, site, rows, d) - here for d in (*_SIDES, *_CORNERS)]
         for other, known in site.others:
             offsets = site.around(AROUND) if known else site.near(NEAR_OTHER)
-            columns += [self.view(t, other, site, rows, d) for d in offsets]
+            columns += [self.view(z, other, site, rows, d) - here for d in offsets]
+            columns += [self.view(x, other, site, rows, d) - here for d in ((0, 0), *_SIDES)]
         return _stack([*columns, np.ones_like(here)])
 
     def activities(self, site: Site, rows: slice) -> Floats:
@@ -270,10 +287,11 @@ class Canvas:
             levels = self.levels(site, rows, model.activity, tables)
             classes = np.searchsorted(model.cuts, levels, side="right")
             features = self.features(site, rows)
-            # Sums stay below 2^31, so that float64 holds them exactly in any order.
+            # Sums stay below 2^53, so that float64 holds them exactly in any order.
             sums = features @ model.features.astype(np.float64).T
             own = sums[np.arange(len(sums)), classes].astype(np.int64)
-            quarters = (own + (1 << (WEIGHT_SHIFT - 1))) >> WEIGHT_SHIFT
+            unit = self.step * WEIGHT_ONE // 4
+            quarters = (own + unit // 2) // unit
             parts.append((levels, quarters.clip(-PREDICTION_MAX, PREDICTION_MAX - 1)))
         levels, predictions = (np.concatenate(part) for part in zip(*parts, strict=True))
         return levels, predictions
@@ -285,15 +303,13 @@ class Canvas:
         for planes, values in ((self.samples, samples), (self.errors, errors)):
             target = self.view(planes, site.channel, site, rows, (0, 0))
             target[...] = values.reshape(target.shape)
+        target = self.view(self.values, site.channel, site, rows, (0, 0))
+        target += self.step * samples.reshape(target.shape).astype(np.int32)
 
-    def pixels(self, bound: int) -> Pixels:
+    def pixels(self) -> Pixels:
         """The tile that all samples give, `(H, W, C)` or `(H, W)` uint8."""
         inner = slice(PAD, -PAD)
-        step = 2 * bound + 1
-        planes = [
-            (x[inner, inner] + step * t[inner, inner]).clip(0, 255).astype(np.uint8)
-            for x, t in zip(self._lossy, self.samples, strict=True)
-        ]
+        planes = [z[inner, inner].clip(0, 255).astype(np.uint8) for z in self.values]
         return planes[0] if self.channels == 1 else np.ascontiguousarray(np.stack(planes, 2))
 
 
@@ -315,7 +331,7 @@ def decode_residual(
         PayloadError: the words break the rules above.
         ChecksumError: the pixels are not those that were encoded.
     """
-    canvas = Canvas(x_hat)
+    canvas = Canvas(x_hat, bound)
     decoder = SymbolDecoder(tile.words)
     for site in sites(canvas.channels):
         if 0 in site.rows_and_columns(canvas.height, canvas.width):
@@ -328,7 +344,7 @@ def decode_residual(
             raise PayloadError("a residual sample is out of range")
         canvas.put(site, samples, predictions)
     decoder.finish()
-    pixels = canvas.pixels(bound)
+    pixels = canvas.pixels()
     computed = zlib.crc32(pixels.tobytes())
     if computed != tile.checksum:
         raise ChecksumError("decoded pixels", stored=tile.checksum, computed=computed)
@@ -347,6 +363,11 @@ def table_numbers(levels: Ints, predictions: Ints, model: PlaneModel) -> npt.NDA
     return (FRACTIONS * scales + (predictions & (FRACTIONS - 1))).astype(np.uint8)
 
 
+def table_of(levels: Ints) -> npt.NDArray[np.uint8]:
+    """Numbers of the tables of weights, whose levels may lie beyond the range."""
+    return (FRACTIONS * levels.clip(0, LEVELS - 1)).astype(np.uint8)
+
+
 def _read_model(
     decoder: SymbolDecoder, canvas: Canvas, site: Site, tables: ResidualTables
 ) -> PlaneModel:
@@ -357,30 +378,30 @@ def _read_model(
             raise PayloadError("a code of a residual layer is out of range")
         return values
 
-    def weights(count: int, code: int) -> Ints:
-        numbers = np.full(count, FRACTIONS * code, np.uint8)
-        return decoder.take(numbers, tables.symbols).astype(np.int64)
+    def weights(levels: Ints) -> Ints:
+        return decoder.take(table_of(levels), tables.symbols).astype(np.int64)
 
-    row = slice(0, 1)
-    sizes = canvas.activities(site, row).shape[1], canvas.features(site, row).shape[1]
-    more, activity_code, first, length = codes(4, LEVELS).tolist()
+    prior = tables.priors[site.index]
+    more, first, length = codes(3, LEVELS).tolist()
     if more >= CLASSES_MAX or first + length >= LEVELS:
         raise PayloadError("too many classes or levels in a residual layer")
-    rest = codes(2 * more + 1, LEVELS)
-    cuts = rest[:more]
+    cuts, shifts = codes(more, LEVELS), codes(more + 1, SHIFTS)
     if (np.diff(cuts) < 0).any():
         raise PayloadError("the cuts of a residual layer fall")
-    activity = weights(sizes[0], activity_code)
-    classes = [weights(sizes[1], code) for code in rest[more:].tolist()]
-    features = np.cumsum(classes, 0)
-    if np.abs(features).max() >= 2**15:
+    activity = prior.activity + weights(prior.activity_levels)
+    classes = [prior.features]
+    for number, shift in enumerate(shifts.tolist()):
+        levels = prior.step_levels if number else prior.feature_levels
+        classes.append(classes[-1] + (weights(levels - SHIFT_LEVELS * shift) << shift))
+    features = np.stack(classes[1:])
+    if np.abs(features).max() >= WEIGHT_LIMIT:
         raise PayloadError("a weight of a residual layer is out of range")
     scales = np.full(LEVELS, -1, np.int64)
     used = np.arange(first, first + length + 1)
-    scales[used] = used + weights(len(used), MAP_LEVEL)
+    scales[used] = used + weights(np.full(len(used), MAP_LEVEL))
     if not 0 <= scales[used].min() <= scales[used].max() < LEVELS:
         raise PayloadError("a table of a residual layer is out of range")
-    return PlaneModel(activity, cuts, features, scales)
+    return PlaneModel(activity, cuts, features, shifts, scales)
 
 
 @cache
