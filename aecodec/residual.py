@@ -7,8 +7,9 @@ being the bound of the file's LAYR; E = 0 gives the original. All arithmetic is 
 
 **Samples.** With step S = 2 E + 1, an encoder makes of each sample `t = (x - x_hat + E) // S`
 (rounded down), and a decoder gives `clip(x_hat + S t, 0, 255)`. Channels are coded in the order
-green, red, blue, in gray pictures the only one. The checksum is the CRC-32 of the decoded pixels
-of the tile in the order row, column, channel.
+green, red, blue, in gray pictures the only one. The value z of a sample is x_hat before its t is
+coded, and x_hat + S t, unclipped, from then on. The checksum is the CRC-32 of the decoded pixels of
+the tile in the order row, column, channel.
 
 **Passes.** Seven passes code the samples whose row mod 2u and column mod 2u are u a and u b:
 
@@ -22,21 +23,26 @@ column. A plane without samples is left out.
 **Offsets.** Let K be the pairs (a, b) of passes with the same u before this one, with (0, 0) where
 u = 1. `near(n)` are the first n pairs (u i, u j), i and j in [-4, 4], whose ((a + i) mod 2,
 (b + j) mod 2) is in K, sorted by i^2 + j^2, then i, then j. `around(n)` is the same for K and
-(a, b) itself. Values of t and e beyond the tile are 0, those of x_hat repeat its border.
+(a, b) itself. Beyond the tile t, e and m are 0, and z and x_hat are x_hat repeated from its border.
 
-**Features** of a sample, in this order, where c is its channel, t_o and x_o the values of channel o
-at an offset from the sample:
+**Features** of a sample, in this order, where c is its channel, z_o and x_o the values of channel o
+at an offset from the sample, x_hat those without one, and m_o what `m` below was for channel o:
 
-- t_c at near(12);
-- x_c at each of (-1, 0), (1, 0), (0, -1), (0, 1), (-1, -1), (-1, 1), (1, -1), (1, 1), minus x_c
-  here;
-- for each other channel o in coding order: t_o at around(9) if it comes before c, else at near(4);
+- z_c at near(16), minus x_hat_c;
+- x_c at each of (-1, 0), (1, 0), (0, -1), (0, 1), (-1, -1), (-1, 1), (1, -1), (1, 1), minus
+  x_hat_c;
+- for each other channel o in coding order: z_o at around(13) if it comes before c, else at near(4);
+  then x_o at each of (0, 0), (-1, 0), (1, 0), (0, -1), (0, 1); all minus x_hat_c;
+- for each channel o before c: m_o here;
+- m_c at near(4);
 - 1.
 
-**Activities** of a sample, in this order, where e_o is what `e` below was for channel o:
+**Activities** of a sample, in this order, where e_o = |m_o|:
 
-- e_c at near(8);
+- e_c at near(12);
 - if K is not empty: the sum over d in near(4) of |4 t_c(d) - sum of t_c over near(4)|;
+- for each channel o in coding order up to c itself, 4 |z_o(0, u) - z_o(0, -u)| and
+  4 |z_o(u, 0) - z_o(-u, 0)|;
 - 4 (|x_c(0, -1) - x_c| + |x_c(0, 1) - x_c|); the same of (-1, 0) and (1, 0); the same of all of
   (-3, 0), (3, 0), (0, -3), (0, 3);
 - for each other channel o in coding order: if it comes before c, e_o here, and the sum of e_o at
@@ -48,24 +54,32 @@ map of levels, all of them sent. For each sample:
 
 - s = sum of v times activities; level = how many of the thresholds are at most s; class k = how
   many of the cuts are at most the level;
-- p = clip((sum of w_k times features + 8) >> 4, -4096, 4095), in quarters;
+- p = clip((sum of w_k times features + 512 S) // (1024 S), -4096, 4095), in quarters;
 - the symbol is t - (p >> 2), and its table is number 4 * map[level] + (p & 3);
-- e = |4 t - p|, and at most 4095.
+- m = clip(4 t - p, -4095, 4095).
 
-**Words** hold these groups, see `aecodec/entropy.py`, for each plane. Groups 1 and 2 are under a
+**Weights** are sent as differences from stored ones. The stored tables have for each of 28 planes
+(the 7 of gray pictures, then the 21 of colour pictures, both in coding order) expected activity
+weights V with levels A, expected feature weights W with levels F, and levels G of later classes.
+With a shift h_k for each class, `v = V + a`, `w_0 = W + (b_0 << h_0)`, `w_k = w_(k-1) + (b_k <<
+h_k)`. The number i of a, b_0, b_k is a symbol of table 4 * l, with the level l = A[i],
+F[i] - 5 h_0 and G[i] - 5 h_k, but at least 0 and at most 47.
+
+**Words** hold these groups, see `aecodec/entropy.py`, for each plane. Groups 1 to 3 are under a
 uniform table of the symbols 0 to 63.
 
-1. K - 1, the level code of v, the first level of the map, its last level minus the first;
-2. the K - 1 cuts, then K level codes of the classes;
-3. v, under table 4 * its code;
-4. for each class one group: w_k minus w_(k-1), or w_0 itself, under table 4 * its code;
-5. map[level] - level for the levels of the map, under table 4 * MAP_LEVEL; the other levels are
+1. K - 1, the first level of the map, its last level minus the first;
+2. the K - 1 cuts;
+3. the K shifts;
+4. a;
+5. for each class one group: b_k;
+6. map[level] - level for the levels of the map, under table 4 * MAP_LEVEL; the other levels are
    not in the map;
-6. the symbols.
+7. the symbols.
 
-A decoder rejects K > 16, a level code or a table above 47, cuts that fall, a sample whose level is
-not in the map, weights beyond the range of int16, t beyond [-1023, 1023], words that are left, and
-pixels of another checksum.
+A decoder rejects K > 16, a level, cut or table above 47, a shift above 15, cuts that fall, a sample
+whose level is not in the map, |w_k| of 2^17 or more, t beyond [-1023, 1023], words that are left,
+and pixels of another checksum.
 """
 
 import zlib
@@ -88,7 +102,7 @@ REACH = 4
 """Largest offset, in units."""
 PAD = 2 * REACH
 """Pixels around a plane; no offset exceeds it."""
-NEAR, AROUND, NEAR_OTHER, NEAR_ACTIVITY = 12, 9, 4, 8
+NEAR, AROUND, NEAR_OTHER, NEAR_MISS, NEAR_ACTIVITY = 16, 13, 4, 4, 12
 WEIGHT_ONE = 2**12
 """Unit of the feature weights."""
 WEIGHT_LIMIT = 2**17
@@ -194,7 +208,8 @@ class Canvas:
     Attributes:
         samples: t of each channel, `(H + 2 PAD, W + 2 PAD)`.
         values: z of each channel.
-        errors: e of each channel.
+        misses: m of each channel.
+        errors: e of each channel, their magnitude.
     """
 
     def __init__(self, x_hat: Pixels, bound: int) -> None:
@@ -210,6 +225,7 @@ class Canvas:
         self._lossy: list[Plane] = [np.pad(p.astype(np.int32), PAD, mode="edge") for p in planes]
         self.samples: list[Plane] = [np.zeros_like(p) for p in self._lossy]
         self.values: list[Plane] = [p.copy() for p in self._lossy]
+        self.misses: list[Plane] = [np.zeros_like(p) for p in self._lossy]
         self.errors: list[Plane] = [np.zeros_like(p) for p in self._lossy]
 
     def view(
@@ -245,12 +261,17 @@ class Canvas:
             offsets = site.around(AROUND) if known else site.near(NEAR_OTHER)
             columns += [self.view(z, other, site, rows, d) - here for d in offsets]
             columns += [self.view(x, other, site, rows, d) - here for d in ((0, 0), *_SIDES)]
+        columns += [
+            self.view(self.misses, o, site, rows, (0, 0)) for o, known in site.others if known
+        ]
+        columns += [self.view(self.misses, c, site, rows, d) for d in site.near(NEAR_MISS)]
         return _stack([*columns, np.ones_like(here)])
 
     def activities(self, site: Site, rows: slice) -> Floats:
         """Activities of some rows, `(samples, n)`; integers."""
         c = site.channel
         e, x = self.errors, self._lossy
+        unit = PASSES[site.number][0]
         here = self.view(x, c, site, rows, (0, 0))
 
         def total(planes: Sequence[Plane], channel: int, offsets: Sequence[Offset]) -> Plane:
@@ -260,12 +281,19 @@ class Canvas:
             parts = [4 * np.abs(self.view(x, c, site, rows, d) - here) for d in offsets]
             return _sum(parts)
 
+        def change(channel: int, d: Offset) -> Plane:
+            before = self.view(self.values, channel, site, rows, (-d[0], -d[1]))
+            found: Plane = 4 * np.abs(self.view(self.values, channel, site, rows, d) - before)
+            return found
+
         columns = [self.view(e, c, site, rows, d) for d in site.near(NEAR_ACTIVITY)]
         four = site.near(4)
         if four:
             mean = total(self.samples, c, four)
             parts = [np.abs(4 * self.view(self.samples, c, site, rows, d) - mean) for d in four]
             columns.append(_sum(parts))
+        for other in site.channels[: site.order + 1]:
+            columns += [change(other, (0, unit)), change(other, (unit, 0))]
         columns += [detail(_SIDES[2:]), detail(_SIDES[:2]), detail(_FAR)]
         for other, known in site.others:
             if known:
@@ -299,8 +327,9 @@ class Canvas:
     def put(self, site: Site, samples: Ints, predictions: Ints) -> None:
         """Takes note of a plane's samples, `(samples,)`."""
         rows = slice(0, site.rows_and_columns(self.height, self.width)[0])
-        errors = np.abs(4 * samples - predictions).clip(0, PREDICTION_MAX - 1)
-        for planes, values in ((self.samples, samples), (self.errors, errors)):
+        misses = (4 * samples - predictions).clip(1 - PREDICTION_MAX, PREDICTION_MAX - 1)
+        kept = ((self.samples, samples), (self.misses, misses), (self.errors, np.abs(misses)))
+        for planes, values in kept:
             target = self.view(planes, site.channel, site, rows, (0, 0))
             target[...] = values.reshape(target.shape)
         target = self.view(self.values, site.channel, site, rows, (0, 0))

@@ -27,7 +27,7 @@ from aecodec.errors import UnsupportedError, WeightsError
 
 LEVELS = 48
 FRACTIONS = 4
-RELEASED = {bytes.fromhex("98bcabc2"): "residual-1"}
+RELEASED = {bytes.fromhex("aba64d03"): "residual-2"}
 """Names of the released tables by their ids, the newest last."""
 _FOLDER = Path(__file__).parent / "models"
 
@@ -86,7 +86,11 @@ def make_tables(stored: Stored) -> ResidualTables:
     if (np.diff(thresholds) <= 0).any() or sizes.min() < 2 or sizes.sum() != len(counts):
         raise WeightsError("the tables of the residual layer do not fit together")
     lengths = stored["lengths"]
-    if lengths.shape != (5 * PLANES,) or lengths.min() < 1 or lengths.sum() != len(stored["weights"]):
+    if (
+        lengths.shape != (5 * PLANES,)
+        or lengths.min() < 1
+        or lengths.sum() != len(stored["weights"])
+    ):
         raise WeightsError("the weights of the residual layer do not fit together")
     parts = np.split(counts.astype(np.int64), np.cumsum(sizes)[:-1])
     symbols = tuple(SymbolTable(-((len(part) - 2) // 2), part) for part in parts)
