@@ -251,7 +251,7 @@ class Canvas:
             yield slice(first, min(first + step, height))
 
     def features(self, site: Site, rows: slice) -> Floats:
-        """Features of some rows, `(samples, m)`; integers."""
+        """Features of some rows, `(m, samples)`; integers."""
         c = site.channel
         z, x = self.values, self._lossy
         here = self.view(x, c, site, rows, (0, 0))
@@ -268,7 +268,7 @@ class Canvas:
         return _stack([*columns, np.ones_like(here)])
 
     def activities(self, site: Site, rows: slice) -> Floats:
-        """Activities of some rows, `(samples, n)`; integers."""
+        """Activities of some rows, `(n, samples)`; integers."""
         c = site.channel
         e, x = self.errors, self._lossy
         unit = PASSES[site.number][0]
@@ -305,7 +305,7 @@ class Canvas:
 
     def levels(self, site: Site, rows: slice, activity: Ints, tables: ResidualTables) -> Ints:
         """Level of each sample of some rows, `(samples,)`."""
-        sums = self.activities(site, rows) @ activity.astype(np.float64)
+        sums = activity.astype(np.float64) @ self.activities(site, rows)
         return np.searchsorted(tables.thresholds, sums, side="right")
 
     def predict(self, site: Site, model: PlaneModel, tables: ResidualTables) -> tuple[Ints, Ints]:
@@ -316,8 +316,8 @@ class Canvas:
             classes = np.searchsorted(model.cuts, levels, side="right")
             features = self.features(site, rows)
             # Sums stay below 2^53, so that float64 holds them exactly in any order.
-            sums = features @ model.features.astype(np.float64).T
-            own = sums[np.arange(len(sums)), classes].astype(np.int64)
+            sums = model.features.astype(np.float64) @ features
+            own = sums[classes, np.arange(len(classes))].astype(np.int64)
             unit = self.step * WEIGHT_ONE // 4
             quarters = (own + unit // 2) // unit
             parts.append((levels, quarters.clip(-PREDICTION_MAX, PREDICTION_MAX - 1)))
@@ -453,4 +453,7 @@ def _sum(parts: Sequence[Plane]) -> Plane:
 
 
 def _stack(columns: Sequence[Plane]) -> Floats:
-    return np.stack([column.reshape(-1) for column in columns], 1).astype(np.float64)
+    stacked = np.empty((len(columns), columns[0].size))
+    for row, column in zip(stacked, columns, strict=True):
+        row.reshape(column.shape)[...] = column
+    return stacked

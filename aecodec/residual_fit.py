@@ -34,7 +34,7 @@ from aecodec.residual import (
 )
 from aecodec.residual_tables import FRACTIONS, LEVELS, PlanePrior, ResidualTables
 
-ROUNDS = 3
+ROUNDS = 2
 """Alternations of both fits."""
 CLASS_SAMPLES = 8000
 """Samples for which a class is worth its weights."""
@@ -101,41 +101,49 @@ def _fit(canvas: Canvas, site: Site, samples: Ints, tables: ResidualTables) -> P
     width = site.rows_and_columns(canvas.height, canvas.width)[1]
     share = max(len(strips) * (strips[0].stop * width) // FIT_SAMPLES, 1)
     strips = strips[::share]
-    features = np.concatenate([canvas.features(site, rows) for rows in strips])
-    activities = np.concatenate([canvas.activities(site, rows) for rows in strips])
-    target = canvas.step * np.concatenate(
+    features = np.concatenate([canvas.features(site, rows) for rows in strips], 1)
+    activities = np.concatenate([canvas.activities(site, rows) for rows in strips], 1)
+    step = canvas.step
+    target = step * np.concatenate(
         [samples[rows.start * width : rows.stop * width] for rows in strips]
     ).astype(np.float64)
     count = min(max(len(target) // CLASS_SAMPLES, 1), CLASSES, CLASSES_MAX)
     prior = tables.priors[site.index]
-    expected: Floats = np.ones(len(target))
     activity = prior.activity
+    expected = _expected(activities, activity)
     for _ in range(ROUNDS):
         classes = _classes(expected, count)
         errors = np.empty_like(target)
         weights: Floats = prior.features / WEIGHT_ONE
         for k in range(count):
-            own = classes == k
-            gram, moment = _normal(features[own], target[own], expected[own])
-            weights = _solve(gram, moment, weights, _spread(prior, k))
-            errors[own] = np.abs(target[own] - features[own] @ weights)
-        gram, moment = _normal(activities, errors / canvas.step, expected / canvas.step)
+            own = np.flatnonzero(classes == k)
+            inputs = features.take(own, 1)
+            weights = _solve(
+                *_normal(inputs, target[own], step * expected[own]), weights, _spread(prior, k)
+            )
+            errors[own] = np.abs(target[own] - weights @ inputs)
+        gram, moment = _normal(activities, errors / step, expected)
         spread = _sizes(prior.activity_levels) / ACTIVITY_ONE
         activity = _rounded(_solve(gram, moment, prior.activity / ACTIVITY_ONE, spread))
-        sums: Floats = activities @ activity.astype(np.float64)
-        expected = np.maximum(sums / ACTIVITY_ONE, SMALLEST) * canvas.step
-    levels = np.searchsorted(tables.thresholds, activities @ activity, side="right")
+        expected = _expected(activities, activity)
+    levels = np.searchsorted(tables.thresholds, activity @ activities, side="right")
     cuts = np.quantile(levels, np.arange(1, count) / count, method="lower").astype(np.int64)
     classes = np.searchsorted(cuts, levels, side="right")
-    final = np.zeros((count, features.shape[1]), np.int64)
+    final = np.zeros((count, len(features)), np.int64)
     shifts = np.zeros(count, np.int64)
     base = prior.features
     for k in range(count):
-        own = classes == k
-        normal = _normal(features[own], target[own], expected[own])
+        own = np.flatnonzero(classes == k)
+        normal = _normal(features.take(own, 1), target[own], step * expected[own])
         base, shifts[k] = _coded(normal, base, prior, k, tables)
         final[k] = base
     return PlaneModel(activity, cuts, final, shifts, np.full(LEVELS, -1, np.int64))
+
+
+def _expected(activities: Floats, activity: Ints) -> Floats:
+    """Expected error of each sample, in samples."""
+    sums: Floats = activity.astype(np.float64) @ activities
+    return np.maximum(sums / ACTIVITY_ONE, SMALLEST)
 
 
 def _classes(expected: Floats, count: int) -> Ints:
@@ -156,9 +164,8 @@ def _spread(prior: PlanePrior, number: int) -> Floats:
 
 def _normal(inputs: Floats, target: Floats, expected: Floats) -> tuple[Floats, Floats]:
     """Matrix and right side of weighted least squares."""
-    weight = 1 / expected**2
-    scaled = inputs * weight[:, None]
-    return scaled.T @ inputs, scaled.T @ target
+    scaled = inputs / expected
+    return scaled @ scaled.T, scaled @ (target / expected)
 
 
 def _solve(gram: Floats, moment: Floats, prior: Floats, spread: Floats) -> Floats:

@@ -156,8 +156,8 @@ def neutral_priors() -> list[PlanePrior]:
         canvas = Canvas(np.zeros((4, 4, 3) if channels == 3 else (4, 4), np.uint8), 0)
         for site in sites(channels):
             row = slice(0, 1)
-            n = canvas.activities(site, row).shape[1]
-            priors.append(_neutral(n, canvas.features(site, row).shape[1]))
+            n = len(canvas.activities(site, row))
+            priors.append(_neutral(n, len(canvas.features(site, row))))
     return priors
 
 
