@@ -35,7 +35,19 @@ at an offset from the sample, x_hat those without one, and m_o what `m` below wa
   then x_o at each of (0, 0), (-1, 0), (1, 0), (0, -1), (0, 1); all minus x_hat_c;
 - for each channel o before c: m_o here;
 - m_c at near(4);
+- if K is not empty: the mean guess minus 4 x_hat_c;
 - 1.
+
+**Guesses** g_i of a sample, where K is not empty, with n, w, o, s the four of near(4):
+
+- 4 x_hat_c + S times the sum of t_c over near(4);
+- 2 (z_c(n) + z_c(s)), and 2 (z_c(w) + z_c(o));
+- for each channel k before c: 4 z_k + 2 (z_c(n) + z_c(s) - z_k(n) - z_k(s)), and 4 z_k +
+  2 (z_c(w) + z_c(o) - z_k(w) - z_k(o)).
+
+The error of a guess is |4 z_c - g_i| once z_c is known, and 0 elsewhere. With r_i the sum of its
+errors over near(8) and f_i = 2^32 // (r_i + 8)^2 + 1, the mean guess is (sum of f_i g_i) // (sum of
+f_i).
 
 **Activities** of a sample, in this order, where e_o = |m_o|:
 
@@ -83,9 +95,6 @@ and pixels of another checksum.
 """
 
 import zlib
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from functools import cache
 
 import numpy as np
 import numpy.typing as npt
@@ -94,252 +103,20 @@ from aecodec.container import ResidualTile
 from aecodec.entropy import SymbolDecoder, SymbolTable
 from aecodec.errors import ChecksumError, PayloadError
 from aecodec.images import Pixels
+from aecodec.residual_canvas import Canvas, Ints, PlaneModel, Site, sites
 from aecodec.residual_tables import FRACTIONS, LEVELS, ResidualTables
 
-PASSES = ((2, 0, 0), (2, 1, 1), (2, 0, 1), (2, 1, 0), (1, 1, 1), (1, 0, 1), (1, 1, 0))
-"""Unit u and position a, b of each pass."""
-REACH = 4
-"""Largest offset, in units."""
-PAD = 2 * REACH
-"""Pixels around a plane; no offset exceeds it."""
-NEAR, AROUND, NEAR_OTHER, NEAR_MISS, NEAR_ACTIVITY = 16, 13, 4, 4, 12
-WEIGHT_ONE = 2**12
-"""Unit of the feature weights."""
 WEIGHT_LIMIT = 2**17
 SHIFT_LEVELS = 5
 """Levels that a weight's table falls by when its steps double."""
-PREDICTION_MAX = 4096
 SAMPLE_MAX = 1023
 CLASSES_MAX = 16
 CODES = 64
 SHIFTS = 16
 MAP_LEVEL = 12
-STRIP_SAMPLES = 2**17
-"""Samples whose features are held at a time."""
-
-_SIDES = ((-1, 0), (1, 0), (0, -1), (0, 1))
-_CORNERS = ((-1, -1), (-1, 1), (1, -1), (1, 1))
-_FAR = ((-3, 0), (3, 0), (0, -3), (0, 3))
-
-Ints = npt.NDArray[np.int64]
-Floats = npt.NDArray[np.float64]
-Plane = npt.NDArray[np.int32]
-Offset = tuple[int, int]
 
 CODE_TABLE = SymbolTable(0, np.array([2**18] * (CODES - 1) + [2**18 - 1, 1]))
 """Uniform over the codes; the escape's count is 1."""
-
-
-@dataclass(frozen=True, eq=False)
-class PlaneModel:
-    """What is sent about one plane.
-
-    Attributes:
-        activity: `(n,)` weights of the activities, in 1/512.
-        cuts: `(K - 1,)` levels at which classes begin, rising.
-        features: `(K, m)` weights of the features, in 1/4096.
-        shifts: `(K,)` binary logarithms of the steps of each class's weights.
-        tables: `(LEVELS,)` the scale of each level, -1 where it has none.
-    """
-
-    activity: Ints
-    cuts: Ints
-    features: Ints
-    shifts: Ints
-    tables: Ints
-
-
-@dataclass(frozen=True)
-class Site:
-    """One plane: a channel of a pass.
-
-    Attributes:
-        number: of the pass.
-        channels: of the picture, in coding order.
-        order: place of this channel in that order.
-    """
-
-    number: int
-    channels: tuple[int, ...]
-    order: int
-
-    @property
-    def channel(self) -> int:
-        """Index of the channel in the picture."""
-        return self.channels[self.order]
-
-    @property
-    def others(self) -> tuple[tuple[int, bool], ...]:
-        """The other channels, and whether they come before this one."""
-        return tuple((o, i < self.order) for i, o in enumerate(self.channels) if i != self.order)
-
-    @property
-    def index(self) -> int:
-        """Place among all planes, those of gray pictures first."""
-        gray = len(self.channels) == 1
-        return self.number if gray else len(PASSES) + 3 * self.number + self.order
-
-    def near(self, count: int) -> tuple[Offset, ...]:
-        """Offsets of the nearest samples of earlier passes."""
-        return _offsets(self.number, False)[:count]
-
-    def around(self, count: int) -> tuple[Offset, ...]:
-        """The same with samples of this pass, of which the first is this one."""
-        return _offsets(self.number, True)[:count]
-
-    def rows_and_columns(self, height: int, width: int) -> tuple[int, int]:
-        """Size of the plane in a tile of `height` by `width` pixels."""
-        unit, row, column = PASSES[self.number]
-        rows = -(-(height - unit * row) // (2 * unit))
-        return max(rows, 0), max(-(-(width - unit * column) // (2 * unit)), 0)
-
-
-def sites(channels: int) -> Iterator[Site]:
-    """All planes of a picture with 1 or 3 channels, in coding order."""
-    order = (0,) if channels == 1 else (1, 0, 2)
-    for number in range(len(PASSES)):
-        for place in range(channels):
-            yield Site(number, order, place)
-
-
-class Canvas:
-    """Everything that encoder and decoder know of a tile, with borders of `PAD` pixels.
-
-    Attributes:
-        samples: t of each channel, `(H + 2 PAD, W + 2 PAD)`.
-        values: z of each channel.
-        misses: m of each channel.
-        errors: e of each channel, their magnitude.
-    """
-
-    def __init__(self, x_hat: Pixels, bound: int) -> None:
-        """Begins with no sample known.
-
-        Args:
-            x_hat: `(H, W, 3)` or `(H, W)`, the lossy tile.
-            bound: the largest error.
-        """
-        self.step = 2 * bound + 1
-        planes = x_hat[None] if x_hat.ndim == 2 else x_hat.transpose(2, 0, 1)
-        self.channels, self.height, self.width = planes.shape
-        self._lossy: list[Plane] = [np.pad(p.astype(np.int32), PAD, mode="edge") for p in planes]
-        self.samples: list[Plane] = [np.zeros_like(p) for p in self._lossy]
-        self.values: list[Plane] = [p.copy() for p in self._lossy]
-        self.misses: list[Plane] = [np.zeros_like(p) for p in self._lossy]
-        self.errors: list[Plane] = [np.zeros_like(p) for p in self._lossy]
-
-    def view(
-        self, planes: Sequence[Plane], channel: int, site: Site, rows: slice, at: Offset
-    ) -> Plane:
-        """Values of some rows of a plane, at an offset from its samples."""
-        unit, row, column = PASSES[site.number]
-        step = 2 * unit
-        height, width = site.rows_and_columns(self.height, self.width)
-        first, last = rows.start, min(rows.stop, height) - 1
-        top = PAD + unit * row + at[0]
-        left = PAD + unit * column + at[1]
-        return planes[channel][
-            top + first * step : top + last * step + 1 : step,
-            left : left + (width - 1) * step + 1 : step,
-        ]
-
-    def strips(self, site: Site) -> Iterator[slice]:
-        """Rows of a plane, a limited number of samples at a time."""
-        height, width = site.rows_and_columns(self.height, self.width)
-        step = max(STRIP_SAMPLES // max(width, 1), 1)
-        for first in range(0, height if width else 0, step):
-            yield slice(first, min(first + step, height))
-
-    def features(self, site: Site, rows: slice) -> Floats:
-        """Features of some rows, `(m, samples)`; integers."""
-        c = site.channel
-        z, x = self.values, self._lossy
-        here = self.view(x, c, site, rows, (0, 0))
-        columns = [self.view(z, c, site, rows, d) - here for d in site.near(NEAR)]
-        columns += [self.view(x, c, site, rows, d) - here for d in (*_SIDES, *_CORNERS)]
-        for other, known in site.others:
-            offsets = site.around(AROUND) if known else site.near(NEAR_OTHER)
-            columns += [self.view(z, other, site, rows, d) - here for d in offsets]
-            columns += [self.view(x, other, site, rows, d) - here for d in ((0, 0), *_SIDES)]
-        columns += [
-            self.view(self.misses, o, site, rows, (0, 0)) for o, known in site.others if known
-        ]
-        columns += [self.view(self.misses, c, site, rows, d) for d in site.near(NEAR_MISS)]
-        return _stack([*columns, np.ones_like(here)])
-
-    def activities(self, site: Site, rows: slice) -> Floats:
-        """Activities of some rows, `(n, samples)`; integers."""
-        c = site.channel
-        e, x = self.errors, self._lossy
-        unit = PASSES[site.number][0]
-        here = self.view(x, c, site, rows, (0, 0))
-
-        def total(planes: Sequence[Plane], channel: int, offsets: Sequence[Offset]) -> Plane:
-            return _sum([self.view(planes, channel, site, rows, d) for d in offsets])
-
-        def detail(offsets: Sequence[Offset]) -> Plane:
-            parts = [4 * np.abs(self.view(x, c, site, rows, d) - here) for d in offsets]
-            return _sum(parts)
-
-        def change(channel: int, d: Offset) -> Plane:
-            before = self.view(self.values, channel, site, rows, (-d[0], -d[1]))
-            found: Plane = 4 * np.abs(self.view(self.values, channel, site, rows, d) - before)
-            return found
-
-        columns = [self.view(e, c, site, rows, d) for d in site.near(NEAR_ACTIVITY)]
-        four = site.near(4)
-        if four:
-            mean = total(self.samples, c, four)
-            parts = [np.abs(4 * self.view(self.samples, c, site, rows, d) - mean) for d in four]
-            columns.append(_sum(parts))
-        for other in site.channels[: site.order + 1]:
-            columns += [change(other, (0, unit)), change(other, (unit, 0))]
-        columns += [detail(_SIDES[2:]), detail(_SIDES[:2]), detail(_FAR)]
-        for other, known in site.others:
-            if known:
-                columns.append(self.view(e, other, site, rows, (0, 0)))
-                columns.append(total(e, other, site.around(5)[1:]))
-            elif four:
-                columns.append(total(e, other, four))
-        return _stack([*columns, np.full_like(here, 4)])
-
-    def levels(self, site: Site, rows: slice, activity: Ints, tables: ResidualTables) -> Ints:
-        """Level of each sample of some rows, `(samples,)`."""
-        sums = activity.astype(np.float64) @ self.activities(site, rows)
-        return np.searchsorted(tables.thresholds, sums, side="right")
-
-    def predict(self, site: Site, model: PlaneModel, tables: ResidualTables) -> tuple[Ints, Ints]:
-        """Levels and predictions in quarters of a plane, both `(samples,)`."""
-        parts = []
-        for rows in self.strips(site):
-            levels = self.levels(site, rows, model.activity, tables)
-            classes = np.searchsorted(model.cuts, levels, side="right")
-            features = self.features(site, rows)
-            # Sums stay below 2^53, so that float64 holds them exactly in any order.
-            sums = model.features.astype(np.float64) @ features
-            own = sums[classes, np.arange(len(classes))].astype(np.int64)
-            unit = self.step * WEIGHT_ONE // 4
-            quarters = (own + unit // 2) // unit
-            parts.append((levels, quarters.clip(-PREDICTION_MAX, PREDICTION_MAX - 1)))
-        levels, predictions = (np.concatenate(part) for part in zip(*parts, strict=True))
-        return levels, predictions
-
-    def put(self, site: Site, samples: Ints, predictions: Ints) -> None:
-        """Takes note of a plane's samples, `(samples,)`."""
-        rows = slice(0, site.rows_and_columns(self.height, self.width)[0])
-        misses = (4 * samples - predictions).clip(1 - PREDICTION_MAX, PREDICTION_MAX - 1)
-        kept = ((self.samples, samples), (self.misses, misses), (self.errors, np.abs(misses)))
-        for planes, values in kept:
-            target = self.view(planes, site.channel, site, rows, (0, 0))
-            target[...] = values.reshape(target.shape)
-        target = self.view(self.values, site.channel, site, rows, (0, 0))
-        target += self.step * samples.reshape(target.shape).astype(np.int32)
-
-    def pixels(self) -> Pixels:
-        """The tile that all samples give, `(H, W, C)` or `(H, W)` uint8."""
-        inner = slice(PAD, -PAD)
-        planes = [z[inner, inner].clip(0, 255).astype(np.uint8) for z in self.values]
-        return planes[0] if self.channels == 1 else np.ascontiguousarray(np.stack(planes, 2))
 
 
 def decode_residual(
@@ -365,7 +142,7 @@ def decode_residual(
     for site in sites(canvas.channels):
         if 0 in site.rows_and_columns(canvas.height, canvas.width):
             continue
-        model = _read_model(decoder, canvas, site, tables)
+        model = _read_model(decoder, site, tables)
         levels, predictions = canvas.predict(site, model, tables)
         numbers = table_numbers(levels, predictions, model)
         samples = decoder.take(numbers, tables.symbols).astype(np.int64) + (predictions >> 2)
@@ -397,9 +174,7 @@ def table_of(levels: Ints) -> npt.NDArray[np.uint8]:
     return (FRACTIONS * levels.clip(0, LEVELS - 1)).astype(np.uint8)
 
 
-def _read_model(
-    decoder: SymbolDecoder, canvas: Canvas, site: Site, tables: ResidualTables
-) -> PlaneModel:
+def _read_model(decoder: SymbolDecoder, site: Site, tables: ResidualTables) -> PlaneModel:
     def codes(count: int, limit: int) -> Ints:
         numbers = np.zeros(count, np.uint8)
         values = decoder.take(numbers, [CODE_TABLE]).astype(np.int64)
@@ -431,29 +206,3 @@ def _read_model(
     if not 0 <= scales[used].min() <= scales[used].max() < LEVELS:
         raise PayloadError("a table of a residual layer is out of range")
     return PlaneModel(activity, cuts, features, shifts, scales)
-
-
-@cache
-def _offsets(number: int, own: bool) -> tuple[Offset, ...]:
-    unit, row, column = PASSES[number]
-    known = {(a, b) for u, a, b in PASSES[:number] if u == unit} | (
-        {(0, 0)} if unit == 1 else set()
-    )
-    if own:
-        known.add((row, column))
-    span = range(-REACH, REACH + 1)
-    found = [(i, j) for i in span for j in span if ((row + i) % 2, (column + j) % 2) in known]
-    found.sort(key=lambda d: (d[0] ** 2 + d[1] ** 2, *d))
-    return tuple((unit * i, unit * j) for i, j in found)
-
-
-def _sum(parts: Sequence[Plane]) -> Plane:
-    total: Plane = np.sum(parts, 0, dtype=np.int32)
-    return total
-
-
-def _stack(columns: Sequence[Plane]) -> Floats:
-    stacked = np.empty((len(columns), columns[0].size))
-    for row, column in zip(stacked, columns, strict=True):
-        row.reshape(column.shape)[...] = column
-    return stacked

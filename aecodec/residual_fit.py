@@ -19,9 +19,13 @@ from aecodec.residual import (
     CLASSES_MAX,
     CODE_TABLE,
     MAP_LEVEL,
+    SHIFT_LEVELS,
+    table_numbers,
+    table_of,
+)
+from aecodec.residual_canvas import (
     PAD,
     PREDICTION_MAX,
-    SHIFT_LEVELS,
     WEIGHT_ONE,
     Canvas,
     Floats,
@@ -29,8 +33,6 @@ from aecodec.residual import (
     PlaneModel,
     Site,
     sites,
-    table_numbers,
-    table_of,
 )
 from aecodec.residual_tables import FRACTIONS, LEVELS, PlanePrior, ResidualTables
 

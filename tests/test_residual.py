@@ -105,6 +105,7 @@ class ResidualReference(ReferenceDecoder):
         self.m = np.zeros(self.x.shape, np.int64)
         self.step = 2 * bound + 1
         self.priors = tables.priors
+        self.guess_errors: dict[tuple[int, int, int, int], int] = {}
         self.thresholds = tables.thresholds.tolist()
         self.counts = [(table.minimum, table.counts.tolist()) for table in tables.symbols]
         self.channels = [0] if self.x.shape[2] == 1 else [1, 0, 2]
@@ -154,7 +155,39 @@ class ResidualReference(ReferenceDecoder):
                 found += [self.lossy(place, d, channel) - here for d in cross]
         found += [self.at(self.m, place, (0, 0), channel) for channel in self.channels[:order]]
         found += [self.at(self.m, place, d, c) for d in near[:4]]
+        if near:
+            found.append(self.mean_guess(number, order, place) - 4 * here)
         return [*found, 1]
+
+    def guesses(self, number: int, order: int, place: Place) -> list[int]:
+        """In their order."""
+        n, w, o, s = self.offsets(number, False)[:4]
+        c = self.channels[order]
+        sides = [self.value(place, d, c) for d in (n, s, w, o)]
+        steps = sum(self.at(self.t, place, d, c) for d in (n, s, w, o))
+        found = [4 * self.lossy(place, (0, 0), c) + self.step * steps]
+        found += [2 * (sides[0] + sides[1]), 2 * (sides[2] + sides[3])]
+        for k in self.channels[:order]:
+            here = 4 * self.value(place, (0, 0), k)
+            other = [self.value(place, d, k) for d in (n, s, w, o)]
+            found.append(here + 2 * (sides[0] + sides[1] - other[0] - other[1]))
+            found.append(here + 2 * (sides[2] + sides[3] - other[2] - other[3]))
+        return found
+
+    def mean_guess(self, number: int, order: int, place: Place) -> int:
+        """Weighted by the errors around."""
+        guesses = self.guesses(number, order, place)
+        near = self.offsets(number, False)[:8]
+        sums = [
+            sum(self.guess_error(place, d, order, i) for d in near) for i in range(len(guesses))
+        ]
+        weights = [2**32 // (r + 8) ** 2 + 1 for r in sums]
+        return sum(f * g for f, g in zip(weights, guesses, strict=True)) // sum(weights)
+
+    def guess_error(self, place: Place, offset: Place, order: int, number: int) -> int:
+        """Of a sample nearby."""
+        row, column = place[0] + offset[0], place[1] + offset[1]
+        return self.guess_errors.get((row, column, order, number), 0)
 
     def activities(self, number: int, order: int, place: Place) -> list[int]:
         """In their order."""
@@ -230,6 +263,10 @@ class ResidualReference(ReferenceDecoder):
             t = symbol + (p >> 2)
             self.t[row, column, channel] = t
             self.m[row, column, channel] = min(max(4 * t - p, -4095), 4095)
+            if number:
+                for i, guess in enumerate(self.guesses(number, order, (row, column))):
+                    error = abs(4 * self.value((row, column), (0, 0), channel) - guess)
+                    self.guess_errors[row, column, order, i] = error
 
     def pixels(self) -> Pixels:
         """Decodes all planes."""

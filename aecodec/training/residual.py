@@ -25,7 +25,7 @@ from aecodec.codec import Codec
 from aecodec.entropy import frequency_counts
 from aecodec.files import write_bytes
 from aecodec.images import Pixels
-from aecodec.residual import PREDICTION_MAX, Canvas, PlaneModel, Site, sites
+from aecodec.residual_canvas import PREDICTION_MAX, Canvas, PlaneModel, Site, sites
 from aecodec.residual_fit import encode_residual
 from aecodec.residual_tables import (
     FRACTIONS,
@@ -39,7 +39,7 @@ from aecodec.residual_tables import (
 )
 from aecodec.training.data import open_tiles
 
-PICTURES = 24
+PICTURES = 20
 ROUNDS = 2
 QUALITIES = (10, 20, 25, 30)
 NOISY, NOISE_MAX = 0.4, 2.5
