@@ -3,13 +3,14 @@
 This text is normative for the words of a RESI chunk (`aecodec/container.py`). They turn the pixels
 of a learned tile, x_hat, as the lossy picture has them, into pixels within E of the original, E
 being the bound of the file's LAYR; E = 0 gives the original. All arithmetic is in integers, and
-`>>` rounds down. `thresholds` and the symbol tables are stored, see `aecodec/residual_tables.py`.
+`>>` and `//` round down. `thresholds`, symbol tables and expected weights are stored, see
+`aecodec/residual_tables.py`.
 
 **Samples.** With step S = 2 E + 1, an encoder makes of each sample `t = (x - x_hat + E) // S`
-(rounded down), and a decoder gives `clip(x_hat + S t, 0, 255)`. Channels are coded in the order
-green, red, blue, in gray pictures the only one. The value z of a sample is x_hat before its t is
-coded, and x_hat + S t, unclipped, from then on. The checksum is the CRC-32 of the decoded pixels of
-the tile in the order row, column, channel.
+and a decoder gives `clip(x_hat + S t, 0, 255)`. Channels are coded in the order
+green, red, blue, in gray pictures the only one. The value z of a sample is x_hat before its plane
+(see below) is coded, and x_hat + S t, unclipped, from then on. The checksum is the CRC-32 of the
+decoded pixels of the tile in the order row, column, channel.
 
 **Passes.** Seven passes code the samples whose row mod 2u and column mod 2u are u a and u b:
 
@@ -20,10 +21,11 @@ the tile in the order row, column, channel.
 A pass codes its channels one after the other, each a plane with the samples in the order row,
 column. A plane without samples is left out.
 
-**Offsets.** Let K be the pairs (a, b) of passes with the same u before this one, with (0, 0) where
+**Offsets.** Let Q be the pairs (a, b) of passes with the same u before this one, with (0, 0) where
 u = 1. `near(n)` are the first n pairs (u i, u j), i and j in [-4, 4], whose ((a + i) mod 2,
-(b + j) mod 2) is in K, sorted by i^2 + j^2, then i, then j. `around(n)` is the same for K and
-(a, b) itself. Beyond the tile t, e and m are 0, and z and x_hat are x_hat repeated from its border.
+(b + j) mod 2) is in Q, sorted by i^2 + j^2, then i, then j. `around(n)` is the same for Q and
+(a, b) itself. Before its plane is coded, t, m and e of a sample are 0. Beyond the tile they are 0,
+and z and x_hat are x_hat repeated from its border.
 
 **Features** of a sample, in this order, where c is its channel, z_o and x_o the values of channel o
 at an offset from the sample, x_hat those without one, and m_o what `m` below was for channel o:
@@ -33,17 +35,17 @@ at an offset from the sample, x_hat those without one, and m_o what `m` below wa
   x_hat_c;
 - for each other channel o in coding order: z_o at around(13) if it comes before c, else at near(4);
   then x_o at each of (0, 0), (-1, 0), (1, 0), (0, -1), (0, 1); all minus x_hat_c;
-- for each channel o before c: m_o here;
+- for each channel o before c, in coding order: m_o here;
 - m_c at near(4);
-- if K is not empty: the mean guess minus 4 x_hat_c;
+- if Q is not empty: the mean guess minus 4 x_hat_c;
 - 1.
 
-**Guesses** g_i of a sample, where K is not empty, with n, w, o, s the four of near(4):
+**Guesses** g_i of a sample, where Q is not empty, with d1 to d4 the offsets of near(4):
 
 - 4 x_hat_c + S times the sum of t_c over near(4);
-- 2 (z_c(n) + z_c(s)), and 2 (z_c(w) + z_c(o));
-- for each channel k before c: 4 z_k + 2 (z_c(n) + z_c(s) - z_k(n) - z_k(s)), and 4 z_k +
-  2 (z_c(w) + z_c(o) - z_k(w) - z_k(o)).
+- 2 (z_c(d1) + z_c(d4)), and 2 (z_c(d2) + z_c(d3));
+- for each channel o before c, in coding order: 4 z_o + 2 (z_c(d1) + z_c(d4) - z_o(d1) - z_o(d4)),
+  and 4 z_o + 2 (z_c(d2) + z_c(d3) - z_o(d2) - z_o(d3)).
 
 The error of a guess is |4 z_c - g_i| once z_c is known, and 0 elsewhere. With r_i the sum of its
 errors over near(8) and f_i = 2^32 // (r_i + 8)^2 + 1, the mean guess is (sum of f_i g_i) // (sum of
@@ -52,13 +54,13 @@ f_i).
 **Activities** of a sample, in this order, where e_o = |m_o|:
 
 - e_c at near(12);
-- if K is not empty: the sum over d in near(4) of |4 t_c(d) - sum of t_c over near(4)|;
+- if Q is not empty: the sum over d in near(4) of |4 t_c(d) - sum of t_c over near(4)|;
 - for each channel o in coding order up to c itself, 4 |z_o(0, u) - z_o(0, -u)| and
   4 |z_o(u, 0) - z_o(-u, 0)|;
 - 4 (|x_c(0, -1) - x_c| + |x_c(0, 1) - x_c|); the same of (-1, 0) and (1, 0); the same of all of
   (-3, 0), (3, 0), (0, -3), (0, 3);
 - for each other channel o in coding order: if it comes before c, e_o here, and the sum of e_o at
-  around(5) but for the first of them; else, if K is not empty, the sum of e_o at near(4);
+  around(5) but for the first of them; else, if Q is not empty, the sum of e_o at near(4);
 - 4.
 
 **Prediction.** A plane has activity weights v, K classes with cuts and feature weights w_k, and a
@@ -85,8 +87,8 @@ uniform table of the symbols 0 to 63.
 3. the K shifts;
 4. a;
 5. for each class one group: b_k;
-6. map[level] - level for the levels of the map, under table 4 * MAP_LEVEL; the other levels are
-   not in the map;
+6. map[level] - level for the levels of the map, under table 48; the other levels are not in the
+   map;
 7. the symbols.
 
 A decoder rejects K > 16, a level, cut or table above 47, a shift above 15, cuts that fall, a sample

@@ -1,7 +1,8 @@
 """Encoder of the residual layer: fits each plane's predictors to the very tile.
 
 Least squares, weighted by the inverse square of the expected error, alternate between feature
-weights by class and activity weights; each level of activity then takes the table that costs least.
+weights by class and activity weights, drawn to the stored expectations. Weights are rounded to
+steps that cost least in all; each level of activity then takes the table that costs least.
 An encoder may fit otherwise; `residual.py` says what decoders do.
 """
 
@@ -46,6 +47,7 @@ FIT_SAMPLES = 2**18
 ERROR_SQUARE = 1.6
 """Expected square of an error over its expected magnitude."""
 SHIFTS_TRIED = range(1, 11)
+"""Steps of 1/2048 to 1/4."""
 ACTIVITY_ONE = 512
 ACTIVITY_MAX = 2**14
 SMALLEST = 0.15

@@ -1,14 +1,16 @@
-"""Stored tables of the residual layer: thresholds of levels, distributions of symbols.
+"""Stored tables of the residual layer: thresholds, distributions of symbols, expected weights.
 
 A file of tables holds, as safetensors:
 
     thresholds  (LEVELS - 1,) int32, rising
+    sizes       (FRACTIONS * LEVELS,) int32, the length of each part of the next
     counts      (n,) int32, the counts of the tables one after the other, see `aecodec/entropy.py`
-    sizes       (FRACTIONS * LEVELS,) int32, the length of each part
+    lengths     (5 * PLANES,) int32, the length of each part of the next
+    weights     (m,) int32: for each plane, see `aecodec/residual.py`, V, A, W, F and G
 
 Table `FRACTIONS * scale + f` is of the symbols of a scale whose prediction has the fraction f / 4;
-its first symbol is -((size - 2) // 2). The id is the first four bytes of the SHA-256 of thresholds,
-sizes and counts, as little-endian int32. Released tables are never changed, only added.
+its first symbol is -((size - 2) // 2). The id is the first four bytes of the SHA-256 of all five in
+this order, as little-endian int32. Released tables are never changed, only added.
 """
 
 import hashlib
