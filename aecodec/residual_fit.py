@@ -193,7 +193,7 @@ def _coded(
     levels = prior.step_levels if number else prior.feature_levels
     wanted = _solve(*normal, base / WEIGHT_ONE, spread) - base / WEIGHT_ONE
     inverse = np.linalg.inv(normal[0] + np.diag(ERROR_SQUARE / spread**2))
-    factor = np.linalg.cholesky((inverse + inverse.T) / 2).T
+    factor: Floats = np.linalg.cholesky((inverse + inverse.T) / 2).T.astype(np.float64)
     costs = _costs(tables)
     best = (np.inf, base, 0)
     for shift in SHIFTS_TRIED:
