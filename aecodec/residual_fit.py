@@ -1,51 +1,59 @@
 """Encoder of the residual layer: fits each plane's predictors to the very tile.
 
 Least squares, weighted by the inverse square of the expected error, alternate between feature
-weights by class and activity weights; each level of activity then takes the table that costs least.
+weights by class and activity weights, drawn to the stored expectations. Weights are rounded to
+steps that cost least in all; each level of activity then takes the table that costs least.
 An encoder may fit otherwise; `residual.py` says what decoders do.
 """
 
 import zlib
 from collections.abc import Callable
+from dataclasses import replace
 from functools import cache
 
 import numpy as np
 
 from aecodec.container import ResidualTile
-from aecodec.entropy import SYMBOL_MAX, SymbolEncoder
+from aecodec.entropy import SymbolEncoder
 from aecodec.images import Pixels
 from aecodec.residual import (
     CLASSES_MAX,
     CODE_TABLE,
     MAP_LEVEL,
+    SHIFT_LEVELS,
+    table_numbers,
+    table_of,
+)
+from aecodec.residual_canvas import (
     PAD,
     PREDICTION_MAX,
+    WEIGHT_ONE,
     Canvas,
     Floats,
     Ints,
     PlaneModel,
     Site,
     sites,
-    table_numbers,
 )
-from aecodec.residual_tables import FRACTIONS, LEVELS, ResidualTables
+from aecodec.residual_tables import FRACTIONS, LEVELS, PlanePrior, ResidualTables
 
-ROUNDS = 3
+ROUNDS = 2
 """Alternations of both fits."""
-CLASS_SAMPLES = 4000
+CLASS_SAMPLES = 8000
 """Samples for which a class is worth its weights."""
 CLASSES = 12
 FIT_SAMPLES = 2**18
 """Samples of a plane that a fit reads at most."""
-RIDGE = 20.0
-"""Samples that a class counts its neighbour's weights for."""
+ERROR_SQUARE = 1.6
+"""Expected square of an error over its expected magnitude."""
+SHIFTS_TRIED = range(1, 11)
+"""Steps of 1/2048 to 1/4."""
 ACTIVITY_ONE = 512
-FEATURE_ONE = 64
-WEIGHT_MAX = 2**14
+ACTIVITY_MAX = 2**14
 SMALLEST = 0.15
 """Smallest expected error, in samples."""
 
-Observer = Callable[[Ints, Ints], None]
+Observer = Callable[[Site, PlaneModel, Ints, Ints], None]
 
 
 def encode_residual(
@@ -59,18 +67,17 @@ def encode_residual(
         x_hat: the lossy tile, of the same shape.
         tables: what to code with.
         bound: largest error of a decoded sample, 0 to 255.
-        observe: called with scales and errors in quarters of each plane.
+        observe: called with each plane, its model, and its scales and errors in quarters.
 
     Returns:
         The chunk.
     """
-    canvas = Canvas(x_hat)
+    canvas = Canvas(x_hat, bound)
     original = pixels[:, :, None] if pixels.ndim == 2 else pixels
     lossy = x_hat[:, :, None] if x_hat.ndim == 2 else x_hat
-    step = 2 * bound + 1
-    whole = Canvas(x_hat)
+    whole = Canvas(x_hat, bound)
     for c in range(canvas.channels):
-        t = (original[:, :, c].astype(np.int32) - lossy[:, :, c] + bound) // step
+        t = (original[:, :, c].astype(np.int32) - lossy[:, :, c] + bound) // whole.step
         whole.samples[c][PAD:-PAD, PAD:-PAD] = t
     encoder = SymbolEncoder()
     for site in sites(canvas.channels):
@@ -82,13 +89,13 @@ def encode_residual(
         model = _fit(canvas, site, samples, tables)
         levels, predictions = canvas.predict(site, model, tables)
         model = _mapped(model, levels, 4 * samples - predictions, tables)
-        _write_model(encoder, model, tables)
+        _write_model(encoder, site, model, tables)
         symbols = (samples - (predictions >> 2)).astype(np.int32)
         encoder.add(symbols, table_numbers(levels, predictions, model), tables.symbols)
         if observe is not None:
-            observe(model.tables[levels], 4 * samples - predictions)
+            observe(site, model, model.tables[levels], 4 * samples - predictions)
         canvas.put(site, samples, predictions)
-    checksum = zlib.crc32(canvas.pixels(bound).tobytes())
+    checksum = zlib.crc32(canvas.pixels().tobytes())
     return ResidualTile(checksum, encoder.words())
 
 
@@ -98,37 +105,49 @@ def _fit(canvas: Canvas, site: Site, samples: Ints, tables: ResidualTables) -> P
     width = site.rows_and_columns(canvas.height, canvas.width)[1]
     share = max(len(strips) * (strips[0].stop * width) // FIT_SAMPLES, 1)
     strips = strips[::share]
-    features = np.concatenate([canvas.features(site, rows) for rows in strips])
-    activities = np.concatenate([canvas.activities(site, rows) for rows in strips])
-    target = np.concatenate(
+    features = np.concatenate([canvas.features(site, rows) for rows in strips], 1)
+    activities = np.concatenate([canvas.activities(site, rows) for rows in strips], 1)
+    step = canvas.step
+    target = step * np.concatenate(
         [samples[rows.start * width : rows.stop * width] for rows in strips]
     ).astype(np.float64)
     count = min(max(len(target) // CLASS_SAMPLES, 1), CLASSES, CLASSES_MAX)
-    nothing = np.full(LEVELS, -1, np.int64)
-    expected: Floats = np.ones(len(target))
-    activity = np.zeros(activities.shape[1], np.int64)
+    prior = tables.priors[site.index]
+    activity = prior.activity
+    expected = _expected(activities, activity)
     for _ in range(ROUNDS):
         classes = _classes(expected, count)
         errors = np.empty_like(target)
-        weights: Floats = np.zeros(features.shape[1])
+        weights: Floats = prior.features / WEIGHT_ONE
         for k in range(count):
-            own = classes == k
-            weights = _solve(features[own], target[own], expected[own], weights)
-            errors[own] = np.abs(target[own] - features[own] @ weights)
-        solved = _solve(activities, errors, expected, np.zeros(activities.shape[1]))
-        activity = _rounded(solved * ACTIVITY_ONE)
-        sums: Floats = activities @ activity.astype(np.float64)
-        expected = np.maximum(sums / ACTIVITY_ONE, SMALLEST)
-    levels = np.searchsorted(tables.thresholds, activities @ activity, side="right")
+            own = np.flatnonzero(classes == k)
+            inputs = features.take(own, 1)
+            weights = _solve(
+                *_normal(inputs, target[own], step * expected[own]), weights, _spread(prior, k)
+            )
+            errors[own] = np.abs(target[own] - weights @ inputs)
+        gram, moment = _normal(activities, errors / step, expected)
+        spread = _sizes(prior.activity_levels) / ACTIVITY_ONE
+        activity = _rounded(_solve(gram, moment, prior.activity / ACTIVITY_ONE, spread))
+        expected = _expected(activities, activity)
+    levels = np.searchsorted(tables.thresholds, activity @ activities, side="right")
     cuts = np.quantile(levels, np.arange(1, count) / count, method="lower").astype(np.int64)
     classes = np.searchsorted(cuts, levels, side="right")
-    final = np.zeros((count, features.shape[1]), np.int64)
-    weights = np.zeros(features.shape[1])
+    final = np.zeros((count, len(features)), np.int64)
+    shifts = np.zeros(count, np.int64)
+    base = prior.features
     for k in range(count):
-        own = classes == k
-        weights = _solve(features[own], target[own], expected[own], weights)
-        final[k] = _rounded(weights * FEATURE_ONE)
-    return PlaneModel(activity, cuts, final, nothing)
+        own = np.flatnonzero(classes == k)
+        normal = _normal(features.take(own, 1), target[own], step * expected[own])
+        base, shifts[k] = _coded(normal, base, prior, k, tables)
+        final[k] = base
+    return PlaneModel(activity, cuts, final, shifts, np.full(LEVELS, -1, np.int64))
+
+
+def _expected(activities: Floats, activity: Ints) -> Floats:
+    """Expected error of each sample, in samples."""
+    sums: Floats = activity.astype(np.float64) @ activities
+    return np.maximum(sums / ACTIVITY_ONE, SMALLEST)
 
 
 def _classes(expected: Floats, count: int) -> Ints:
@@ -136,20 +155,74 @@ def _classes(expected: Floats, count: int) -> Ints:
     return np.searchsorted(cuts, expected, side="right")
 
 
-def _solve(inputs: Floats, target: Floats, expected: Floats, prior: Floats) -> Floats:
-    """Weighted least squares, drawn to `prior`."""
-    if not len(target):
-        return prior
-    weight = 1 / expected**2
-    scaled = inputs * weight[:, None]
-    gram: Floats = scaled.T @ inputs
-    gram[np.diag_indices(len(gram))] += RIDGE * weight.mean()
-    solved: Floats = prior + np.linalg.solve(gram, scaled.T @ (target - inputs @ prior))
+def _sizes(levels: Ints) -> Floats:
+    """Root mean square of numbers that tables of some levels expect."""
+    sizes: Floats = 0.125 * 2.0 ** (levels / SHIFT_LEVELS)
+    return sizes
+
+
+def _spread(prior: PlanePrior, number: int) -> Floats:
+    """Expected size of the differences of a class's weights."""
+    return _sizes(prior.step_levels if number else prior.feature_levels) / WEIGHT_ONE
+
+
+def _normal(inputs: Floats, target: Floats, expected: Floats) -> tuple[Floats, Floats]:
+    """Matrix and right side of weighted least squares."""
+    scaled = inputs / expected
+    return scaled @ scaled.T, scaled @ (target / expected)
+
+
+def _solve(gram: Floats, moment: Floats, prior: Floats, spread: Floats) -> Floats:
+    """The most probable weights."""
+    solved: Floats = prior + np.linalg.solve(
+        gram + np.diag(ERROR_SQUARE / spread**2), moment - gram @ prior
+    )
     return solved
 
 
+def _coded(
+    normal: tuple[Floats, Floats], base: Ints, prior: PlanePrior, number: int,
+    tables: ResidualTables,
+) -> tuple[Ints, int]:  # fmt: skip
+    """Rounded weights of a class and their shift: what costs least.
+
+    Each weight is rounded in its turn, and those that follow make up for it, as in Frantar and
+    others, "GPTQ", arXiv:2210.17323.
+    """
+    spread = _spread(prior, number)
+    levels = prior.step_levels if number else prior.feature_levels
+    wanted = _solve(*normal, base / WEIGHT_ONE, spread) - base / WEIGHT_ONE
+    inverse = np.linalg.inv(normal[0] + np.diag(ERROR_SQUARE / spread**2))
+    factor: Floats = np.linalg.cholesky((inverse + inverse.T) / 2).T.astype(np.float64)
+    costs = _costs(tables)
+    best = (np.inf, base, 0)
+    for shift in SHIFTS_TRIED:
+        symbols, loss = _rounded_in_turn(wanted * (WEIGHT_ONE / 2.0**shift), factor)
+        own = (levels - SHIFT_LEVELS * shift).clip(0, LEVELS - 1)
+        inside = (FRACTIONS * symbols).clip(-PREDICTION_MAX, PREDICTION_MAX) + PREDICTION_MAX
+        loss *= (2.0**shift / WEIGHT_ONE) ** 2
+        bits = float(costs[own, inside].sum()) + loss / (2 * np.log(2) * ERROR_SQUARE)
+        if bits < best[0]:
+            best = (bits, base + (symbols << shift), shift)
+    return best[1], best[2]
+
+
+def _rounded_in_turn(wanted: Floats, factor: Floats) -> tuple[Ints, float]:
+    """Whole numbers near some real ones, and the loss, given a factor of the inverse matrix."""
+    left = wanted.copy()
+    symbols = np.empty(len(left), np.int64)
+    loss = 0.0
+    for j in range(len(left)):
+        symbols[j] = int(np.floor(left[j] + 0.5))
+        error = (left[j] - symbols[j]) / factor[j, j]
+        loss += error**2
+        left[j:] -= error * factor[j, j:]
+    return symbols, loss
+
+
 def _rounded(weights: Floats) -> Ints:
-    return np.floor(weights + 0.5).clip(-WEIGHT_MAX, WEIGHT_MAX).astype(np.int64)
+    whole = np.floor(ACTIVITY_ONE * weights + 0.5)
+    return whole.clip(-ACTIVITY_MAX, ACTIVITY_MAX).astype(np.int64)
 
 
 def _mapped(model: PlaneModel, levels: Ints, errors: Ints, tables: ResidualTables) -> PlaneModel:
@@ -162,7 +235,7 @@ def _mapped(model: PlaneModel, levels: Ints, errors: Ints, tables: ResidualTable
     for level in range(first, last + 1):
         seen = np.bincount(bounded[levels == level], minlength=2 * reach + 1)
         scales[level] = level if not seen.any() else int((costs @ seen).argmin())
-    return PlaneModel(model.activity, model.cuts, model.features, scales)
+    return replace(model, tables=scales)
 
 
 @cache
@@ -181,25 +254,20 @@ def _costs(tables: ResidualTables) -> Floats:
     return costs
 
 
-def _write_model(encoder: SymbolEncoder, model: PlaneModel, tables: ResidualTables) -> None:
+def _write_model(
+    encoder: SymbolEncoder, site: Site, model: PlaneModel, tables: ResidualTables
+) -> None:
+    prior = tables.priors[site.index]
     used = np.flatnonzero(model.tables >= 0)
     first, last = int(used[0]), int(used[-1])
-    steps = np.diff(
-        model.features, axis=0, prepend=np.zeros((1, model.features.shape[1]), np.int64)
-    )
-    more = len(model.cuts)
-    codes = [_code(step) for step in steps]
-    activity_code = _code(model.activity)
-    for values in ([more, activity_code, first, last - first], [*model.cuts.tolist(), *codes]):
+    for values in ([len(model.cuts), first, last - first], model.cuts, model.shifts):
         encoder.add(np.array(values, np.int32), np.zeros(len(values), np.uint8), [CODE_TABLE])
-    offsets = model.tables[used] - used
-    parts = [(model.activity, activity_code), *zip(steps, codes, strict=True), (offsets, MAP_LEVEL)]
-    for numbers, code in parts:
-        symbols = numbers.clip(-SYMBOL_MAX, SYMBOL_MAX).astype(np.int32)
-        encoder.add(symbols, np.full(len(symbols), FRACTIONS * code, np.uint8), tables.symbols)
-
-
-def _code(numbers: Ints) -> int:
-    """Level whose table fits some numbers."""
-    mean = float(np.abs(numbers).mean())
-    return int(np.clip(np.round(5 * np.log2(max(mean, 0.01) / 0.1)), 0, LEVELS - 1))
+    parts = [(model.activity - prior.activity, prior.activity_levels)]
+    base = prior.features
+    for number, (weights, shift) in enumerate(zip(model.features, model.shifts, strict=True)):
+        levels = prior.step_levels if number else prior.feature_levels
+        parts.append(((weights - base) >> shift, levels - SHIFT_LEVELS * shift))
+        base = weights
+    parts.append((model.tables[used] - used, np.full(len(used), MAP_LEVEL)))
+    for numbers, levels in parts:
+        encoder.add(numbers.astype(np.int32), table_of(levels), tables.symbols)

@@ -20,8 +20,19 @@ from aecodec.errors import AecError, ChecksumError, InputError, TruncatedError, 
 from aecodec.facts import facts_of, facts_text
 from aecodec.residual import decode_residual
 from aecodec.residual_fit import encode_residual
-from aecodec.residual_tables import RELEASED, ResidualTables, load_tables, newest_tables
-from aecodec.training.residual import build_parts, fit_mixtures, logistic_tables
+from aecodec.residual_tables import (
+    RELEASED,
+    ResidualTables,
+    load_tables,
+    make_tables,
+    newest_tables,
+)
+from aecodec.training.residual import (
+    build_stored,
+    fit_mixtures,
+    logistic_tables,
+    neutral_priors,
+)
 from aecodec.windows import Region
 
 Pixels = npt.NDArray[np.uint8]
@@ -83,7 +94,7 @@ class ResidualReference(ReferenceDecoder):
 
     PASSES = ((2, 0, 0), (2, 1, 1), (2, 0, 1), (2, 1, 0), (1, 1, 1), (1, 0, 1), (1, 1, 0))
 
-    def __init__(self, words: bytes, x_hat: Pixels, tables: ResidualTables) -> None:
+    def __init__(self, words: bytes, x_hat: Pixels, tables: ResidualTables, bound: int) -> None:
         self.words = list(struct.unpack(f"<{len(words) // 4}I", words))
         self.state = 0
         for _ in range(min(2, len(self.words))):
@@ -91,7 +102,10 @@ class ResidualReference(ReferenceDecoder):
         self.shape = x_hat.shape
         self.x = x_hat[:, :, None] if x_hat.ndim == 2 else x_hat
         self.t = np.zeros(self.x.shape, np.int64)
-        self.e = np.zeros(self.x.shape, np.int64)
+        self.m = np.zeros(self.x.shape, np.int64)
+        self.step = 2 * bound + 1
+        self.priors = tables.priors
+        self.guess_errors: dict[tuple[int, int, int, int], int] = {}
         self.thresholds = tables.thresholds.tolist()
         self.counts = [(table.minimum, table.counts.tolist()) for table in tables.symbols]
         self.channels = [0] if self.x.shape[2] == 1 else [1, 0, 2]
@@ -107,6 +121,12 @@ class ResidualReference(ReferenceDecoder):
         row = min(max(place[0] + offset[0], 0), self.x.shape[0] - 1)
         column = min(max(place[1] + offset[1], 0), self.x.shape[1] - 1)
         return int(self.x[row, column, channel])
+
+    def value(self, place: Place, offset: Place, channel: int) -> int:
+        """The best known value of a sample."""
+        return self.lossy(place, offset, channel) + self.step * self.at(
+            self.t, place, offset, channel
+        )
 
     def offsets(self, number: int, own: bool) -> list[Place]:
         """All of near, or of around."""
@@ -124,32 +144,73 @@ class ResidualReference(ReferenceDecoder):
         c = self.channels[order]
         near, around = self.offsets(number, False), self.offsets(number, True)
         here = self.lossy(place, (0, 0), c)
-        found = [self.at(self.t, place, d, c) for d in near[:12]]
+        found = [self.value(place, d, c) - here for d in near[:16]]
         cross = [(-1, 0), (1, 0), (0, -1), (0, 1), (-1, -1), (-1, 1), (1, -1), (1, 1)]
         found += [self.lossy(place, d, c) - here for d in cross]
         for other, channel in enumerate(self.channels):
             if other != order:
-                chosen = around[:9] if other < order else near[:4]
-                found += [self.at(self.t, place, d, channel) for d in chosen]
+                chosen = around[:13] if other < order else near[:4]
+                found += [self.value(place, d, channel) - here for d in chosen]
+                cross = [(0, 0), (-1, 0), (1, 0), (0, -1), (0, 1)]
+                found += [self.lossy(place, d, channel) - here for d in cross]
+        found += [self.at(self.m, place, (0, 0), channel) for channel in self.channels[:order]]
+        found += [self.at(self.m, place, d, c) for d in near[:4]]
+        if near:
+            found.append(self.mean_guess(number, order, place) - 4 * here)
         return [*found, 1]
+
+    def guesses(self, number: int, order: int, place: Place) -> list[int]:
+        """In their order."""
+        n, w, o, s = self.offsets(number, False)[:4]
+        c = self.channels[order]
+        sides = [self.value(place, d, c) for d in (n, s, w, o)]
+        steps = sum(self.at(self.t, place, d, c) for d in (n, s, w, o))
+        found = [4 * self.lossy(place, (0, 0), c) + self.step * steps]
+        found += [2 * (sides[0] + sides[1]), 2 * (sides[2] + sides[3])]
+        for k in self.channels[:order]:
+            here = 4 * self.value(place, (0, 0), k)
+            other = [self.value(place, d, k) for d in (n, s, w, o)]
+            found.append(here + 2 * (sides[0] + sides[1] - other[0] - other[1]))
+            found.append(here + 2 * (sides[2] + sides[3] - other[2] - other[3]))
+        return found
+
+    def mean_guess(self, number: int, order: int, place: Place) -> int:
+        """Weighted by the errors around."""
+        guesses = self.guesses(number, order, place)
+        near = self.offsets(number, False)[:8]
+        sums = [
+            sum(self.guess_error(place, d, order, i) for d in near) for i in range(len(guesses))
+        ]
+        weights = [2**32 // (r + 8) ** 2 + 1 for r in sums]
+        return sum(f * g for f, g in zip(weights, guesses, strict=True)) // sum(weights)
+
+    def guess_error(self, place: Place, offset: Place, order: int, number: int) -> int:
+        """Of a sample nearby."""
+        row, column = place[0] + offset[0], place[1] + offset[1]
+        return self.guess_errors.get((row, column, order, number), 0)
 
     def activities(self, number: int, order: int, place: Place) -> list[int]:
         """In their order."""
         c = self.channels[order]
         near, around = self.offsets(number, False), self.offsets(number, True)
         here = self.lossy(place, (0, 0), c)
-        found = [self.at(self.e, place, d, c) for d in near[:8]]
+        found = [abs(self.at(self.m, place, d, c)) for d in near[:12]]
         if near:
             four = [self.at(self.t, place, d, c) for d in near[:4]]
             found.append(sum(abs(4 * t - sum(four)) for t in four))
+        u = self.PASSES[number][0]
+        for channel in self.channels[: order + 1]:
+            for d in ((0, u), (u, 0)):
+                opposite = self.value(place, (-d[0], -d[1]), channel)
+                found.append(4 * abs(self.value(place, d, channel) - opposite))
         groups = [(0, -1), (0, 1)], [(-1, 0), (1, 0)], [(-3, 0), (3, 0), (0, -3), (0, 3)]
         found += [4 * sum(abs(self.lossy(place, d, c) - here) for d in group) for group in groups]
         for other, channel in enumerate(self.channels):
             if other < order:
-                found.append(self.at(self.e, place, (0, 0), channel))
-                found.append(sum(self.at(self.e, place, d, channel) for d in around[1:5]))
+                found.append(abs(self.at(self.m, place, (0, 0), channel)))
+                found.append(sum(abs(self.at(self.m, place, d, channel)) for d in around[1:5]))
             elif other > order and near:
-                found.append(sum(self.at(self.e, place, d, channel) for d in near[:4]))
+                found.append(sum(abs(self.at(self.m, place, d, channel)) for d in near[:4]))
         return [*found, 4]
 
     def codes(self, count: int) -> list[int]:
@@ -161,6 +222,11 @@ class ResidualReference(ReferenceDecoder):
         """A group under the stored tables."""
         return [int(v) for v in self.group(np.array(numbers, np.int64), self.counts)]
 
+    def weights(self, base: list[int], levels: list[int], shift: int) -> list[int]:
+        """Weights from the ones before them."""
+        symbols = self.under([4 * min(max(level - 5 * shift, 0), 47) for level in levels])
+        return [b + (symbol << shift) for b, symbol in zip(base, symbols, strict=True)]
+
     def plane(self, number: int, order: int) -> None:
         """Decodes one plane."""
         unit, a, b = self.PASSES[number]
@@ -169,15 +235,15 @@ class ResidualReference(ReferenceDecoder):
         places = [(row, column) for row in rows for column in columns]
         if not places:
             return
-        sizes = [len(f(number, order, places[0])) for f in (self.activities, self.features)]
-        more, code, first, length = self.codes(4)
-        rest = self.codes(2 * more + 1)
-        cuts, class_codes = rest[:more], rest[more:]
-        v = self.under([4 * code] * sizes[0])
-        w: list[list[int]] = []
-        for code in class_codes:
-            step = self.under([4 * code] * sizes[1])
-            w.append([x + y for x, y in zip(step, w[-1], strict=True)] if w else step)
+        prior = self.priors[number if len(self.channels) == 1 else 7 + 3 * number + order]
+        more, first, length = self.codes(3)
+        cuts, shifts = self.codes(more), self.codes(more + 1)
+        v = self.weights(prior.activity.tolist(), prior.activity_levels.tolist(), 0)
+        w = [prior.features.tolist()]
+        for k, shift in enumerate(shifts):
+            levels = prior.step_levels if k else prior.feature_levels
+            w.append(self.weights(w[-1], levels.tolist(), shift))
+        w.pop(0)
         used = range(first, first + length + 1)
         scales = dict(zip(used, self.under([48] * len(used)), strict=True))
         predictions, numbers = [], []
@@ -188,22 +254,27 @@ class ResidualReference(ReferenceDecoder):
             total = sum(
                 x * y for x, y in zip(own, self.features(number, order, place), strict=True)
             )
-            predictions.append(min(max((total + 8) >> 4, -4096), 4095))
+            quarters = (total + 512 * self.step) // (1024 * self.step)
+            predictions.append(min(max(quarters, -4096), 4095))
             numbers.append(4 * (level + scales[level]) + (predictions[-1] & 3))
         symbols = self.under(numbers)
         channel = self.channels[order]
         for (row, column), p, symbol in zip(places, predictions, symbols, strict=True):
             t = symbol + (p >> 2)
             self.t[row, column, channel] = t
-            self.e[row, column, channel] = min(abs(4 * t - p), 4095)
+            self.m[row, column, channel] = min(max(4 * t - p, -4095), 4095)
+            if number:
+                for i, guess in enumerate(self.guesses(number, order, (row, column))):
+                    error = abs(4 * self.value((row, column), (0, 0), channel) - guess)
+                    self.guess_errors[row, column, order, i] = error
 
-    def pixels(self, bound: int) -> Pixels:
+    def pixels(self) -> Pixels:
         """Decodes all planes."""
         for number in range(7):
             for order in range(len(self.channels)):
                 self.plane(number, order)
         assert (self.words, self.state) == ([], 0)
-        whole = (self.x + (2 * bound + 1) * self.t).clip(0, 255).astype(np.uint8)
+        whole = (self.x + self.step * self.t).clip(0, 255).astype(np.uint8)
         return whole.reshape(self.shape)
 
 
@@ -218,7 +289,7 @@ def test_a_second_decoder_agrees(
     x_hat = lossy(pixels, 5)
     tile = encode_residual(pixels, x_hat, tables, bound=bound)
     expected = decode_residual(tile, x_hat, tables, bound=bound)
-    actual = ResidualReference(tile.words, x_hat, tables).pixels(bound)
+    actual = ResidualReference(tile.words, x_hat, tables, bound).pixels()
     np.testing.assert_array_equal(actual, expected)
 
 
@@ -229,7 +300,7 @@ def test_several_classes_agree_with_the_second_decoder(
     pixels = make_picture(16, 18, seed=4)
     x_hat = lossy(pixels, 6)
     tile = encode_residual(pixels, x_hat, tables)
-    np.testing.assert_array_equal(ResidualReference(tile.words, x_hat, tables).pixels(0), pixels)
+    np.testing.assert_array_equal(ResidualReference(tile.words, x_hat, tables, 0).pixels(), pixels)
 
 
 @steady
@@ -271,9 +342,10 @@ def test_tables_fit_what_was_observed() -> None:
     mixtures = fit_mixtures(observed)
     assert mixtures[10, -1] > 0.9
     assert mixtures[11].argmax() == logistic_tables()[11].argmax()
-    thresholds, sizes, counts = build_parts(mixtures)
-    assert len(thresholds) == 47
-    assert sizes.sum() == len(counts)
+    tables = make_tables(build_stored(mixtures, neutral_priors()))
+    assert len(tables.thresholds) == 47
+    shares = [table.counts / 2**24 for table in tables.symbols[4 * 10 : 4 * 12 : 4]]
+    assert shares[0].max() < 0.5 * shares[1].max()  # level 11 was never seen, and is narrow
 
 
 @pytest.mark.usefixtures("only_layers")

@@ -1,40 +1,51 @@
 """Makes the tables of the residual layer from training pictures.
 
-    python -m aecodec.training.residual FOLDER... -o TABLES.safetensors
+    python -m aecodec.training.residual TILES.npy -o TABLES.safetensors
 
-Pictures are halved, so that old compression artifacts vanish, and some get noise. Each is
-compressed at one of a few qualities, and its residual layer coded with logistic tables; what
-errors each scale then saw gives mixtures of logistic distributions, and so once more. Seeded: the
-same pictures give the same tables.
+The tiles are those that the training of a model left in its folder. Some get noise, some become
+gray. Each is compressed at one of a few qualities, and its residual layer coded with logistic
+tables and no idea of the weights; what errors each scale then saw gives mixtures of logistic
+distributions, and the weights give expected ones; and so once more. Seeded: the same tiles give
+the same tables.
 """
 
 import argparse
 import logging
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import astuple
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 import torch
-from PIL import Image
 
 from aecodec.codec import Codec
 from aecodec.entropy import frequency_counts
 from aecodec.files import write_bytes
 from aecodec.images import Pixels
-from aecodec.residual import PREDICTION_MAX
+from aecodec.residual_canvas import PREDICTION_MAX, Canvas, PlaneModel, Site, sites
 from aecodec.residual_fit import encode_residual
-from aecodec.residual_tables import FRACTIONS, LEVELS, ResidualTables, make_tables, store_tables
-from aecodec.training.data import find_pictures, split
+from aecodec.residual_tables import (
+    FRACTIONS,
+    LEVELS,
+    PLANES,
+    PlanePrior,
+    ResidualTables,
+    Stored,
+    make_tables,
+    store_tables,
+)
+from aecodec.training.data import open_tiles
 
-PICTURES = 40
+PICTURES = 20
 ROUNDS = 2
-SIDE = 256
-"""Pixels a side of the halved pictures' middle."""
-QUALITIES = (10, 20, 35, 50)
-NOISE_MAX = 2.5
+QUALITIES = (10, 20, 25, 30)
+NOISY, NOISE_MAX = 0.4, 2.5
+"""How many pictures get noise, and its largest deviation."""
+GRAY_EVERY = 5
+SMALLEST_DEVIATION = 2.0
 SCALE_MIN = 0.1
 """Mean error of scale 0, in samples."""
 SCALES_PER_OCTAVE = 5
@@ -52,7 +63,6 @@ EM_ROUNDS = 30
 
 Floats = npt.NDArray[np.float64]
 Counts = npt.NDArray[np.int64]
-Parts = tuple[npt.NDArray[np.int32], npt.NDArray[np.int32], npt.NDArray[np.int32]]
 
 logger = logging.getLogger(__name__)
 
@@ -62,11 +72,12 @@ def scale_means() -> Floats:
     return SCALE_MIN * 2.0 ** (np.arange(LEVELS) / SCALES_PER_OCTAVE)
 
 
-def build_parts(mixtures: Floats) -> Parts:
-    """Thresholds, sizes and counts, as `make_tables` takes them.
+def build_stored(mixtures: Floats, priors: Sequence[PlanePrior]) -> Stored:
+    """What `make_tables` takes.
 
     Args:
         mixtures: `(LEVELS, len(RATIOS))`, the share of each part.
+        priors: of all planes.
     """
     means = scale_means()
     borders = np.sqrt(means[1:] * means[:-1]) * ACTIVITY_UNIT
@@ -78,11 +89,15 @@ def build_parts(mixtures: Floats) -> Parts:
             row = frequency_counts(shares @ _parts(mean, errors), ESCAPE)
             sizes.append(len(row))
             counts.append(row)
-    return (
-        np.floor(borders + 0.5).astype(np.int32),
-        np.array(sizes, np.int32),
-        np.concatenate(counts).astype(np.int32),
-    )
+    weights = [part for prior in priors for part in astuple(prior)]
+    stored = {
+        "thresholds": np.floor(borders + 0.5),
+        "sizes": np.array(sizes),
+        "counts": np.concatenate(counts),
+        "lengths": np.array([len(part) for part in weights]),
+        "weights": np.concatenate(weights),
+    }
+    return {name: values.astype(np.int32) for name, values in stored.items()}
 
 
 def fit_mixtures(observed: Counts) -> Floats:
@@ -115,61 +130,111 @@ def logistic_tables() -> Floats:
     return mixtures
 
 
-def observe_errors(
-    pictures: Iterator[Pixels], codec: Codec, tables: ResidualTables, rng: np.random.Generator
-) -> Counts:
-    """How often each error occurred under each scale, as `fit_mixtures` takes it."""
-    observed = np.zeros((LEVELS, 2 * PREDICTION_MAX + 1), np.int64)
+class Observations:
+    """What encoders did with some pictures."""
 
-    def observe(scales: Counts, errors: Counts) -> None:
+    def __init__(self) -> None:
+        """Begins with nothing."""
+        self.errors = np.zeros((LEVELS, 2 * PREDICTION_MAX + 1), np.int64)
+        self.models: list[list[PlaneModel]] = [[] for _ in range(PLANES)]
+
+    def add(self, site: Site, model: PlaneModel, scales: Counts, errors: Counts) -> None:
+        """Takes note of one plane, as `encode_residual` tells of it."""
         bounded = errors.clip(-PREDICTION_MAX, PREDICTION_MAX) + PREDICTION_MAX
-        np.add.at(observed, (scales, bounded), 1)
+        np.add.at(self.errors, (scales, bounded), 1)
+        self.models[site.index].append(model)
 
-    for number, pixels in enumerate(pictures):
-        quality = float(rng.choice(QUALITIES))
-        data = codec.compress(pixels, quality, lossless_tiles=False)
-        encode_residual(pixels, codec.decompress_array(data), tables, observe=observe)
-        logger.info("picture %d of %d", number + 1, PICTURES)
-    return observed
+    def priors(self) -> list[PlanePrior]:
+        """Means of the weights, and the levels whose tables expect their deviations."""
+        return [_prior(models) for models in self.models]
 
 
-def training_pictures(paths: list[Path], rng: np.random.Generator) -> Iterator[Pixels]:
-    """Halved middles of pictures, some with noise, `(h, w, 3)` uint8."""
-    for number in rng.permutation(len(paths))[:PICTURES].tolist():
-        with Image.open(paths[number]) as image:
-            whole = image.convert("RGB")
-        kind = Image.Resampling.BOX if rng.random() < 0.5 else Image.Resampling.LANCZOS
-        half = whole.resize((max(whole.width // 2, 1), max(whole.height // 2, 1)), kind)
-        left, top = (max(side - SIDE, 0) // 2 for side in half.size)
-        part = np.asarray(half.crop((left, top, min(left + SIDE, half.width),
-                                     min(top + SIDE, half.height))), np.float64)  # fmt: skip
-        if rng.random() < 0.5:
+def neutral_priors() -> list[PlanePrior]:
+    """What one expects of weights before any was seen."""
+    priors = []
+    for channels in (1, 3):
+        canvas = Canvas(np.zeros((4, 4, 3) if channels == 3 else (4, 4), np.uint8), 0)
+        for site in sites(channels):
+            row = slice(0, 1)
+            n = len(canvas.activities(site, row))
+            priors.append(_neutral(n, len(canvas.features(site, row))))
+    return priors
+
+
+def observe(pictures: Sequence[tuple[Pixels, Pixels]], tables: ResidualTables) -> Observations:
+    """Codes pictures, each with its lossy version."""
+    observations = Observations()
+    for number, (pixels, x_hat) in enumerate(pictures):
+        encode_residual(pixels, x_hat, tables, observe=observations.add)
+        logger.info("picture %d of %d", number + 1, len(pictures))
+    return observations
+
+
+def training_pictures(
+    tiles: Pixels, codec: Codec, rng: np.random.Generator
+) -> Iterator[tuple[Pixels, Pixels]]:
+    """Some tiles and their lossy versions, `(h, w, 3)` or `(h, w)` uint8."""
+    for place, number in enumerate(rng.permutation(len(tiles))[:PICTURES].tolist()):
+        part = tiles[number].astype(np.float64)
+        if rng.random() < NOISY:
             noise = rng.normal(size=(*part.shape[:2], 1)) + 0.5 * rng.normal(size=part.shape)
             part = part + rng.uniform(0, NOISE_MAX) * noise
-        yield np.floor(part.clip(0, 255) + 0.5).astype(np.uint8)
+        pixels = np.floor(part.clip(0, 255) + 0.5).astype(np.uint8)
+        if place % GRAY_EVERY == 0:
+            pixels = np.ascontiguousarray(pixels[:, :, 1])
+        data = codec.compress(pixels, float(rng.choice(QUALITIES)), lossless_tiles=False)
+        yield pixels, codec.decompress_array(data)
 
 
 def main() -> None:
     """Runs the command."""
     parser = argparse.ArgumentParser(description="Make the tables of the residual layer.")
-    parser.add_argument("folders", nargs="+", type=Path)
+    parser.add_argument("tiles", type=Path)
     parser.add_argument("-o", "--output", required=True, type=Path)
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     torch.set_num_threads(1)
-    paths, _ = split(find_pictures(arguments.folders))
-    codec = Codec()
-    mixtures = logistic_tables()
+    rng = np.random.default_rng(arguments.seed)
+    pictures = list(training_pictures(open_tiles(arguments.tiles), Codec(), rng))
+    stored = build_stored(logistic_tables(), neutral_priors())
     for number in range(ROUNDS):
-        rng = np.random.default_rng(arguments.seed)
-        tables = make_tables(*build_parts(mixtures))
-        observed = observe_errors(training_pictures(paths, rng), codec, tables, rng)
-        mixtures = fit_mixtures(observed)
-        logger.info("round %d: %d errors", number + 1, observed.sum())
-    parts = build_parts(mixtures)
-    write_bytes(str(arguments.output), store_tables(*parts))
-    logger.info("%s: id %s", arguments.output, make_tables(*parts).tables_id.hex())
+        found = observe(pictures, make_tables(stored))
+        stored = build_stored(fit_mixtures(found.errors), found.priors())
+        logger.info("round %d: %d errors", number + 1, found.errors.sum())
+        write_bytes(str(arguments.output), store_tables(stored))
+    logger.info("%s: id %s", arguments.output, make_tables(stored).tables_id.hex())
+
+
+def _neutral(activities: int, features: int) -> PlanePrior:
+    return PlanePrior(
+        np.full(activities, ACTIVITY_UNIT // activities),
+        np.full(activities, _level(100.0)),
+        np.zeros(features, np.int64),
+        np.full(features, _level(500.0)),
+        np.full(features, _level(300.0)),
+    )
+
+
+def _prior(models: list[PlaneModel]) -> PlanePrior:
+    activity = np.stack([model.activity for model in models])
+    first = np.stack([model.features[0] for model in models])
+    several = [np.diff(model.features, axis=0) for model in models]
+    means = [np.floor(np.median(each, 0) + 0.5).astype(np.int64) for each in (activity, first)]
+    return PlanePrior(
+        means[0],
+        _level(np.abs(activity - means[0]).mean(0)),
+        means[1],
+        _level(np.abs(first - means[1]).mean(0)),
+        _level(np.abs(np.concatenate(several)).mean(0)),
+    )
+
+
+def _level(deviations: npt.ArrayLike) -> Counts:
+    """The level, perhaps above all tables, whose mean is nearest."""
+    least = np.maximum(np.asarray(deviations, np.float64), SMALLEST_DEVIATION)
+    levels = SCALES_PER_OCTAVE * np.log2(least / SCALE_MIN)
+    return np.floor(levels + 0.5).astype(np.int64)
 
 
 def _parts(mean: float, errors: npt.NDArray[np.int64]) -> Floats:
