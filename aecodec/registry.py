@@ -26,6 +26,7 @@ MODELS: tuple[ReleasedModel, ...] = (
     ReleasedModel("aec-4", bytes.fromhex("329f2676")),
     ReleasedModel("aec-5", bytes.fromhex("ed7b5dc7")),
     ReleasedModel("aec-6", bytes.fromhex("7659d85b")),
+    ReleasedModel("aec-7", bytes.fromhex("ddd70b2b")),
 )
 
 
