@@ -68,9 +68,10 @@ class CodecModel:
     def smooth_synthesis(self) -> SynthesisTransform:
         """The synthesis in real numbers, which has gradients: for the encoder's search alone."""
         c = self.config
-        synthesis = SynthesisTransform(c.channels, c.latent_channels, c.synthesis_blocks)
-        import_synthesis(synthesis, self.rounded)
-        _freeze(synthesis)
+        with torch.inference_mode(mode=False):  # else it had no gradients, once made while decoding
+            synthesis = SynthesisTransform(c.channels, c.latent_channels, c.synthesis_blocks)
+            import_synthesis(synthesis, self.rounded)
+            _freeze(synthesis)
         return synthesis
 
 

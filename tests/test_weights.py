@@ -356,3 +356,14 @@ def test_training_needs_all_that_export_wrote(
     path = forged(tiny_weights, tmp_path / "missing.safetensors", tensors=tensors)
     with pytest.raises(WeightsError):
         trainable_state(path)
+
+
+def test_the_smooth_synthesis_has_gradients_even_if_made_while_decoding(tmp_path: Path) -> None:
+    export_weights(make_tiny_model(), tmp_path / "model.safetensors")
+    coder = load_weights(tmp_path / "model.safetensors")
+    with torch.inference_mode():
+        synthesis = coder.smooth_synthesis
+    y = torch.zeros(1, 16, 2, 2, requires_grad=True)
+    synthesis(y, torch.ones(1)).square().sum().backward()
+    assert y.grad is not None
+    assert bool(y.grad.any())
