@@ -25,12 +25,7 @@ SHIFT_MAX = 0.6
 def symbol_costs(tables: Sequence[SymbolTable]) -> Floats:
     """Bits of the symbols 0 to COSTS under each table, `(tables, COSTS + 1)`."""
     symbols = np.arange(COSTS + 1, dtype=np.int32)
-    rows = []
-    for table in tables:
-        positions = table.positions(symbols)
-        bits = 24.0 - np.log2(table.counts[positions])
-        rows.append(bits + 16.0 * (positions == table.escape))
-    return np.array(rows, np.float32)
+    return np.array([table.bits(symbols) for table in tables], np.float32)
 
 
 class DeadZone:

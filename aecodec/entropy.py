@@ -81,13 +81,12 @@ class SymbolTable:
         probabilities = self.counts / float(2**PRECISION)
         return constriction.stream.model.Categorical(probabilities, perfect=True)
 
-    def bits(self, symbols: Symbols) -> float:
-        """Ideal code length of `symbols`, in bits, escapes included."""
+    def bits(self, symbols: Symbols) -> npt.NDArray[np.float64]:
+        """Ideal code length of each symbol, with what follows an escape."""
         positions = self.positions(symbols)
-        escapes = int((positions == self.escape).sum())
-        return float(PRECISION * len(symbols) - np.log2(self.counts[positions]).sum()) + (
-            16.0 * escapes
-        )
+        bits: npt.NDArray[np.float64] = PRECISION - np.log2(self.counts[positions])
+        bits[positions == self.escape] += np.log2(ESCAPE_RANGE)
+        return bits
 
     def positions(self, symbols: Symbols) -> Symbols:
         """Positions in `counts`; whatever lies outside becomes the escape."""

@@ -64,13 +64,7 @@ class Costs:
     def of(cls, tables: Sequence[SymbolTable], reach: int) -> "Costs":
         """Tabulates."""
         symbols = np.arange(-reach, reach + 1, dtype=np.int32)
-        rows = []
-        for table in tables:
-            positions = table.positions(symbols)
-            rows.append(
-                24.0 - np.log2(table.counts[positions]) + 16.0 * (positions == table.escape)
-            )
-        bits = np.array(rows, np.float32)
+        bits = np.array([table.bits(symbols) for table in tables], np.float32)
         by_table, by_symbol = (np.gradient(bits, axis=axis).astype(np.float32) for axis in (0, 1))
         return cls(bits, by_table, by_symbol, reach)
 

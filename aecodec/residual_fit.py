@@ -16,6 +16,7 @@ import numpy as np
 from aecodec.container import ResidualTile
 from aecodec.entropy import SymbolEncoder
 from aecodec.images import Pixels
+from aecodec.joint_rounding import error_factor, round_jointly
 from aecodec.residual import (
     CLASSES_MAX,
     CODE_TABLE,
@@ -184,40 +185,24 @@ def _coded(
     normal: tuple[Floats, Floats], base: Ints, prior: PlanePrior, number: int,
     tables: ResidualTables,
 ) -> tuple[Ints, int]:  # fmt: skip
-    """Rounded weights of a class and their shift: what costs least.
-
-    Each weight is rounded in its turn, and those that follow make up for it, as in Frantar and
-    others, "GPTQ", arXiv:2210.17323.
-    """
+    """Rounded weights of a class and their shift: what costs least."""
     spread = _spread(prior, number)
     levels = prior.step_levels if number else prior.feature_levels
     wanted = _solve(*normal, base / WEIGHT_ONE, spread) - base / WEIGHT_ONE
-    inverse = np.linalg.inv(normal[0] + np.diag(ERROR_SQUARE / spread**2))
-    factor: Floats = np.linalg.cholesky((inverse + inverse.T) / 2).T.astype(np.float64)
+    steps = np.exp2(np.array(SHIFTS_TRIED)) / WEIGHT_ONE
+    factor = error_factor(normal[0] + np.diag(ERROR_SQUARE / spread**2))
+    rounded, losses = round_jointly(wanted / steps[:, None], factor)
     costs = _costs(tables)
     best = (np.inf, base, 0)
-    for shift in SHIFTS_TRIED:
-        symbols, loss = _rounded_in_turn(wanted * (WEIGHT_ONE / 2.0**shift), factor)
+    for shift, row, loss in zip(
+        SHIFTS_TRIED, rounded.astype(np.int64), losses * steps**2, strict=True
+    ):
         own = (levels - SHIFT_LEVELS * shift).clip(0, LEVELS - 1)
-        inside = (FRACTIONS * symbols).clip(-PREDICTION_MAX, PREDICTION_MAX) + PREDICTION_MAX
-        loss *= (2.0**shift / WEIGHT_ONE) ** 2
+        inside = (FRACTIONS * row).clip(-PREDICTION_MAX, PREDICTION_MAX) + PREDICTION_MAX
         bits = float(costs[own, inside].sum()) + loss / (2 * np.log(2) * ERROR_SQUARE)
         if bits < best[0]:
-            best = (bits, base + (symbols << shift), shift)
+            best = (bits, base + (row << shift), shift)
     return best[1], best[2]
-
-
-def _rounded_in_turn(wanted: Floats, factor: Floats) -> tuple[Ints, float]:
-    """Whole numbers near some real ones, and the loss, given a factor of the inverse matrix."""
-    left = wanted.copy()
-    symbols = np.empty(len(left), np.int64)
-    loss = 0.0
-    for j in range(len(left)):
-        symbols[j] = int(np.floor(left[j] + 0.5))
-        error = (left[j] - symbols[j]) / factor[j, j]
-        loss += error**2
-        left[j:] -= error * factor[j, j:]
-    return symbols, loss
 
 
 def _rounded(weights: Floats) -> Ints:
@@ -248,9 +233,7 @@ def _costs(tables: ResidualTables) -> Floats:
     for number, table in enumerate(tables.symbols):
         scale, fraction = divmod(number, FRACTIONS)
         own = fractions == fraction
-        positions = table.positions(symbols[own].astype(np.int32))
-        bits = 24 - np.log2(table.counts[positions]) + 16 * (positions == table.escape)
-        costs[scale, own] = bits
+        costs[scale, own] = table.bits(symbols[own].astype(np.int32))
     return costs
 
 

@@ -21,8 +21,9 @@ from aecodec.integer_synthesis import (
     STREAM_FRACTION,
 )
 from aecodec.layers import Block, RateGain
+from aecodec.quantization import quantize
 from aecodec.transforms import SynthesisTransform
-from aecodec.weight_rounding import round_conv, rounded_half_up
+from aecodec.weight_rounding import round_conv
 
 READERS = ("mix_in", "depthwise", "mix_out", "expand", "contract")
 READ_SHIFTED = ("mix_in", "depthwise", "expand", "contract")
@@ -131,8 +132,8 @@ def export_synthesis(synthesis: SynthesisTransform, statistics: InputStatistics)
     fraction = 14 - torch.ceil(torch.log2(wide.abs().amax(0).clamp_min(2.0**-8)))
     bias = up.bias.double().repeat(4) * torch.exp2(fraction + STREAM_FRACTION)
     tensors |= {
-        "up.weight": rounded_half_up(wide * torch.exp2(fraction)).to(torch.int16),
-        "up.bias": rounded_half_up(bias).to(torch.int64),
+        "up.weight": quantize(wide * torch.exp2(fraction)).to(torch.int16),
+        "up.bias": quantize(bias).to(torch.int64),
         "up.shift": fraction.to(torch.int8),
     }
     narrow = last.weight.double()[:, :, 0, 0].T  # (C, 192)
@@ -141,8 +142,8 @@ def export_synthesis(synthesis: SynthesisTransform, statistics: InputStatistics)
     if min(int(fraction.min()), shift) < 1:
         raise WeightsError("the linear layers are too large for the exact synthesis")
     return tensors | {
-        "exit.weight": rounded_half_up(narrow * 2.0**shift).to(torch.int16),
-        "exit.bias": rounded_half_up(last.bias.double() * 2.0 ** (shift + STREAM_FRACTION)).to(
+        "exit.weight": quantize(narrow * 2.0**shift).to(torch.int16),
+        "exit.bias": quantize(last.bias.double() * 2.0 ** (shift + STREAM_FRACTION)).to(
             torch.int64
         ),
         "exit.shift": torch.tensor(shift, dtype=torch.int8),
@@ -245,7 +246,7 @@ def _blocks(synthesis: nn.Module) -> list[tuple[str, Block]]:
 def _log_gains(gain: RateGain, exponent: int) -> Tensor:
     """Base-2 logarithms of `gain * 2**exponent` in 1/65536."""
     logs = gain.log_gain.double() * (2.0**LOG_FRACTION / math.log(2.0)) + exponent * 2**LOG_FRACTION
-    return rounded_half_up(logs).clamp(-LOG_LIMIT, LOG_LIMIT).to(torch.int32)
+    return quantize(logs).clamp(-LOG_LIMIT, LOG_LIMIT).to(torch.int32)
 
 
 def _round_block(block: Block, statistics: InputStatistics) -> TensorDict:

@@ -6,6 +6,8 @@ from torch import Tensor
 from aecodec.errors import WeightsError
 from aecodec.integer import ACCUMULATOR_LIMIT, TensorDict
 from aecodec.integer_synthesis import SHIFT_MAX, exact_bounds
+from aecodec.joint_rounding import Floats, error_factor, round_jointly
+from aecodec.quantization import quantize
 
 INT16_MAX = 2**15 - 1
 DAMPING = 1e-4
@@ -20,10 +22,8 @@ def round_conv(
     """The finest integers that the bound of the exact synthesis allows.
 
     Without moments each weight takes the nearest integer, in exact arithmetic, so that the same
-    weights give the same integers on every machine. With moments a weight makes up for the errors
-    of those before it, which are chosen for the smallest error of the output. Source: Frantar et
-    al., "GPTQ: Accurate Post-Training Quantization for Generative Pre-trained Transformers",
-    section 3.
+    weights give the same integers on every machine. With moments they are rounded jointly, for the
+    smallest error of the output, see `joint_rounding.py`.
 
     Args:
         weight: `(O, I, k, k)` float64, for inputs in their own units.
@@ -44,9 +44,9 @@ def round_conv(
         factor = torch.exp2(shift - output)
         scaled, offset = weight * factor[:, None, None, None], bias * factor
         if factors is None:
-            rounded, rounded_bias = rounded_half_up(scaled), rounded_half_up(offset)
+            rounded, rounded_bias = quantize(scaled), quantize(offset)
         else:
-            rounded, rounded_bias = _round_jointly(scaled, offset, *factors)
+            rounded, rounded_bias = _round_in_order(scaled, offset, *factors)
         half = torch.where(shift > 0, torch.exp2(shift - 1), 0.0)
         rounded_bias = rounded_bias + half
         wide = exact_bounds(rounded, rounded_bias) >= ACCUMULATOR_LIMIT
@@ -62,37 +62,25 @@ def round_conv(
             raise WeightsError("weights are too large for the exact synthesis")
 
 
-def rounded_half_up(x: Tensor) -> Tensor:
-    """`floor(x + 0.5)`, any shape."""
-    return torch.floor(x + 0.5)
-
-
-def _error_factors(moments: Tensor) -> tuple[Tensor, Tensor]:
+def _error_factors(moments: Tensor) -> tuple[Tensor, Floats]:
     """An order of the inputs, strongest first and the bias last, and how errors are passed on.
 
     Returns:
-        `(I + 1,)` places, and the upper Cholesky factor of the inverse of the moments, in that
-        order.
+        `(I + 1,)` places, and `error_factor` of the moments in that order.
     """
     power = moments.diagonal()[:-1]
     noise = torch.zeros(len(moments), dtype=moments.dtype)
     noise[:-1] = DAMPING * power + INPUT_NOISE
     order = torch.cat([power.argsort(descending=True), torch.tensor([len(power)])])
     ordered = (moments + torch.diag(noise))[order][:, order]
-    inverse = torch.cholesky_inverse(torch.linalg.cholesky(ordered))
-    return order, torch.linalg.cholesky(inverse, upper=True)
+    return order, error_factor(ordered.numpy())
 
 
-def _round_jointly(
-    weight: Tensor, bias: Tensor, order: Tensor, factor: Tensor
+def _round_in_order(
+    weight: Tensor, bias: Tensor, order: Tensor, factor: Floats
 ) -> tuple[Tensor, Tensor]:
     """Integers of `(O, I, 1, 1)` weights and `(O,)` biases."""
-    left = torch.cat([weight[:, :, 0, 0], bias[:, None]], 1)[:, order]
-    rounded = torch.empty_like(left)
-    for i in range(left.shape[1]):
-        rounded[:, i] = rounded_half_up(left[:, i])
-        error = (left[:, i] - rounded[:, i]) / factor[i, i]
-        left[:, i + 1 :] -= torch.outer(error, factor[i, i + 1 :])
-    restored = torch.empty_like(rounded)
-    restored[:, order] = rounded
+    wanted = torch.cat([weight[:, :, 0, 0], bias[:, None]], 1)[:, order]
+    restored = torch.empty_like(wanted)
+    restored[:, order] = torch.from_numpy(round_jointly(wanted.numpy(), factor)[0])
     return restored[:, :-1, None, None], restored[:, -1]

@@ -15,6 +15,7 @@ ROWS = (
     {"alpha"},
     {
         "allocator",
+        "joint_rounding",
         "targets",
         "fidelity",
         "container",
@@ -73,6 +74,7 @@ NO_TORCH = {
     "files",
     "images",
     "jobs",
+    "joint_rounding",
     "metadata",
     "modes",
     "reading",
