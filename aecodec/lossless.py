@@ -177,7 +177,7 @@ def roughness(pixels: Pixels) -> float:
         x /= DEEP_STEP
     rows = x[::2] - x[1::2]
     detail = rows[:, ::2] - rows[:, 1::2]
-    return float(np.vdot(detail, detail)) / 4 / detail.size
+    return float(np.square(detail).sum()) / 4 / detail.size
 
 
 def flatness(pixels: Pixels) -> float:
