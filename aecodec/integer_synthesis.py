@@ -69,6 +69,8 @@ LOG_LIMIT = 12 << LOG_FRACTION
 SHIFT_MAX = 24
 EXIT_SHIFT_MAX = 16
 BYTE_MAX = 255
+EXIT_PLACES = 512
+"""Places of the last layer that are computed at a time."""
 BIAS_LIMIT = 2**44
 """Of the linear layers, whose sums thus stay below 2**53, over 64 pixels and three colours too."""
 
@@ -147,21 +149,16 @@ class ExactConv2d(nn.Module):
         if "input_shift" in tensors:
             factor = torch.exp2(-tensors["input_shift"].float())
             self.register_buffer("factor", factor[:, None, None])
-            self.register_buffer("rounding", torch.tensor(0.5))
+            self.register_buffer("one_half", torch.tensor(0.5))
 
     weight: Tensor
     bias: Tensor
     factor: Tensor
-    rounding: Tensor
+    one_half: Tensor
 
     def forward(self, x: Tensor) -> Tensor:
         """`(1, I, h, w)`, not yet shifted, to integers `(1, O, h, w)`."""
-        a = (
-            torch.addcmul(self.rounding, x, self.factor)
-            .floor_()
-            .clamp_(-INPUT_LIMIT, INPUT_LIMIT - 1)
-        )
-        return self.sums(a)
+        return self.sums(_clipped(torch.addcmul(self.one_half, x, self.factor).floor_()))
 
     def sums(self, a: Tensor) -> Tensor:
         """The same for inputs that are integers of the right size already."""
@@ -179,35 +176,58 @@ class ExactBlock(nn.Module):
         self.mix_out = ExactConv2d(below(tensors, "mix_out"))
         self.expand = ExactConv2d(below(tensors, "expand"))
         self.contract = ExactConv2d(below(tensors, "contract"))
-        self.inner = ExactHswish(int(tensors["mix_in.fraction"]))
-        self.outer = ExactHswish(int(tensors["expand.fraction"]))
+        self.inner = ExactHswish(int(tensors["mix_in.fraction"]), self.depthwise.factor)
+        self.outer = ExactHswish(int(tensors["expand.fraction"]), self.contract.factor)
 
     def forward(self, stream: Tensor) -> Tensor:
         """`(1, C, h, w)`; works in place."""
-        a = self.depthwise(self.inner(self.mix_in(stream)))
-        add_to_stream(stream, self.mix_out.sums(a.clamp_(-INPUT_LIMIT, INPUT_LIMIT - 1)))
-        return add_to_stream(stream, self.contract(self.outer(self.expand(stream))))
+        a = self.depthwise.sums(self.inner(self.mix_in(stream)))
+        add_to_stream(stream, self.mix_out.sums(_clipped(a)))
+        return add_to_stream(stream, self.contract.sums(self.outer(self.expand(stream))))
 
 
 class ExactHswish(nn.Module):
-    """The activation, see the module's text."""
+    """The activation as the next layer reads it, see the module's text."""
 
-    def __init__(self, fraction: int) -> None:
+    def __init__(self, fraction: int, factor: Tensor) -> None:
+        """Makes the activation of one layer.
+
+        Args:
+            fraction: of the module's text.
+            factor: `(C, 1, 1)`, of the inputs of the layer that reads it.
+
+        Raises:
+            WeightsError: the fraction is out of range.
+        """
         super().__init__()
         if fraction not in FRACTIONS:
             raise WeightsError("a fraction of the exact synthesis lies outside 7 to 12")
         self.limit = 1 << (20 - fraction)
         self.knee = 4 << fraction
+        self.register_buffer("one_half", torch.tensor(0.5))
+        self.register_buffer("factor", factor)
+        self.register_buffer("offset", factor * self.knee)
+
+    one_half: Tensor
+    factor: Tensor
+    offset: Tensor
 
     def forward(self, v: Tensor) -> Tensor:
-        """Any shape; works in place."""
+        """`(1, C, h, w)`; works in place."""
         v.clamp_(-self.limit, self.limit - 1)
-        return v.mul_(v.clamp(-self.knee, self.knee).add_(self.knee))
+        slope = v.clamp(-self.knee, self.knee)
+        slope = torch.addcmul(self.offset, slope, self.factor, out=slope)  # (slope + knee) * factor
+        return _clipped(torch.addcmul(self.one_half, v, slope, out=v).floor_())
 
 
 def add_to_stream(stream: Tensor, branch: Tensor) -> Tensor:
     """Adds, and clips to the range of the stream, in place."""
     return stream.add_(branch).clamp_(-STREAM_LIMIT, STREAM_LIMIT - 1)
+
+
+def _clipped(a: Tensor) -> Tensor:
+    """Clips to the range of what convolutions read, in place."""
+    return a.clamp_(-INPUT_LIMIT, INPUT_LIMIT - 1)
 
 
 class ExactSynthesis(nn.Module):
@@ -282,9 +302,14 @@ class ExactSynthesis(nn.Module):
             `(16h, 16w, 3)` or `(16h, 16w, 1)`, see `samples`.
         """
         features = self.features(y_hat, quality_index)
-        patches = self.samples(
-            self._patch_sums(features, gray, None), 1, maximum=maximum, gray=gray
-        )
+        places = _places(features)
+        weight, bias = self._exit(gray, None)
+        depth = torch.uint8 if maximum == BYTE_MAX else torch.int32
+        patches = torch.empty((len(places), *bias.shape), dtype=depth)
+        for part in range(0, len(places), EXIT_PLACES):  # so that float64 stays in the cache
+            sums = _linear(places[part : part + EXIT_PLACES], weight, bias)
+            samples = self.samples(sums, 1, maximum=maximum, gray=gray)
+            patches[part : part + EXIT_PLACES] = samples
         return _arranged(patches, features)
 
     def sums(
@@ -301,12 +326,10 @@ class ExactSynthesis(nn.Module):
         Returns:
             `(n * h, n * w, 3 or 1)`, integers on float64.
         """
-        return _arranged(self._patch_sums(features, gray, groups), features)
+        return _arranged(_linear(_places(features), *self._exit(gray, groups)), features)
 
-    def _patch_sums(
-        self, features: Tensor, gray: bool, groups: "tuple[Tensor, Tensor] | None"
-    ) -> Tensor:
-        """What `sums` returns, as patches `(h * w, 3 or 1, n, n)`."""
+    def _exit(self, gray: bool, groups: "tuple[Tensor, Tensor] | None") -> tuple[Tensor, Tensor]:
+        """The last layer of `sums`: weight `(C, 3 or 1, n, n)` and bias `(3 or 1, n, n)`."""
         weight = self.exit_weight.reshape(-1, 3, PATCH, PATCH)
         bias = self.exit_bias.reshape(3, PATCH, PATCH)
         if gray:
@@ -315,8 +338,7 @@ class ExactSynthesis(nn.Module):
             rows, columns = (each.double() for each in groups)
             weight = torch.einsum("ai,bj,ckij->ckab", rows, columns, weight)
             bias = torch.einsum("ai,bj,kij->kab", rows, columns, bias)
-        places = features.permute(0, 2, 3, 1).reshape(-1, features.shape[1]).double()
-        return torch.addmm(bias.flatten(), places, weight.flatten(1)).reshape(-1, *bias.shape)
+        return weight, bias
 
     def samples(self, sums: Tensor, count: "int | Tensor", *, maximum: int, gray: bool) -> Tensor:
         """Sums of P or S over `count` pixels each to samples, in place.
@@ -343,8 +365,8 @@ class ExactSynthesis(nn.Module):
         return sums.to(torch.uint8 if maximum == BYTE_MAX else torch.int32)
 
     def _up(self, stream: Tensor) -> Tensor:
-        _, channels, height, width = stream.shape
-        rows = stream.permute(0, 2, 3, 1).reshape(-1, channels).double()
+        height, width = stream.shape[2:]
+        rows = _places(stream).double()
         wide = torch.addmm(self.up_bias, rows, self.up_weight).floor_()
         wide = wide.clamp_(-STREAM_LIMIT, STREAM_LIMIT - 1).reshape(height, width, 2, 2, -1)
         places = wide.permute(0, 2, 1, 3, 4).reshape(1, 2 * height, 2 * width, -1)
@@ -355,6 +377,17 @@ def exact_bounds(weight: Tensor, bias: Tensor) -> Tensor:
     """`(O,)`, the largest magnitude that a partial sum of a block's convolution can reach."""
     bounds: Tensor = weight.long().abs().sum((1, 2, 3)) * INPUT_LIMIT + bias.long().abs()
     return bounds
+
+
+def _places(x: Tensor) -> Tensor:
+    """`(1, C, h, w)` to `(h * w, C)`."""
+    return x.permute(0, 2, 3, 1).reshape(-1, x.shape[1])
+
+
+def _linear(places: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    """`(n, C)`, `(C, *)` and `(*)` to `(n, *)` on float64."""
+    sums = torch.addmm(bias.flatten(), places.double(), weight.flatten(1))
+    return sums.reshape(-1, *bias.shape)
 
 
 def _arranged(patches: Tensor, features: Tensor) -> Tensor:

@@ -205,7 +205,7 @@ def test_layers_beyond_the_bound_are_refused() -> None:
 @pytest.mark.parametrize("fraction", [6, 13])
 def test_fractions_beyond_their_range_are_refused(fraction: int) -> None:
     with pytest.raises(WeightsError, match="fraction"):
-        ExactHswish(fraction)
+        ExactHswish(fraction, torch.ones(4, 1, 1))
 
 
 @pytest.mark.parametrize(
