@@ -175,19 +175,22 @@ class SymbolDecoder:
         Any words decode to something; the caller compares the checksum of the latents.
         """
         order, counts = _by_table(numbers, len(tables))
-        symbols = np.empty(len(numbers), np.int32)
-        escaped = np.zeros(len(numbers), bool)
+        sorted_symbols = np.empty(len(numbers), np.int32)
+        escapes: list[npt.NDArray[np.intp]] = []
         start = 0
         for number in np.flatnonzero(counts).tolist():
-            part = slice(start, start + counts[number])
-            table = tables[number]
-            positions = self._coder.decode(table.model, int(counts[number]))
-            symbols[order[part]] = positions + np.int32(table.minimum)
-            escaped[order[part]] = positions == table.escape
-            start = part.stop
-        if escaped.any():
-            values = self._coder.decode(_UNIFORM, int(escaped.sum()))
-            symbols[escaped] = values + np.int32(SYMBOL_MIN)
+            table, count = tables[number], int(counts[number])
+            positions = self._coder.decode(table.model, count)
+            if positions.max() == table.escape:
+                escapes.append(order[start : start + count][positions == table.escape])
+            np.add(positions, np.int32(table.minimum), out=sorted_symbols[start : start + count])
+            start += count
+        symbols = np.empty_like(sorted_symbols)
+        symbols[order] = sorted_symbols
+        if escapes:
+            places = np.sort(np.concatenate(escapes))
+            values = self._coder.decode(_UNIFORM, len(places))
+            symbols[places] = values + np.int32(SYMBOL_MIN)
         return symbols
 
     @property
@@ -225,8 +228,9 @@ def _by_table(numbers: TableNumbers, tables: int) -> tuple[npt.NDArray[np.intp],
     """Order that sorts by table number (stable), and how many symbols each table has."""
     if len(numbers) and int(numbers.max()) >= tables:
         raise InputError(f"table number {int(numbers.max())}, but there are {tables} tables")
-    counts = np.bincount(numbers, minlength=tables).astype(np.int32)
-    return np.argsort(numbers, kind="stable"), counts
+    order = np.argsort(numbers, kind="stable")
+    bounds = np.searchsorted(numbers[order], np.arange(tables + 1))
+    return order, np.diff(bounds).astype(np.int32)
 
 
 _UNIFORM = constriction.stream.model.Uniform(ESCAPE_RANGE)

@@ -323,20 +323,24 @@ class IntegerPrior(nn.Module):
 
     def levels(self, offsets: Ints, base: Ints) -> npt.NDArray[np.uint8]:
         """Scale levels from the networks' offsets `(..., c)` and base scales `(c,)`."""
-        levels = (base + offsets + HALF_LEVEL) >> 4
-        clipped: npt.NDArray[np.int64] = levels.clip(0, SCALE_LEVELS - 1)
-        return clipped.astype(np.uint8)
+        levels = base + (offsets + HALF_LEVEL)
+        levels >>= 4
+        return levels.clip(0, SCALE_LEVELS - 1, out=levels).astype(np.uint8)
 
     def means(self, normed: Ints, base: Ints) -> Ints:
         """Means in 1/16 step from the networks' normed means `(..., c)`."""
         norms = self.norms[base - NORM_OFFSET]
-        return (normed * norms + (1 << (NORM_SHIFT - 1))) >> NORM_SHIFT
+        means: Ints = normed * norms
+        means += 1 << (NORM_SHIFT - 1)
+        means >>= NORM_SHIFT
+        return means
 
     def known(self, y_hat: Ints, base: Ints) -> Ints:
         """What the networks read of `y_hat` `(..., c)`, given in 1/16 step."""
-        scaled = y_hat * self.reciprocals[base - NORM_OFFSET] + (1 << (RECIPROCAL_SHIFT - 1))
-        known: Ints = (scaled >> RECIPROCAL_SHIFT).clip(-ACTIVATION_MAX, ACTIVATION_MAX - 1)
-        return known
+        known: Ints = y_hat * self.reciprocals[base - NORM_OFFSET]
+        known += 1 << (RECIPROCAL_SHIFT - 1)
+        known >>= RECIPROCAL_SHIFT
+        return known.clip(-ACTIVATION_MAX, ACTIVATION_MAX - 1, out=known)
 
 
 def accumulator_bounds(weight: Tensor, bias: Tensor) -> Tensor:
