@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from aecodec.cli.starting import prepare_torch
 from aecodec.container import DEFAULT_LIMITS, Limits
 from aecodec.jobs import Voice, share_threads
 
@@ -66,6 +67,7 @@ class LazyCodec:
         """The codec, the same each time."""
         with self._lock:
             if self._codec is None:
+                prepare_torch()
                 from aecodec.codec import Codec
 
                 if self._jobs > 1:
