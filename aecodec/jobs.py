@@ -6,7 +6,6 @@ they share one copy of the weights. What they say is printed in the order of the
 
 import threading
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import click
@@ -61,6 +60,8 @@ def for_each(names: Sequence[str], targets: Sequence[str], work: Work, jobs: int
     pairs = list(zip(names, targets, strict=True))
     if min(jobs, len(pairs)) == 1:
         return max(_attempt(*pair, work, Voice()) for pair in pairs)
+    from concurrent.futures import ThreadPoolExecutor  # here, for a single job starts sooner so
+
     stop = threading.Event()
     pool = ThreadPoolExecutor(min(jobs, len(pairs)), "aecodec")
     voices = [Voice(stop) for _ in pairs]

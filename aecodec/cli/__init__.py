@@ -7,19 +7,26 @@ interrupted. torch is imported only by the commands that compute.
 import sys
 import warnings
 from collections.abc import Sequence
+from importlib import import_module
 
 import click
 
 from aecodec import __version__
-from aecodec.bench import bench
-from aecodec.cli.checking import info, repair, verify
-from aecodec.cli.compressing import compress
-from aecodec.cli.decompressing import decompress
-from aecodec.cli.learning import export, train
 from aecodec.errors import AecError
 from aecodec.jobs import complain
 
 INTERRUPTED = 130
+_MODULES = {
+    "bench": "aecodec.bench",
+    "compress": "aecodec.cli.compressing",
+    "decompress": "aecodec.cli.decompressing",
+    "export": "aecodec.cli.learning",
+    "info": "aecodec.cli.checking",
+    "repair": "aecodec.cli.checking",
+    "train": "aecodec.cli.learning",
+    "verify": "aecodec.cli.checking",
+}
+"""Where each command is, to be imported when it is called."""
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -40,14 +47,21 @@ def main(arguments: Sequence[str] | None = None) -> None:
     sys.exit(code if isinstance(code, int) else 0)
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+class _Commands(click.Group):
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(_MODULES)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in _MODULES:
+            return None
+        command: click.Command = getattr(import_module(_MODULES[cmd_name]), cmd_name)
+        return command
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__)
 def cli() -> None:
     """Compress pictures with a learned codec that decodes the same on every machine."""
-
-
-for _command in (bench, compress, decompress, info, verify, repair, train, export):
-    cli.add_command(_command)
 
 
 def _show(exc: click.ClickException) -> None:

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from aecodec.cli.starting import prepare_torch
 from aecodec.container import DEFAULT_LIMITS, Limits
 from aecodec.jobs import Voice, share_threads
 
@@ -67,6 +66,8 @@ class LazyCodec:
         """The codec, the same each time."""
         with self._lock:
             if self._codec is None:
+                from aecodec.cli.starting import prepare_torch
+
                 prepare_torch()
                 from aecodec.codec import Codec
 
