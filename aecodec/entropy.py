@@ -130,18 +130,18 @@ class SymbolEncoder:
         if symbols.min() < SYMBOL_MIN or symbols.max() > SYMBOL_MAX:
             raise InputError(f"symbols must lie in [{SYMBOL_MIN}, {SYMBOL_MAX}]")
         order, counts = _by_table(numbers, len(tables))
-        ordered = symbols[order]
-        escaped = np.zeros(len(symbols), bool)
+        escapes = np.repeat(np.array([t.escape for t in tables], np.int32), counts)
+        minima = np.repeat(np.array([t.minimum for t in tables], np.int32), counts)
+        positions = symbols[order].astype(np.int32) - minima
+        escaped = (positions < 0) | (positions >= escapes)
+        positions[escaped] = escapes[escaped]
         start = 0
         for number in np.flatnonzero(counts).tolist():
-            part = slice(start, start + counts[number])
-            table = tables[number]
-            positions = table.positions(ordered[part])
-            escaped[order[part]] = positions == table.escape
-            self._groups.append((positions, table.model))
-            start = part.stop
+            stop = start + int(counts[number])
+            self._groups.append((positions[start:stop], tables[number].model))
+            start = stop
         if escaped.any():
-            values = symbols[escaped].astype(np.int32) - np.int32(SYMBOL_MIN)
+            values = symbols[np.sort(order[escaped])].astype(np.int32) - np.int32(SYMBOL_MIN)
             self._groups.append((values, _UNIFORM))
 
     def words(self) -> bytes:
