@@ -2,7 +2,7 @@
 
 import click
 
-from benchmarks import crops, footprint, parts, rd, regress, timing
+from benchmarks import crops, footprint, lossless, parts, rd, regress, rounding, timing
 
 cli = click.Group(
     commands={
@@ -10,6 +10,8 @@ cli = click.Group(
         "speed": timing.main,
         "footprint": footprint.main,
         "parts": parts.main,
+        "lossless": lossless.main,
+        "rounding": rounding.main,
         "crops": crops.main,
         "regress": regress.main,
     },

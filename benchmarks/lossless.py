@@ -1,0 +1,130 @@
+"""Lossless sizes beside other formats: `python -m benchmarks lossless PICTURES`.
+
+Each file is decoded and compared: what does not come back sample for sample fails the run.
+"""
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import click
+import numpy as np
+from PIL import Image
+
+from aecodec import Codec
+from benchmarks.codecs import (
+    CodecUnavailableError,
+    collect_pictures,
+    describe,
+    hold_threads,
+    jxl,
+    load_picture,
+    open_rgb,
+    save,
+)
+
+OURS = "aecodec"
+
+
+@dataclass(frozen=True)
+class Format:
+    """A lossless format: how a picture becomes a file, and a file a picture."""
+
+    encode: Callable[[Image.Image], bytes]
+    decode: Callable[[bytes], Image.Image]
+
+
+@dataclass(frozen=True)
+class Stored:
+    """One picture in one format.
+
+    Attributes:
+        pixels: of the picture.
+        size: bytes of the file.
+        seconds: of the CPU, all threads, to encode and to decode.
+    """
+
+    pixels: int
+    size: int
+    seconds: tuple[float, float]
+
+
+def formats(codec: Codec) -> dict[str, Format]:
+    """What can run here."""
+    found = {
+        OURS: Format(partial(codec.compress, lossless=True), codec.decompress),
+        "png": Format(partial(save, file_format="PNG", optimize=True), open_rgb),
+        "webp": Format(
+            partial(save, file_format="WEBP", lossless=True, quality=100, method=6), open_rgb
+        ),
+    }
+    try:
+        jxl()  # registers the plugin
+        found["jxl"] = Format(
+            partial(save, file_format="JXL", lossless=True, effort=7, num_threads=1), open_rgb
+        )
+    except CodecUnavailableError as exc:
+        click.echo(f"left out: jxl: {exc}", err=True)
+    return found
+
+
+def store(image: Image.Image, form: Format) -> Stored:
+    """Encodes, decodes and compares.
+
+    Raises:
+        ValueError: the file does not give the picture back.
+    """
+    start = time.process_time()
+    data = form.encode(image)
+    encoded = time.process_time()
+    restored = form.decode(data)
+    decoded = time.process_time()
+    if not np.array_equal(np.asarray(restored), np.asarray(image)):
+        raise ValueError("the file does not give the picture back")
+    return Stored(image.width * image.height, len(data), (encoded - start, decoded - encoded))
+
+
+def format_table(found: Mapping[str, Sequence[Stored]]) -> str:
+    """A line for each format: mean bpp, aecodec against it, mean CPU seconds a picture."""
+
+    def bpp(name: str) -> float:
+        return sum(8 * each.size / each.pixels for each in found[name]) / len(found[name])
+
+    lines = [
+        f"{'format':10}{'bpp':>8}{'aecodec against it':>20}{'encode, s':>11}{'decode, s':>11}"
+        f"{'aecodec smaller':>17}"
+    ]
+    for name, each in found.items():
+        ratio = "" if name == OURS else f"{100 * (bpp(OURS) / bpp(name) - 1):+.1f} %"
+        wins = sum(a.size < b.size for a, b in zip(found[OURS], each, strict=True))
+        smaller = "" if name == OURS else f"{wins}/{len(each)}"
+        encode, decode = (sum(s) / len(each) for s in zip(*(e.seconds for e in each), strict=True))
+        lines.append(
+            f"{name:10}{bpp(name):8.2f}{ratio:>20}{encode:11.2f}{decode:11.2f}{smaller:>17}"
+        )
+    return "\n".join(lines)
+
+
+@click.command()
+@click.argument(
+    "pictures", nargs=-1, required=True, type=click.Path(exists=True, path_type=Path)
+)  # fmt: skip
+@click.option("--model", help="Weights file for aecodec in place of the released model.")
+@click.option("--threads", type=click.IntRange(1), default=1, show_default=True)
+def main(pictures: tuple[Path, ...], model: str | None, threads: int) -> None:
+    """Compares lossless sizes on PICTURES, 8-bit files or folders, as RGB."""
+    hold_threads(threads)
+    chosen = formats(Codec(model))
+    found: dict[str, list[Stored]] = {name: [] for name in chosen}
+    paths = collect_pictures(pictures)
+    with click.progressbar(paths, label="lossless") as progress:
+        for path in progress:
+            for name, form in chosen.items():
+                try:
+                    found[name].append(store(load_picture(path), form))
+                except (OSError, ValueError) as exc:
+                    raise click.ClickException(f"{path}: {name}: {describe(exc)}") from exc
+    click.echo(f"{len(paths)} pictures, {threads} threads, all decoded and equal")
+    click.echo(format_table(found))
