@@ -116,6 +116,12 @@ class Codec:
                     self._own = _load_released(registry.MODELS[-1])
             return self._own
 
+    def using(self, model: CodecModel) -> "Codec":
+        """The same codec with another form of its own model, e.g. one that remembers."""
+        other = Codec(self._path, limits=self._limits)
+        other._own = model
+        return other
+
     def compress(  # noqa: PLR0913  # wishes of one call, all but the quality by name
         self,
         image: "str | os.PathLike[str] | Image.Image | npt.NDArray[Any] | Tensor | Picture",
@@ -265,9 +271,8 @@ class Codec:
         """
         picture = to_picture(image, keep, alpha_quality)
         files: dict[float, bytes] = {}
-        codec = Codec(limits=self._limits)
-        codec._own = replace(self.model, analysis=self.model.analysis.remembering(KEPT_BYTES))
-        codec._path = self._path
+        analysis = self.model.analysis.remembering(KEPT_BYTES)
+        codec = self.using(replace(self.model, analysis=analysis))
 
         def measure(quality: float) -> float:
             files[quality] = data = codec.compress(picture, quality, effort=effort)

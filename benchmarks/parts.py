@@ -10,7 +10,6 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from copy import copy
 from dataclasses import replace
 from pathlib import Path
 
@@ -97,8 +96,8 @@ def measure_parts(codec: Codec, image: Image.Image, quality: float, rounds: int)
     tile, y_hat = encode_latents(model.prior, y, z, index)
     latents = torch.from_numpy(y_hat).permute(2, 0, 1)[None]
     data = codec.compress(pixels, quality, lossless_tiles=False)
-    floats = copy(codec)
-    floats._own = replace(model, synthesis=FloatSynthesis(model))  # type: ignore[arg-type]  # same interface
+    real = replace(model, synthesis=FloatSynthesis(model))  # type: ignore[arg-type]  # same interface
+    floats = codec.using(real)
     runs: dict[str, Callable[[], object]] = {
         "analysis": lambda: model.analysis(x, q),
         "hyper-analysis": lambda: hyper_analyze(model, y, index),

@@ -1,5 +1,7 @@
 """The search's view of the loss: what the coder and the decoder would say, and where it falls."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -79,10 +81,10 @@ def test_costs_are_tabulated_with_their_slopes(tiny_coder: CodecModel) -> None:
     assert costs.by_table.take(middle)[0] == pytest.approx(change, rel=1e-5)
 
 
-def test_search_after_decoding_with_the_same_codec(tiny_codec: Codec) -> None:
+def test_search_after_decoding_with_the_same_codec(tiny_codec: Codec, tiny_weights: Path) -> None:
     """Decoding may have loaded the model where autograd is off."""
     pixels = make_picture(48, 48)
-    codec = Codec(tiny_codec._path)
+    codec = Codec(tiny_weights)
     data = tiny_codec.compress(pixels, 50)
     codec.decompress_array(data)
     assert codec.compress(pixels, 50, effort=2) == tiny_codec.compress(pixels, 50, effort=2)

@@ -58,6 +58,8 @@ from aecodec.windows import STRIDE
 
 KIT = Path(__file__).resolve().parent
 Pixels = npt.NDArray[np.uint8]
+PROFILE_DATE = 2026, 11, 25, 15, 25, 52
+"""When the ICC profile was made, which ImageCms would write anew each time: ICC.1:2022, 7.2.10."""
 Entry = dict[str, Any]
 
 
@@ -142,7 +144,8 @@ def mixed(codec: Codec) -> bytes:
 
 def valid_files(codec: Codec) -> dict[str, tuple[str, bytes]]:
     """Name, what it shows, and file."""
-    icc = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    icc = bytearray(ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes())
+    icc[24:36] = struct.pack(">6H", *PROFILE_DATE)
     exif = Image.Exif()
     exif[0x0112] = 6
     turned = exif.tobytes().removeprefix(b"Exif\0\0")
@@ -179,7 +182,7 @@ def valid_files(codec: Codec) -> dict[str, tuple[str, bytes]]:
             "gray pixels, PNG",
             stored(codec, drawing(50, 70)[..., 0], encode_png),
         ),
-        "iccp": ("an ICC profile", described(small, Chunk(b"iccp", icc))),
+        "iccp": ("an ICC profile", described(small, Chunk(b"iccp", bytes(icc)))),
         "exif": (
             "EXIF, turned by 90 degrees for display",
             described(small, Chunk(b"exif", turned)),
