@@ -90,9 +90,7 @@ class SymbolTable:
 
     def positions(self, symbols: Symbols) -> Symbols:
         """Positions in `counts`; whatever lies outside becomes the escape."""
-        positions = symbols.astype(np.int32) - np.int32(self.minimum)
-        positions[(positions < 0) | (positions >= self.escape)] = self.escape
-        return positions
+        return _positions(symbols, np.int32(self.minimum), np.int32(self.escape))
 
 
 class SymbolEncoder:
@@ -132,16 +130,15 @@ class SymbolEncoder:
         order, counts = _by_table(numbers, len(tables))
         escapes = np.repeat(np.array([t.escape for t in tables], np.int32), counts)
         minima = np.repeat(np.array([t.minimum for t in tables], np.int32), counts)
-        positions = symbols[order].astype(np.int32) - minima
-        escaped = (positions < 0) | (positions >= escapes)
-        positions[escaped] = escapes[escaped]
+        positions = _positions(symbols[order], minima, escapes)
         start = 0
         for number in np.flatnonzero(counts).tolist():
             stop = start + int(counts[number])
             self._groups.append((positions[start:stop], tables[number].model))
             start = stop
-        if escaped.any():
-            values = symbols[np.sort(order[escaped])].astype(np.int32) - np.int32(SYMBOL_MIN)
+        places = np.sort(order[positions == escapes])
+        if len(places):
+            values = symbols[places].astype(np.int32) - np.int32(SYMBOL_MIN)
             self._groups.append((values, _UNIFORM))
 
     def words(self) -> bytes:
@@ -222,6 +219,14 @@ def frequency_counts(probabilities: npt.NDArray[np.float64], escape: int) -> npt
     scaled = np.floor(probabilities / probabilities.sum() * room).astype(np.int64) + 1
     scaled[np.argmax(scaled)] += 2**PRECISION - escape - scaled.sum()
     return np.append(scaled, escape)
+
+
+def _positions(
+    symbols: Symbols, minima: "Symbols | np.int32", escapes: "Symbols | np.int32"
+) -> Symbols:
+    """Positions in tables that begin at `minima`, or `escapes` where they have none."""
+    positions = symbols.astype(np.int32) - minima
+    return np.where((positions < 0) | (positions >= escapes), escapes, positions)
 
 
 def _by_table(numbers: TableNumbers, tables: int) -> tuple[npt.NDArray[np.intp], Symbols]:

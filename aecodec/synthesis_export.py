@@ -10,14 +10,13 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from aecodec.errors import WeightsError
+from aecodec.exact_block import FRACTIONS, SHIFT_MAX
 from aecodec.integer import TensorDict, below
 from aecodec.integer_export import Signature
 from aecodec.integer_synthesis import (
     EXIT_SHIFT_MAX,
-    FRACTIONS,
     LOG_FRACTION,
     LOG_LIMIT,
-    SHIFT_MAX,
     STREAM_FRACTION,
 )
 from aecodec.layers import Block, RateGain

@@ -4,8 +4,8 @@ import torch
 from torch import Tensor
 
 from aecodec.errors import WeightsError
+from aecodec.exact_block import SHIFT_MAX, exact_bounds
 from aecodec.integer import ACCUMULATOR_LIMIT, TensorDict
-from aecodec.integer_synthesis import SHIFT_MAX, exact_bounds
 from aecodec.joint_rounding import Floats, error_factor, round_jointly
 from aecodec.quantization import quantize
 

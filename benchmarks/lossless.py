@@ -13,7 +13,7 @@ import click
 import numpy as np
 from PIL import Image
 
-from aecodec import Codec
+from aecodec import AecError, Codec
 from benchmarks.codecs import (
     CodecUnavailableError,
     collect_pictures,
@@ -24,8 +24,7 @@ from benchmarks.codecs import (
     open_rgb,
     save,
 )
-
-OURS = "aecodec"
+from benchmarks.comparison import OURS
 
 
 @dataclass(frozen=True)
@@ -117,14 +116,20 @@ def main(pictures: tuple[Path, ...], model: str | None, threads: int) -> None:
     """Compares lossless sizes on PICTURES, 8-bit files or folders, as RGB."""
     hold_threads(threads)
     chosen = formats(Codec(model))
+    try:
+        paths = collect_pictures(pictures)
+    except OSError as exc:
+        raise click.ClickException(describe(exc)) from exc
     found: dict[str, list[Stored]] = {name: [] for name in chosen}
-    paths = collect_pictures(pictures)
     with click.progressbar(paths, label="lossless") as progress:
         for path in progress:
-            for name, form in chosen.items():
-                try:
-                    found[name].append(store(load_picture(path), form))
-                except (OSError, ValueError) as exc:
-                    raise click.ClickException(f"{path}: {name}: {describe(exc)}") from exc
+            at = str(path)
+            try:
+                image = load_picture(path)
+                for name, form in chosen.items():
+                    at = f"{path}: {name}"
+                    found[name].append(store(image, form))
+            except (AecError, OSError, ValueError) as exc:
+                raise click.ClickException(f"{at}: {describe(exc)}") from exc
     click.echo(f"{len(paths)} pictures, {threads} threads, all decoded and equal")
     click.echo(format_table(found))

@@ -20,6 +20,7 @@ from torch import Tensor
 
 from aecodec import registry
 from aecodec.codec import quality_index
+from aecodec.color import to_model_space
 from aecodec.errors import AecError
 from aecodec.latents import Grid, decode_latents, encode_latents
 from aecodec.model import HyperpriorModel
@@ -169,12 +170,9 @@ def main(run: Path, model: Path | None, tiles: int) -> None:
     costs: dict[float, list[Cost]] = {}
     for quality in QUALITIES:
         costs[quality] = [
-            measure_tile(parent, coder, _as_input(tile), quality_index(quality)) for tile in chosen
+            measure_tile(parent, coder, to_model_space(tile), quality_index(quality))
+            for tile in chosen
         ]
     side = chosen.shape[1]
     click.echo(f"model {coder.model_id.hex()}, {len(chosen)} held-out tiles of {side}x{side}")
     click.echo(format_costs(costs))
-
-
-def _as_input(tile: npt.NDArray[np.uint8]) -> Tensor:
-    return torch.from_numpy(np.array(tile)).permute(2, 0, 1)[None].float() / 255

@@ -1,5 +1,6 @@
 """A tiny seeded model, so that the default run needs neither trained weights nor ../shared."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -42,6 +43,15 @@ def make_picture(height: int, width: int, *, seed: int = 0) -> npt.NDArray[np.ui
     noise = rng.normal(0, 2, (height, width, 3))
     picture = 128 + 60 * rows * columns * rng.uniform(0.3, 1, 3) + noise
     return np.clip(picture, 0, 255).astype(np.uint8)
+
+
+@pytest.fixture(autouse=True)
+def _threads(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Undoes `hold_threads`: sums of floats, and so exports, depend on the number of threads."""
+    before = torch.get_num_threads()
+    monkeypatch.setenv("OMP_NUM_THREADS", str(before))
+    yield
+    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="session")

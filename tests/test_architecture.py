@@ -45,6 +45,7 @@ ROWS = (
     {"transforms", "priors", "selection", "facts", "rescue", "outputs"},
     {"model"},
     {"integer"},
+    {"exact_block"},
     {"integer_export", "integer_synthesis"},
     {"weight_rounding", "scaling"},
     {"synthesis_export"},

@@ -63,6 +63,24 @@ def test_lossless_sizes_are_compared(tmp_path: Path, tiny_weights: Path) -> None
     assert {"png", "webp"} < rows.keys()
 
 
+def test_bad_input_is_one_line_that_names_it(tmp_path: Path) -> None:
+    empty, damaged, weights = (tmp_path / name for name in ("empty", "bad.png", "weights"))
+    empty.mkdir()
+    damaged.write_bytes(b"no picture")
+    weights.write_bytes(b"no weights")
+    picture = tmp_path / "good.png"
+    Image.fromarray(make_picture(8, 8)).save(picture)
+    for words, named in (
+        ([str(empty)], "no pictures"),
+        ([str(damaged)], str(damaged)),
+        ([str(picture), "--model", str(weights)], f"{picture}: aecodec"),
+    ):
+        result = CliRunner().invoke(lossless.main, words)
+        assert result.exit_code == 1
+        assert isinstance(result.exception, SystemExit)
+        assert named in result.output.splitlines()[-1]
+
+
 def test_a_format_that_changes_the_picture_fails() -> None:
     image = Image.fromarray(make_picture(8, 8))
     with pytest.raises(ValueError, match="does not give the picture back"):

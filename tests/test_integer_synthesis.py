@@ -9,15 +9,9 @@ import torch
 from conftest import TINY, make_tiny_model
 
 from aecodec.errors import WeightsError
+from aecodec.exact_block import INPUT_LIMIT, ExactConv2d, ExactHswish, exact_bounds
 from aecodec.integer import ACCUMULATOR_LIMIT, TensorDict, below
-from aecodec.integer_synthesis import (
-    INPUT_LIMIT,
-    ExactConv2d,
-    ExactHswish,
-    ExactSynthesis,
-    exact_bounds,
-    power_of_two,
-)
+from aecodec.integer_synthesis import ExactSynthesis, power_of_two
 from aecodec.quantization import quantize
 from aecodec.synthesis_export import InputStatistics, export_synthesis
 from aecodec.weights import CodecModel, picture_statistics

@@ -5,8 +5,8 @@ import torch
 from torch import Tensor
 
 from aecodec.errors import WeightsError
+from aecodec.exact_block import exact_bounds
 from aecodec.integer import ACCUMULATOR_LIMIT, TensorDict
-from aecodec.integer_synthesis import exact_bounds
 from aecodec.weight_rounding import round_conv
 
 
