@@ -15,8 +15,8 @@ DEFERRED = "torch._meta_registrations"
 SPIN_COUNT = "1000"
 """Rounds that GNU OpenMP's threads wait in a loop before they sleep, by default 300,000.
 
-Where another process holds one of two cores, decoding took 4.3 s with the default and 0.3 s so;
-where none does, it takes about as long (see the README on speed).
+Where another process holds one of two cores, decoding 768x512 pixels took 4 s with the default and
+0.4 s so; where none does, it takes 4 % longer.
 """
 _CHOICES = {"OMP_WAIT_POLICY", "GOMP_SPINCOUNT"}
 
