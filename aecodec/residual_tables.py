@@ -29,7 +29,7 @@ from aecodec.errors import UnsupportedError, WeightsError
 
 LEVELS = 48
 FRACTIONS = 4
-RELEASED = {bytes.fromhex("9116a9a4"): "residual-2"}
+RELEASED = {bytes.fromhex("9116a9a4"): "residual-1"}
 """Names of the released tables by their ids, the newest last."""
 _FOLDER = Path(__file__).parent / "models"
 

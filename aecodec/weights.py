@@ -4,23 +4,20 @@ A safetensors file. `prior.*` and `synthesis.*` hold the exact integer path (`in
 `integer_synthesis.py`), `analysis.*` and `hyper_analysis.*` the float transforms (block
 convolutions as float16), `parent.*` knots that only further training needs. Its metadata holds the
 model's sizes.
-
-Files of the first form (aec-1 to aec-5) hold a real synthesis. It is rounded when it is read, in
-exact arithmetic, with how far its inputs reach from `models/reaches.safetensors`.
 """
 
 import hashlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from functools import cached_property
-from importlib.resources import as_file, files
 from itertools import product
 from pathlib import Path
 
+import numpy as np
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import load_file, save
+from safetensors.torch import save
 from torch import Tensor, nn
 
 from aecodec.errors import WeightsError
@@ -39,12 +36,9 @@ from aecodec.synthesis_export import (
 )
 from aecodec.transforms import AnalysisTransform, HyperAnalysis, SynthesisTransform
 
-FORMAT = "aecodec-weights-2"
-FIRST_FORMAT = "aecodec-weights-1"
-REACHES = "reaches.safetensors"
+FORMAT = "aecodec-weights-1"
 DECODER_PARTS = ("prior.", "synthesis.")
 ENCODERS = ("analysis", "hyper_analysis")
-TRANSFORMS = ("synthesis", *ENCODERS)
 REACH_QUALITIES = (0.0, 0.25, 0.5, 0.75, 1.0)
 REACH_BATCH = 8
 PARENTS = ("prior.base", "prior.rate_features", "hyper_prior.")
@@ -103,7 +97,7 @@ def export_weights(
         "synthesis": export_synthesis(model.synthesis, statistics),
     }
     tensors = {f"{part}.{k}": v for part, state in parts.items() for k, v in state.items()}
-    tensors |= _float_tensors(model, ENCODERS)
+    tensors |= _float_tensors(model)
     tensors = {k: v.detach().cpu().contiguous() for k, v in tensors.items()}
     _check_tensors(_signature(_empty_model(model.config)), tensors, path)
     IntegerPrior(below(tensors, "prior"))
@@ -139,13 +133,16 @@ def _made_up_statistics(model: HyperpriorModel) -> InputStatistics:
 
 
 def model_digest(tensors: TensorDict) -> bytes:
-    """The model id: SHA-256 of name, type, shape and bytes of all that decoding depends on."""
+    """The model id, see SPECIFICATION.md: a digest of all that decoding depends on."""
     digest = hashlib.sha256()
     for name in sorted(tensors):
         if name.startswith(DECODER_PARTS):
-            tensor = tensors[name].contiguous()
-            digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)};".encode())
-            digest.update(tensor.reshape(-1).view(torch.uint8).numpy().tobytes())
+            array = tensors[name].numpy()
+            encoded = name.encode("ascii")
+            digest.update(bytes([len(encoded)]) + encoded)
+            digest.update(bytes([8 * array.itemsize, array.ndim]))
+            digest.update(np.array(array.shape, "<u4").tobytes())
+            digest.update(np.ascontiguousarray(array, array.dtype.newbyteorder("<")).tobytes())
     return digest.digest()[:MODEL_ID_BYTES]
 
 
@@ -165,9 +162,6 @@ def load_weights(path: Path) -> CodecModel:
     try:
         prior = IntegerPrior(below(tensors, "prior"))
         rounded = below(tensors, "synthesis")
-        if "outer_gain" not in rounded:
-            _load_transform(model.synthesis, rounded)
-            rounded = export_synthesis(model.synthesis, _known_reaches(model_id))
         synthesis = ExactSynthesis(rounded)
     except WeightsError as exc:
         raise WeightsError(f"{path}: {exc}") from exc
@@ -187,14 +181,9 @@ def trainable_state(path: Path) -> dict[str, Tensor]:
     config, tensors = read_weights(path)
     model = HyperpriorModel(config)
     import_prior(model.prior, below(tensors, "prior"))
-    rounded = below(tensors, "synthesis")
-    transforms: tuple[str, ...] = ENCODERS
-    if "outer_gain" in rounded:
-        import_synthesis(model.synthesis, rounded)
-    else:
-        transforms = TRANSFORMS
+    import_synthesis(model.synthesis, below(tensors, "synthesis"))
     state = model.state_dict()
-    for part in transforms:
+    for part in ENCODERS:
         state |= {f"{part}.{k}": v.float() for k, v in below(tensors, part).items()}
     return state | below(tensors, "parent")
 
@@ -214,28 +203,15 @@ def _read(path: Path) -> tuple[HyperpriorModel, TensorDict]:
     try:
         with safe_open(path, "pt") as file:
             metadata = file.metadata() or {}
-            if metadata.get("format") not in (FORMAT, FIRST_FORMAT):
+            if metadata.get("format") != FORMAT:
                 raise WeightsError(f"{path}: not a weights file of aecodec")
             config = ModelConfig(**json.loads(metadata["config"]))
             tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118  # no dict
     except (SafetensorError, OSError, KeyError, TypeError, ValueError) as exc:
         raise WeightsError(f"{path}: cannot read weights: {exc}") from exc
     model = _empty_model(config)
-    _check_tensors(_signature(model, metadata["format"]), tensors, path)
+    _check_tensors(_signature(model), tensors, path)
     return model, tensors
-
-
-def _known_reaches(model_id: bytes) -> InputStatistics:
-    """How far the inputs of a model of the first form reach.
-
-    Raises:
-        WeightsError: it is no released one.
-    """
-    with as_file(files("aecodec") / "models" / REACHES) as path:
-        reaches = below(load_file(path), model_id.hex())
-    if not reaches:
-        raise WeightsError("made by an older aecodec: export it anew from its run")
-    return InputStatistics(reaches)
 
 
 def _load_transform(module: nn.Module, state: TensorDict) -> None:
@@ -267,20 +243,21 @@ def _empty_model(config: ModelConfig) -> HyperpriorModel:
         return HyperpriorModel(config)
 
 
-def _signature(model: HyperpriorModel, form: str = FORMAT) -> Signature:
-    parts = {"prior": prior_signature(model.prior, model.hyper_prior)}
-    if form == FORMAT:
-        parts["synthesis"] = synthesis_signature(model.synthesis)
+def _signature(model: HyperpriorModel) -> Signature:
+    parts = {
+        "prior": prior_signature(model.prior, model.hyper_prior),
+        "synthesis": synthesis_signature(model.synthesis),
+    }
     signature = {f"{part}.{k}": v for part, each in parts.items() for k, v in each.items()}
-    for name, tensor in _float_tensors(model, ENCODERS if form == FORMAT else TRANSFORMS).items():
+    for name, tensor in _float_tensors(model).items():
         signature[name] = (tensor.dtype, tuple(tensor.shape))
     return signature
 
 
-def _float_tensors(model: HyperpriorModel, transforms: Sequence[str]) -> TensorDict:
-    """The transforms, and the knots that only training needs."""
+def _float_tensors(model: HyperpriorModel) -> TensorDict:
+    """The encoder's transforms, and the knots that only training needs."""
     tensors: TensorDict = {}
-    for part in transforms:
+    for part in ENCODERS:
         tensors |= {f"{part}.{k}": v for k, v in _compact(getattr(model, part)).items()}
     parents = {k: v for k, v in model.state_dict().items() if k.startswith(PARENTS)}
     return tensors | {f"parent.{k}": v for k, v in parents.items()}
