@@ -214,6 +214,7 @@ class Bands:
         shape = (height, width) if channels == 1 else (height, width, channels)
         return np.empty(shape, np.uint8 if self._shallow else np.uint16)
 
+    @torch.inference_mode()  # here, so that it ends before the consumer has the band
     def _band(self, band: Box) -> Pixels:
         """Pixels of a box within one row of tiles, and beyond the border up to whole latents."""
         side = STRIDE // self._view.scale

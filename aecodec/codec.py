@@ -15,7 +15,6 @@ from PIL import Image
 from torch import Tensor
 
 from aecodec import registry
-from aecodec.allocator import keep_freed_memory
 from aecodec.alpha import EXACT, split
 from aecodec.bands import Bands, StreamTiles, Tiles, View, view_of
 from aecodec.checksums import check_digest, pixel_digest, with_digest
@@ -109,7 +108,6 @@ class Codec:
         """
         with self._lock:
             if self._own is None:
-                keep_freed_memory()
                 if self._path is not None:
                     self._own = load_weights(self._path)
                 else:
@@ -238,9 +236,7 @@ class Codec:
         header = Header(picture.width, picture.height, form, tile_exponent, index, model.model_id)
         step = _Steps(header.tile_count * (EFFORTS[effort].rounds + 1), progress)
         optional = picture.metadata.chunks() if isinstance(picture, ScanlinePicture) else ()
-        pieces = pack(model, picture, header, EFFORTS[effort], step=step, optional=optional)
-        with torch.inference_mode():
-            yield from pieces
+        yield from pack(model, picture, header, EFFORTS[effort], step=step, optional=optional)
 
     def compress_to(
         self,
@@ -401,9 +397,7 @@ class Codec:
         self, tiles: Tiles, states: "Sequence[TileState] | None", view: View, *, lossy: bool
     ) -> Pixels:
         model = tiles.header.model_id
-        bands = Bands(lambda: self._model_for(model), tiles, view, states, lossy=lossy)
-        with torch.inference_mode():
-            return bands.whole()
+        return Bands(lambda: self._model_for(model), tiles, view, states, lossy=lossy).whole()
 
     @contextmanager
     def open_bands(
@@ -417,8 +411,8 @@ class Codec:
     ) -> "Iterator[tuple[Bands, Metadata]]":
         """Decompresses from top to bottom, in memory that does not grow with the height.
 
-        Iterate over the bands, once and under `torch.inference_mode()`, before the block ends. A
-        file is read as they ask for it, so that damage may be found late.
+        Iterate over the bands, once, before the block ends. A file is read as they ask for it, so
+        that damage may be found late.
 
         Args:
             source: see `decompress_array`; one that can seek is not held in memory.

@@ -1,10 +1,10 @@
 """Reads and writes whole files: an output exists complete or not at all."""
 
 import os
+import secrets
 import sys
-import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
@@ -26,7 +26,8 @@ def read_bytes(name: str) -> bytes:
 def write_bytes(name: str, data: bytes) -> None:
     """Writes a file under a temporary name and renames it; `-` is standard output.
 
-    Links are followed; devices and pipes are written to as they are.
+    Links are followed; devices and pipes are written to as they are. A file that is overwritten
+    keeps its permissions where the system lets it, and a new one has the usual ones.
 
     Raises:
         OSError: it cannot be written; nothing is left behind.
@@ -49,7 +50,7 @@ def write_bytes(name: str, data: bytes) -> None:
 def replacing(name: str) -> Iterator[BinaryIO]:
     """A file to write piece by piece, which takes the name at the end of the block, if it ends.
 
-    Links are followed; devices and pipes are written to as they are.
+    Links, devices, pipes and permissions are treated as `write_bytes` does.
 
     Raises:
         OSError: it cannot be written; nothing is left behind.
@@ -69,18 +70,41 @@ def _replace(path: Path, data: bytes) -> None:
 
 @contextmanager
 def _replacing(path: Path) -> Iterator[BinaryIO]:
+    old = _permissions(path)
     # The prefix is short, since the target's name may be as long as a name can be.
-    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=".aecodec.", suffix=".partial")
+    temporary = path.with_name(f".aecodec.{secrets.token_hex(8)}.partial")
+    # What replaces a file is hidden from others until it has that file's permissions.
+    file = _create(temporary, 0o666 if old is None else 0o600)
     try:
-        with os.fdopen(descriptor, "wb") as file:
+        with file:
             yield file
             file.flush()
             os.fsync(file.fileno())
-        Path(temporary).chmod(0o666 & ~_umask())
-        Path(temporary).replace(path)
+        if old is not None:
+            with suppress(OSError):  # some file systems know no permissions
+                temporary.chmod(old)
+        temporary.replace(path)
     except BaseException:
-        Path(temporary).unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
         raise
+
+
+def _permissions(path: Path) -> int | None:
+    """What a new version of a file is to keep; None if there is nothing to keep.
+
+    On Windows that is only whether it is read-only, and such a file cannot be replaced at all.
+    """
+    if os.name != "posix":
+        return None
+    try:
+        return path.stat().st_mode & 0o777
+    except FileNotFoundError:
+        return None
+
+
+def _create(path: Path, mode: int) -> BinaryIO:
+    """Makes a file with this mode, less what the process's umask takes away."""
+    return open(path, "xb", opener=lambda name, flags: os.open(name, flags, mode))
 
 
 def check_output(name: str, *, force: bool) -> None:
@@ -104,9 +128,3 @@ def check_output(name: str, *, force: bool) -> None:
 def _is_special(path: Path) -> bool:
     """Whether a path is a device or a pipe, which nothing may replace."""
     return path.exists() and not path.is_file() and not path.is_dir()
-
-
-def _umask() -> int:
-    current = os.umask(0)
-    os.umask(current)
-    return current

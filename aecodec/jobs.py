@@ -1,24 +1,30 @@
 """Runs one work on many inputs, one or several at a time, as if they came one after the other.
 
 Several at a time are threads of this process: torch computes without holding the interpreter, and
-they share one copy of the weights. What they say is printed in the order of the inputs.
+they share one copy of the weights. What they say comes out in the order of the inputs.
 """
 
 import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
-
-import click
+from typing import Protocol
 
 from aecodec.errors import AecError
+
+
+class Say(Protocol):
+    """What puts a line out, as `click.echo` does."""
+
+    def __call__(self, text: str, /, *, err: bool) -> object:
+        """Puts the line out as a result, or as a message about errors."""
 
 
 class Voice:
     """What one input's work says, and whether it shall go on."""
 
-    def __init__(self, stop: threading.Event | None = None) -> None:
-        """Speaks at once; with `stop`, on `flush`, and `check` heeds that event."""
-        self._stop = stop
+    def __init__(self, say: Say, stop: threading.Event | None = None) -> None:
+        """Speaks through `say` at once; with `stop`, on `flush`, and `check` heeds that event."""
+        self._say, self._stop = say, stop
         self._lines: list[tuple[str, bool]] = []
 
     @property
@@ -27,9 +33,9 @@ class Voice:
         return self._stop is None
 
     def say(self, text: str, *, err: bool = False) -> None:
-        """Prints a line on standard output or standard error, now or when its turn has come."""
+        """Says a result or a message about errors, now or when its turn has come."""
         if self._stop is None:
-            click.echo(text, err=err)
+            self._say(text, err=err)
         else:
             self._lines.append((text, err))
 
@@ -39,32 +45,41 @@ class Voice:
             raise _Stopped
 
     def flush(self) -> None:
-        """Prints what was said so far."""
+        """Puts out what was said so far."""
         for text, err in self._lines:
-            click.echo(text, err=err)
+            self._say(text, err=err)
         self._lines.clear()
 
 
 Work = Callable[[str, str, Voice], None]
 
 
-def for_each(names: Sequence[str], targets: Sequence[str], work: Work, jobs: int = 1) -> int:
+def for_each(
+    names: Sequence[str], targets: Sequence[str], work: Work, jobs: int = 1, *, say: Say
+) -> int:
     """Runs `work` on every input, up to `jobs` at a time; a failing one does not stop the others.
 
     When an exception such as KeyboardInterrupt ends the run, inputs that wait are given up, and
     those at work end at their next `Voice.check`.
+
+    Args:
+        names: the inputs.
+        targets: the output of each.
+        work: what to do with an input, its output and its voice.
+        jobs: how many to work on at a time.
+        say: puts out what the works say, always in this thread.
 
     Returns:
         The exit code: 0, or 1 if an input failed.
     """
     pairs = list(zip(names, targets, strict=True))
     if min(jobs, len(pairs)) == 1:
-        return max(_attempt(*pair, work, Voice()) for pair in pairs)
+        return max(_attempt(*pair, work, Voice(say)) for pair in pairs)
     from concurrent.futures import ThreadPoolExecutor  # here, for a single job starts sooner so
 
     stop = threading.Event()
     pool = ThreadPoolExecutor(min(jobs, len(pairs)), "aecodec")
-    voices = [Voice(stop) for _ in pairs]
+    voices = [Voice(say, stop) for _ in pairs]
     attempts = [
         pool.submit(_attempt, *pair, work, voice) for pair, voice in zip(pairs, voices, strict=True)
     ]
@@ -88,8 +103,8 @@ def share_threads(jobs: int) -> None:
     torch.set_num_threads(max(1, torch.get_num_threads() // jobs))
 
 
-def complain(name: str | None, exc: BaseException, voice: Voice | None = None) -> None:
-    """Says in one line what went wrong with an input."""
+def complain(name: str | None, exc: BaseException, say: Say) -> None:
+    """Says in one line what went wrong with an input, or without one."""
     if isinstance(exc, OSError) and exc.strerror:
         about = exc.filename
         known = about is None or (name is not None and Path(str(about)) == Path(name))
@@ -97,7 +112,7 @@ def complain(name: str | None, exc: BaseException, voice: Voice | None = None) -
     else:
         reason = str(exc) or type(exc).__name__
     one_line = " ".join(reason.split())
-    (voice or Voice()).say(": ".join(["aecodec", *([name] if name else []), one_line]), err=True)
+    say(": ".join(["aecodec", *([name] if name else []), one_line]), err=True)
 
 
 class _Stopped(Exception):  # no error
@@ -108,7 +123,7 @@ def _attempt(name: str, target: str, work: Work, voice: Voice) -> int:
     try:
         work(name, target, voice)
     except (AecError, OSError, MemoryError) as exc:
-        complain(name, exc, voice)
+        complain(name, exc, voice.say)
         return 1
     except _Stopped:
         return 1

@@ -6,6 +6,7 @@ The result is what encoding at once gives, except that the whole picture is not 
 from collections.abc import Callable, Iterator
 
 import numpy as np
+import torch
 
 from aecodec.container import ENDING, AnyTile, Chunk, Header, LosslessTile, opening, tile_chunk
 from aecodec.model import lmbda
@@ -46,6 +47,7 @@ def pack(
     index = header.quality_index
     weight = float(lmbda(relative_quality(index)))
 
+    @torch.inference_mode()  # here, so that it ends before the consumer has the piece
     def encode(row: list[Box], tiles: list[AnyTile] | None) -> list[AnyTile]:
         """Encodes a row; with tiles, those again that have lossless neighbours."""
         if tiles and not any(touches(box, grid, lossless) for box in row):

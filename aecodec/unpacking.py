@@ -4,8 +4,6 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import torch
-
 from aecodec.alpha import over_background
 from aecodec.bands import Bands
 from aecodec.codec import Codec
@@ -80,7 +78,6 @@ def unpack(
 def _checked(
     bands: Bands, check: Callable[[], None], background: tuple[int, int, int] | None
 ) -> Iterator[Pixels]:
-    with torch.inference_mode():
-        for band in bands:
-            check()
-            yield band if background is None else over_background(band, background)
+    for band in bands:
+        check()
+        yield band if background is None else over_background(band, background)

@@ -2,6 +2,7 @@
 
 import click
 
+from aecodec.cli.starting import keep_freed_memory
 from benchmarks import crops, footprint, lossless, parts, rd, regress, rounding, timing
 
 cli = click.Group(
@@ -19,4 +20,5 @@ cli = click.Group(
 )
 
 if __name__ == "__main__":
+    keep_freed_memory()  # as the commands of aecodec do
     cli(prog_name="python -m benchmarks")

@@ -21,6 +21,7 @@ from pathlib import Path
 import click
 from PIL import Image
 
+from aecodec.cli.starting import keep_freed_memory
 from aecodec.files import write_bytes
 from benchmarks.codecs import (
     FACTORIES,
@@ -107,8 +108,14 @@ def _outcomes(tasks: Sequence[_Task], plan: Plan) -> Iterator[Iterator[Outcome]]
         yield map(_perform, tasks)
         return
     context = multiprocessing.get_context("spawn")  # torch does not survive a fork
-    with context.Pool(plan.processes, hold_threads, (plan.threads,)) as pool:
+    with context.Pool(plan.processes, _prepare, (plan.threads,)) as pool:
         yield pool.imap(_perform, tasks)
+
+
+def _prepare(threads: int) -> None:
+    """Sets up a process as the one that starts it was."""
+    keep_freed_memory()
+    hold_threads(threads)
 
 
 @cache

@@ -11,10 +11,9 @@ from conftest import make_tiny_model
 from aecodec.weights import export_weights
 
 ROWS = (
-    {"errors", "bench"},
+    {"errors"},
     {"alpha"},
     {
-        "allocator",
         "joint_rounding",
         "targets",
         "fidelity",
@@ -60,12 +59,10 @@ ROWS = (
     {"cli"},
 )
 NO_TORCH = {
-    "allocator",
     "alpha",
     "checksums",
     "deep",
     "outputs",
-    "bench",
     "errors",
     "container",
     "facts",
@@ -138,6 +135,14 @@ def test_imports_point_one_way(path: Path) -> None:
     assert room in LEVEL, f"give {room} a row"
     too_high = {name for name in targets(path) if LEVEL.get(name, PACKAGE_LEVEL) >= LEVEL[room]}
     assert not too_high, f"{room} must not import {sorted(too_high)}"
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_only_commands_print_and_prepare_their_process(path: Path) -> None:
+    """The library neither talks to a terminal nor takes the process's signals."""
+    if room_of(path) != "cli":
+        roots = {name.partition(".")[0] for name in imports(path)}
+        assert not roots & {"click", "ctypes", "signal"}
 
 
 def test_rows_name_each_room_once() -> None:

@@ -40,6 +40,46 @@ def test_permissions_follow_the_umask(tmp_path: Path) -> None:
     assert os.umask(0o027) == 0o027
 
 
+def test_the_umask_of_the_process_is_left_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Other threads may make files at any time."""
+
+    def fail(_mask: int) -> int:
+        raise AssertionError("the umask was touched")
+
+    monkeypatch.setattr(os, "umask", fail)
+    path, usual = tmp_path / "file.bin", tmp_path / "usual"
+    usual.write_bytes(b"data")
+    for data in (b"data", b"more"):
+        write_bytes(str(path), data)
+        assert (path.read_bytes(), mode(path)) == (data, mode(usual))
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs permissions")
+@pytest.mark.usefixtures("umask")
+@pytest.mark.parametrize("permissions", [0o600, 0o666, 0o444, 0o755])
+def test_an_overwritten_file_keeps_its_permissions(tmp_path: Path, permissions: int) -> None:
+    path = tmp_path / "file.bin"
+    path.write_bytes(b"old")
+    path.chmod(permissions)
+    write_bytes(str(path), b"new")
+    assert (path.read_bytes(), mode(path)) == (b"new", permissions)
+
+
+def test_file_systems_without_permissions_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_path: Path, _mode: int) -> None:
+        raise PermissionError(errno.EPERM, "not permitted")
+
+    path = tmp_path / "file.bin"
+    path.write_bytes(b"old")
+    monkeypatch.setattr(Path, "chmod", refuse)
+    write_bytes(str(path), b"new")
+    assert path.read_bytes() == b"new"
+
+
 @pytest.mark.parametrize("error", [OSError(errno.ENOSPC, "full"), KeyboardInterrupt()])
 @pytest.mark.parametrize("call", ["fsync", "replace"])
 @pytest.mark.parametrize("existing", [False, True])

@@ -9,6 +9,7 @@ import threading
 import time
 from pathlib import Path
 
+import click
 import pytest
 import torch
 from conftest import make_picture
@@ -24,7 +25,7 @@ WAIT = 30.0
 """Seconds after which a test gives up."""
 
 
-def test_lines_come_in_the_order_of_the_inputs(capsys: pytest.CaptureFixture[str]) -> None:
+def test_lines_come_in_the_order_of_the_inputs() -> None:
     """The first input ends last: it waits for the others."""
     done = {name: threading.Event() for name in "abc"}
 
@@ -35,14 +36,18 @@ def test_lines_come_in_the_order_of_the_inputs(capsys: pytest.CaptureFixture[str
         voice.say(f"{name} to {target}")
         done[name].set()
 
-    assert for_each("abc", "xyz", work, jobs=3) == 0
-    assert capsys.readouterr().out.splitlines() == ["a to x", "b to y", "c to z"]
+    said: list[tuple[str, bool, threading.Thread]] = []
+
+    def say(text: str, /, *, err: bool) -> None:
+        said.append((text, err, threading.current_thread()))
+
+    assert for_each("abc", "xyz", work, jobs=3, say=say) == 0
+    here = threading.current_thread()
+    assert said == [(text, False, here) for text in ("a to x", "b to y", "c to z")]
 
 
 @pytest.mark.parametrize("jobs", [1, 2, 5])
-def test_a_failing_input_does_not_lose_the_others(
-    jobs: int, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_failing_input_does_not_lose_the_others(jobs: int) -> None:
     def work(name: str, _target: str, voice: Voice) -> None:
         if name == "b":
             raise InputError("is bad")
@@ -50,10 +55,14 @@ def test_a_failing_input_does_not_lose_the_others(
             raise MemoryError
         voice.say(name)
 
-    assert for_each("abcd", "abcd", work, jobs) == 1
-    streams = capsys.readouterr()
-    assert streams.out.split() == ["a", "d"]
-    assert streams.err.splitlines() == ["aecodec: b: is bad", "aecodec: c: MemoryError"]
+    said: list[tuple[str, bool]] = []
+    assert for_each("abcd", "abcd", work, jobs, say=lambda text, *, err: said.append((text, err)))
+    assert said == [
+        ("a", False),
+        ("aecodec: b: is bad", True),
+        ("aecodec: c: MemoryError", True),
+        ("d", False),
+    ]
 
 
 def test_no_more_than_the_jobs_asked_for_run_at_a_time() -> None:
@@ -69,7 +78,7 @@ def test_no_more_than_the_jobs_asked_for_run_at_a_time() -> None:
         with lock:
             now -= 1
 
-    assert for_each("abcdef", "abcdef", work, jobs=2) == 0
+    assert for_each("abcdef", "abcdef", work, jobs=2, say=click.echo) == 0
     assert most == 2
 
 
@@ -90,7 +99,7 @@ def test_an_interruption_ends_works_at_their_next_check() -> None:
         begun.append("never stopped")
 
     with pytest.raises(KeyboardInterrupt):
-        for_each("abc", "abc", work, jobs=2)
+        for_each("abc", "abc", work, jobs=2, say=click.echo)
     assert "never stopped" not in begun
 
 

@@ -3,6 +3,7 @@
 import io
 import sys
 
+import click
 import pytest
 
 from aecodec.cli import running
@@ -25,7 +26,7 @@ def shown(monkeypatch: pytest.MonkeyPatch, *, terminal: bool, seconds: float) ->
     screen = Screen(terminal)
     monkeypatch.setattr(sys, "stderr", screen)
     monkeypatch.setattr(running, "PROGRESS_SECONDS", seconds)
-    with running.Progress("img.png", Voice()) as progress:
+    with running.Progress("img.png", Voice(click.echo)) as progress:
         progress(0.25)
         progress(1.0)
     return screen.getvalue()

@@ -1,21 +1,36 @@
-"""How commands import torch: without what they do not need, and with threads that do not spin."""
+"""What commands set for their process: threads that do not spin, freed memory that stays."""
 
 import os
+import platform
 import subprocess
 import sys
 from pathlib import Path
-from types import ModuleType
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from aecodec import Codec
-from aecodec.cli.starting import DEFERRED, prepare_torch
+from aecodec.cli.starting import SPIN_COUNT, prepare_process
+
+FAULTS = """
+import resource, numpy as np
+from aecodec.cli.starting import keep_freed_memory
+kept = keep_freed_memory()
+np.ones(24 << 20, np.uint8)
+before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+for _ in range(10):
+    np.ones(24 << 20, np.uint8)
+print(kept, resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+"""
+SET = "print(os.environ.get('OMP_WAIT_POLICY'), os.environ.get('GOMP_SPINCOUNT'))"
+
+needs_glibc = pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc is told")
 
 
 def run(code: str, **environment: str) -> str:
-    plain = {k: v for k, v in os.environ.items() if not k.startswith(("OMP_", "GOMP_"))}
+    own = ("OMP_", "GOMP_", "MALLOC_")
+    plain = {k: v for k, v in os.environ.items() if not k.startswith(own)}
     command = [sys.executable, "-c", code]
     done = subprocess.run(
         command, env=plain | environment, capture_output=True, text=True, check=True
@@ -23,38 +38,57 @@ def run(code: str, **environment: str) -> str:
     return done.stdout.strip()
 
 
-def test_commands_leave_out_what_loads_when_it_is_used() -> None:
-    code = (
-        "from aecodec.cli.starting import prepare_torch; prepare_torch(); import os, sys, torch;"
-        f"module = sys.modules['{DEFERRED}'];"
-        "print('_late_loader' in vars(module), os.environ.get('GOMP_SPINCOUNT'));"
-        "print(callable(module.register_meta));"
-        "print('_late_loader' in vars(module), hasattr(module, 'no such thing'));"
-        "print(tuple(torch.roll(torch.empty(2, 3, device='meta'), 1).shape))"
-    )
-    assert run(code).split("\n") == ["True 1000", "True", "False False", "(2, 3)"]
-
-
-@pytest.mark.parametrize("name", ["OMP_WAIT_POLICY", "GOMP_SPINCOUNT"])
-def test_the_users_choice_of_waiting_stays(name: str) -> None:
-    choice = {"OMP_WAIT_POLICY": "active", "GOMP_SPINCOUNT": "7"}[name]
-    code = (
-        "import os; from aecodec.cli.starting import prepare_torch; prepare_torch();"
-        "print(os.environ.get('OMP_WAIT_POLICY'), os.environ.get('GOMP_SPINCOUNT'))"
-    )
-    expected = ["active", "None"] if name == "OMP_WAIT_POLICY" else ["None", "7"]
-    assert run(code, **{name: choice}).split() == expected
-
-
-def test_the_library_leaves_torch_as_it_is() -> None:
-    """Which it loaded for this file."""
-    assert type(sys.modules[DEFERRED]) is ModuleType
+@pytest.mark.parametrize(
+    ("choice", "expected"),
+    [
+        ({}, ["None", SPIN_COUNT]),
+        ({"OMP_WAIT_POLICY": "active"}, ["active", "None"]),
+        ({"GOMP_SPINCOUNT": "7"}, ["None", "7"]),
+    ],
+)
+def test_threads_sleep_soon_unless_the_user_chooses(
+    choice: dict[str, str], expected: list[str]
+) -> None:
+    code = f"import os; from aecodec.cli.starting import prepare_process; prepare_process(); {SET}"
+    assert run(code, **choice).split() == expected
 
 
 def test_a_torch_that_is_there_already_stays() -> None:
+    """It was loaded for this file."""
     before = dict(os.environ), list(sys.meta_path)
-    prepare_torch()
+    prepare_process()
     assert (dict(os.environ), sys.meta_path) == before
+
+
+@needs_glibc
+def test_freed_memory_is_used_again_without_page_faults() -> None:
+    kept, count = run(FAULTS).split()
+    assert kept == "True"
+    assert int(count) < 60  # ten times 24 MiB are 61,440 pages, or 120 huge ones
+
+
+@needs_glibc
+def test_the_users_choice_of_memory_stands() -> None:
+    kept, count = run(FAULTS, MALLOC_MMAP_THRESHOLD_="65536").split()
+    assert kept == "False"
+    assert int(count) > 60
+
+
+@pytest.mark.parametrize("arguments", [["verify"], ["train", "-o"]])
+def test_commands_prepare_their_process_and_the_library_does_not(
+    arguments: list[str], tmp_path: Path, tiny_codec: Codec, tiny_weights: Path
+) -> None:
+    path, weights = tmp_path / "a.aec", str(tiny_weights)
+    path.write_bytes(tiny_codec.compress(np.zeros((8, 9, 3), np.uint8)))
+    library = f"import aecodec; aecodec.Codec({weights!r}).verify(open({str(path)!r}, 'rb').read())"
+    told = "from aecodec.cli.starting import keep_freed_memory as k; print(k.cache_info().misses)"
+    assert run(f"{library}; import os; {SET}; {told}").split() == ["None", "None", "0"]
+    more = [str(path), "--model", weights] if arguments == ["verify"] else ["run", str(tmp_path)]
+    command = (
+        "import os\nfrom aecodec.cli import main\n"
+        f"try: main({[*arguments, *more]!r})\nexcept SystemExit: pass\n{told}"
+    )
+    assert run(command).split()[-1] == "1"
 
 
 def test_commands_write_what_the_library_does(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import math
 import os
 import signal
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -257,19 +258,41 @@ def test_a_run_without_pictures_leaves_no_folder(tmp_path: Path) -> None:
 def test_a_signal_ends_the_run_after_its_step(
     pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: signal.Signals
 ) -> None:
-    trainer = loop.Trainer([pictures], tmp_path / "run", replace(FAST, validate_every=100))
-    real = trainer.step
+    run = tmp_path / "run"
+    run.mkdir()
+    replace(FAST, validate_every=100).save(run / loop.SETTINGS)
+    real = loop.Trainer.step
 
-    def step() -> loop.StepResult | None:
+    def step(trainer: loop.Trainer) -> loop.StepResult | None:
         if trainer.progress.step == 2:
             os.kill(os.getpid(), number)
-        return real()
+        return real(trainer)
 
-    monkeypatch.setattr(trainer, "step", step)
+    monkeypatch.setattr(loop.Trainer, "step", step)
     handler = signal.getsignal(number)
-    trainer.train()
+    with pytest.raises(SystemExit) as exit_:
+        main(["train", str(pictures), "-o", str(run), "--device", "cpu"])
+    assert exit_.value.code == 0
     assert signal.getsignal(number) == handler
-    assert loop.Trainer([pictures], tmp_path / "run", FAST).progress.step == 3
+    assert not (run / "validation.csv").exists()
+    assert loop.Trainer([pictures], run, FAST).progress.step == 3
+
+
+def test_a_run_in_a_thread_ends_when_it_should_stop(pictures: Path, tmp_path: Path) -> None:
+    """Signals belong to the main thread; the library leaves them alone."""
+    run = tmp_path / "run"
+    trainer = loop.Trainer([pictures], run, replace(FAST, validate_every=100))
+    asked: list[int] = []
+
+    def should_stop() -> bool:
+        asked.append(trainer.progress.step)
+        return trainer.progress.step == 3
+
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(trainer.train, should_stop).result()
+    assert asked == [1, 2, 3]
+    assert not (run / "validation.csv").exists()
+    assert loop.Trainer([pictures], run, FAST).progress.step == 3
 
 
 def test_the_last_validation_is_not_repeated(pictures: Path, tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from aecodec.jobs import complain
 
 INTERRUPTED = 130
 _MODULES = {
-    "bench": "aecodec.bench",
+    "bench": "aecodec.cli.benching",
     "compress": "aecodec.cli.compressing",
     "decompress": "aecodec.cli.decompressing",
     "export": "aecodec.cli.learning",
@@ -42,7 +42,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         click.echo("aecodec: interrupted", err=True)
         sys.exit(INTERRUPTED)
     except (AecError, OSError) as exc:
-        complain(None, exc)
+        complain(None, exc, click.echo)
         sys.exit(1)
     sys.exit(code if isinstance(code, int) else 0)
 

@@ -26,7 +26,7 @@ def info(files: tuple[str, ...], as_json: bool) -> int:
         facts = facts_of(name)
         voice.say(json.dumps(facts) if as_json else facts_text(facts))
 
-    return for_each(files, files, work)
+    return for_each(files, files, work, say=click.echo)
 
 
 @click.command()
@@ -44,7 +44,7 @@ def verify(files: tuple[str, ...], jobs: int, model: str | None) -> int:
         tiles = f"{len(stream.tiles)} tiles, {stream.lossless_count} lossless"
         voice.say(f"{name}: ok, {tiles}")
 
-    return for_each(files, files, work, jobs)
+    return for_each(files, files, work, jobs, say=click.echo)
 
 
 @click.command()
@@ -71,4 +71,4 @@ def repair(file: str, output: str, force: bool, model: str | None) -> int:
             err=target == STANDARD,
         )
 
-    return for_each([file], [output], work)
+    return for_each([file], [output], work, say=click.echo)

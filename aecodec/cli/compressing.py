@@ -123,7 +123,7 @@ def compress(
             err=target == STANDARD,
         )
 
-    return for_each(inputs, outputs, work, jobs)
+    return for_each(inputs, outputs, work, jobs, say=click.echo)
 
 
 class _Packed(NamedTuple):

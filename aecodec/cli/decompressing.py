@@ -112,7 +112,7 @@ def decompress(
             err=target == STANDARD,
         )
 
-    return for_each(inputs, outputs, work, jobs)
+    return for_each(inputs, outputs, work, jobs, say=click.echo)
 
 
 @dataclass(frozen=True)

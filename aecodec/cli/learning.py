@@ -1,13 +1,18 @@
 """`aecodec train` and `export`: a model of your own."""
 
 import logging
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import click
 
 from aecodec.cli.options import force_option
+from aecodec.cli.starting import keep_freed_memory
 from aecodec.errors import InputError, TrainingError
 from aecodec.files import check_output
 
@@ -52,11 +57,30 @@ def train(
     if init and (Path(run) / CHECKPOINT).exists():
         raise InputError(f"{run} already holds a run; --init is for new ones")
     initial = trainable_state(Path(init)) if init else None
+    keep_freed_memory()
     trainer = Trainer(
         [Path(name) for name in folders], Path(run), config, device=chosen, initial=initial
     )
-    trainer.train()
+    with _stop_on_signals() as should_stop:
+        trainer.train(should_stop)
     return 0
+
+
+@contextmanager
+def _stop_on_signals() -> Iterator[Callable[[], bool]]:
+    """Tells whether SIGINT or SIGTERM came since the block began, and does nothing else on them."""
+    came = False
+
+    def note(_number: int, _frame: FrameType | None) -> None:
+        nonlocal came
+        came = True
+
+    previous = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield lambda: came
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)
 
 
 @click.command()

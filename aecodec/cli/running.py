@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from aecodec.cli.starting import keep_freed_memory, prepare_process
 from aecodec.container import DEFAULT_LIMITS, Limits
 from aecodec.jobs import Voice, share_threads
 
@@ -66,9 +67,8 @@ class LazyCodec:
         """The codec, the same each time."""
         with self._lock:
             if self._codec is None:
-                from aecodec.cli.starting import prepare_torch
-
-                prepare_torch()
+                prepare_process()
+                keep_freed_memory()
                 from aecodec.codec import Codec
 
                 if self._jobs > 1:

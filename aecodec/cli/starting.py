@@ -1,67 +1,57 @@
-"""What a command does before it imports torch, so that it starts and runs fast.
+"""What a command sets for its own process, so that it runs fast.
 
-Only here, in a process of our own: a library must not change torch for the programs that use it.
+Only commands do so: a library must not change the process of the programs that use it.
 """
 
+import ctypes
 import os
+import platform
 import sys
-from collections.abc import Sequence
-from importlib.abc import Loader, MetaPathFinder
-from importlib.machinery import ModuleSpec, PathFinder
-from types import ModuleType
+from functools import cache
 
-DEFERRED = "torch._meta_registrations"
-"""Shapes of results without results, for compilers: a quarter of the time to import torch."""
 SPIN_COUNT = "1000"
 """Rounds that GNU OpenMP's threads wait in a loop before they sleep, by default 300,000.
 
 Where another process holds one of two cores, decoding 768x512 pixels took 4 s with the default and
 0.4 s so; where none does, it takes 4 % longer.
 """
-_CHOICES = {"OMP_WAIT_POLICY", "GOMP_SPINCOUNT"}
+_SPIN_CHOICES = {"OMP_WAIT_POLICY", "GOMP_SPINCOUNT"}
+
+_M_TRIM_THRESHOLD = -1
+_M_MMAP_THRESHOLD = -3
+_MMAP_BYTES = 32 * 2**20
+"""Blocks up to this size, the largest that 64-bit glibc allows, come from the heap."""
+_KEEP_BYTES = 256 * 2**20
+"""Free memory that the process may keep at the top of its heap."""
+_MEMORY_CHOICES = {"MALLOC_TRIM_THRESHOLD_", "MALLOC_MMAP_THRESHOLD_"}
 
 
-def prepare_torch() -> None:
-    """To be called before torch is imported, by commands that only code pictures."""
-    if "torch" in sys.modules:
-        return
-    if not _CHOICES & os.environ.keys():
-        os.environ["GOMP_SPINCOUNT"] = SPIN_COUNT
-    sys.meta_path.insert(0, _Deferring())
+def prepare_process() -> None:
+    """Lets OpenMP's threads sleep soon, unless the user has made a choice of their own.
 
-
-class _Deferring(MetaPathFinder):
-    """Finds the deferred module as one that loads when something of it is first asked for.
-
-    `importlib.util.LazyLoader` would load it when it is asked for its file, as `inspect` does.
+    OpenMP reads its settings when torch is imported, so that this must come before; later it does
+    nothing.
     """
-
-    def find_spec(
-        self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
-    ) -> ModuleSpec | None:
-        if fullname != DEFERRED:
-            return None
-        spec = PathFinder.find_spec(fullname, path, target)
-        if spec is not None and spec.loader is not None:
-            spec.loader = _LateLoader(spec.loader)
-        return spec
+    if "torch" not in sys.modules and not _SPIN_CHOICES & os.environ.keys():
+        os.environ["GOMP_SPINCOUNT"] = SPIN_COUNT
 
 
-class _LateLoader(Loader):
-    def __init__(self, loader: Loader) -> None:
-        self._loader = loader
+@cache
+def keep_freed_memory() -> bool:
+    """Asks the C library, once and for the whole process, to keep freed memory.
 
-    def create_module(self, spec: ModuleSpec) -> ModuleType:
-        return _LateModule(spec.name)
+    Activations come back for every layer of every picture. glibc hands large blocks back to the
+    system as soon as they are freed, and each new one then costs page faults: about a fifth of the
+    time of a whole compression or decompression, and a tenth of a training step's.
 
-    def exec_module(self, module: ModuleType) -> None:
-        module.__dict__["_late_loader"] = self._loader
-
-
-class _LateModule(ModuleType):
-    def __getattr__(self, name: str) -> object:
-        loader = None if name.startswith("__") else self.__dict__.pop("_late_loader", None)
-        if loader is None:
-            raise AttributeError(f"module {self.__name__!r} has no attribute {name!r}")
-        loader.exec_module(self)
-        return getattr(self, name)
+    Returns:
+        False where it is not glibc, or where the user has made a choice of their own in
+        `MALLOC_TRIM_THRESHOLD_` or `MALLOC_MMAP_THRESHOLD_`.
+    """
+    if platform.libc_ver()[0] != "glibc" or _MEMORY_CHOICES & os.environ.keys():
+        return False
+    try:
+        mallopt = ctypes.CDLL(None).mallopt
+    except (OSError, AttributeError):
+        return False
+    return bool(mallopt(_M_MMAP_THRESHOLD, _MMAP_BYTES) and mallopt(_M_TRIM_THRESHOLD, _KEEP_BYTES))

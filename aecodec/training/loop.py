@@ -3,19 +3,15 @@
 import csv
 import logging
 import math
-import signal
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from types import FrameType
 from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
-from aecodec.allocator import keep_freed_memory
 from aecodec.errors import TrainingError
 from aecodec.model import ForwardOutput, HyperpriorModel, lmbda
 from aecodec.training import data
@@ -84,7 +80,6 @@ class Trainer:
         Raises:
             TrainingError: no pictures, or a checkpoint that does not fit.
         """
-        keep_freed_memory()
         training, held_out = data.split(data.find_pictures(folders))
         run.mkdir(parents=True, exist_ok=True)
         self.run, self.config, self.device = run, config, torch.device(device)
@@ -117,10 +112,13 @@ class Trainer:
             torch.compile(self.model) if config.compile else self.model
         )
         self._mixed = config.mixed and computes_bfloat16(self.device)
-        self._stop = False
 
-    def train(self) -> None:
-        """Runs to the last step, or until SIGINT or SIGTERM; either way the state is saved."""
+    def train(self, should_stop: Callable[[], bool] = lambda: False) -> None:
+        """Runs to the last step, or until it should stop; either way the state is saved.
+
+        Args:
+            should_stop: asked after each step. A run that stops so is not validated at its end.
+        """
         logger.info(
             "%s at step %d of %d, %d tiles, %d held out",
             self.run, self.progress.step, self.config.steps, len(self.tiles), len(self.held_out),
@@ -128,24 +126,24 @@ class Trainer:
         writer = _summary_writer(self.run)
         saved = reported = time.monotonic()
         results: list[StepResult] = []
-        validated = -1
-        with self._stops_on_signals():
-            while self.progress.step < self.config.steps and not self._stop:
-                result = self.step()
-                if result is not None:
-                    results.append(result)
-                if self.progress.step % REPORT_STEPS == 0 and results:
-                    now = time.monotonic()
-                    self._report(results, now - reported, writer)
-                    results, reported = [], now
-                if self.progress.step % self.config.validate_every == 0:
-                    self.validate(writer)
-                    validated, reported = self.progress.step, time.monotonic()
-                if time.monotonic() - saved > CHECKPOINT_SECONDS:
-                    self.save()
-                    saved = time.monotonic()
+        validated, stopped = -1, False
+        while self.progress.step < self.config.steps and not stopped:
+            result = self.step()
+            if result is not None:
+                results.append(result)
+            if self.progress.step % REPORT_STEPS == 0 and results:
+                now = time.monotonic()
+                self._report(results, now - reported, writer)
+                results, reported = [], now
+            if self.progress.step % self.config.validate_every == 0:
+                self.validate(writer)
+                validated, reported = self.progress.step, time.monotonic()
+            if time.monotonic() - saved > CHECKPOINT_SECONDS:
+                self.save()
+                saved = time.monotonic()
+            stopped = should_stop()
         self.save()
-        if not self._stop and validated != self.progress.step:
+        if not (stopped or should_stop()) and validated != self.progress.step:
             self.validate(writer)
         if writer is not None:
             writer.close()
@@ -271,18 +269,6 @@ class Trainer:
             if new:
                 table.writeheader()
             table.writerow(row)
-
-    @contextmanager
-    def _stops_on_signals(self) -> Iterator[None]:
-        def stop(_number: int, _frame: FrameType | None) -> None:
-            self._stop = True
-
-        previous = {s: signal.signal(s, stop) for s in (signal.SIGINT, signal.SIGTERM)}
-        try:
-            yield
-        finally:
-            for number, handler in previous.items():
-                signal.signal(number, handler)
 
 
 def default_device() -> str:

@@ -6,7 +6,9 @@ from pathlib import Path
 
 import click
 
-_ROOT = Path(__file__).resolve().parents[1]
+from aecodec.cli.starting import keep_freed_memory
+
+_ROOT = Path(__file__).resolve().parents[2]
 _ADVICE = "get the source of aecodec, run `pip install -e '.[bench]'` in its folder, and try again"
 
 
@@ -26,4 +28,5 @@ def bench(images: tuple[str, ...]) -> None:
         rd = import_module("benchmarks.rd")
     except ImportError as exc:
         raise click.ClickException(f"the benchmarks cannot start: {exc}: {_ADVICE}") from exc
+    keep_freed_memory()
     rd.main.main(list(images), prog_name="aecodec bench", standalone_mode=False)
