@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from aecodec.codec import Codec, compress, decompress, decompress_array
-    from aecodec.container import Header, Limits
     from aecodec.errors import (
         AecError,
         ChecksumError,
@@ -29,9 +28,10 @@ if TYPE_CHECKING:
         UnsupportedError,
         WeightsError,
     )
-    from aecodec.sources import read_info
-    from aecodec.targets import Target
-    from aecodec.windows import Region
+    from aecodec.format.chunks import Header, Limits
+    from aecodec.format.tiling import Region
+    from aecodec.info import read_info
+    from aecodec.options import Target
 
 __version__ = "0.1.0"
 

@@ -1,6 +1,5 @@
 """Pictures to `.aec` bytes and back: the only place where all rooms meet."""
 
-import math
 import threading
 from contextlib import contextmanager
 from dataclasses import replace
@@ -14,60 +13,58 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from aecodec import registry
-from aecodec.alpha import EXACT, split
-from aecodec.bands import Bands, StreamTiles, Tiles, View, view_of
-from aecodec.checksums import check_digest, pixel_digest, with_digest
-from aecodec.container import (
-    BOUND_MAX,
-    QUALITY_STEPS,
+from aecodec.decoder.latents import MEAN_STEP, Grid, decode_prefix
+from aecodec.decoder.rows import Bands
+from aecodec.encoder.latent_refinement import EFFORTS
+from aecodec.encoder.latents import encode_latents
+from aecodec.encoder.mode_selection import store_unusual_tiles
+from aecodec.encoder.networks import CodecModel, load_weights
+from aecodec.encoder.rate_control import search_quality
+from aecodec.encoder.residual_layer import add_layer
+from aecodec.encoder.rows import pack
+from aecodec.encoder.tile import encode_alpha, encode_picture_tile
+from aecodec.errors import InputError, UnsupportedError, WeightsError
+from aecodec.format.chunks import (
     TILE_EXPONENT_MAX,
     TILE_EXPONENT_MIN,
     Buffer,
     Header,
     Limits,
     PixelFormat,
-    Stream,
     Tile,
-    parse,
-    serialize,
 )
-from aecodec.errors import InputError, UnsupportedError, WeightsError
-from aecodec.fidelity import measure as measure_fidelity
-from aecodec.images import Picture, Pixels, to_picture, to_pil
-from aecodec.latents import MEAN_STEP, Grid, decode_prefix, encode_latents
-from aecodec.layering import add_layer
-from aecodec.metadata import KINDS, Ancillary, Metadata, metadata_in
-from aecodec.packing import pack
-from aecodec.reading import PartialFile
-from aecodec.rendering import (
-    boxes_of,
-    encode_alpha,
-    encode_picture_tile,
-    store_unusual_tiles,
+from aecodec.format.container import Stream, parse, serialize
+from aecodec.format.digest import check_digest, pixel_digest, with_digest
+from aecodec.format.quality import quality_index
+from aecodec.format.reader import PartialFile, StreamTiles, Tiles, TileState
+from aecodec.format.recovery import Rescued, rescue
+from aecodec.format.tiling import Region, boxes_of, tile_boxes
+from aecodec.models import registry
+from aecodec.options import (
+    DEFAULT_EFFORT,
+    DEFAULT_QUALITY,
+    LAYER_QUALITY,
+    TILE_EXPONENT,
+    Found,
+    Target,
+    View,
+    _check_effort,
+    _largest_error,
+    scale_of,
+    view_of,
 )
-from aecodec.rescue import Rescued, TileState, rescue
-from aecodec.scaling import scale_of
-from aecodec.scanlines import ScanlinePicture
-from aecodec.search import EFFORT_MAX, EFFORTS
-from aecodec.sources import Source, can_seek, opened, read_all
-from aecodec.strips import StripPicture
-from aecodec.targets import Found, Target, search_quality
-from aecodec.weights import CodecModel, load_weights
-from aecodec.windows import Region, tile_boxes
+from aecodec.picture.alpha import EXACT
+from aecodec.picture.metadata import KINDS, Ancillary, Metadata, metadata_in
+from aecodec.picture.metrics import measure as measure_fidelity
+from aecodec.picture.picture import Picture, to_picture, to_pil
+from aecodec.picture.pixels import Pixels, split
+from aecodec.picture.row_readers import ScanlinePicture, StripPicture
+from aecodec.storage.sources import Source, can_seek, opened, read_all
 
 if TYPE_CHECKING:
     import os
     from collections.abc import Callable, Collection, Iterator, Sequence
     from numbers import Rational
-
-DEFAULT_QUALITY = 75.0
-DEFAULT_EFFORT = 1
-LAYER_QUALITY = 25.0
-"""Of the lossy part beside a residual layer; 10 to 40 give the same total within 0.4 %."""
-TILE_EXPONENT = 10
-"""Entropy tiles are 1024x1024 pixels."""
-
 
 KEPT_BYTES = 2**28
 """Of what a search for a quality may keep between its tries: enough for 33 megapixels."""
@@ -530,19 +527,6 @@ def decompress_array(
     return DEFAULT_CODEC.decompress_array(source, region=region, scale=scale)
 
 
-def quality_index(quality: float) -> int:
-    """Nearest point of the quality grid, 0 to 400.
-
-    Raises:
-        InputError: `quality` is no number in [0, 100].
-    """
-    if isinstance(quality, bool) or not isinstance(quality, (int, float, np.number)):
-        raise InputError(f"quality must be a number, not {type(quality).__name__}")
-    if not math.isfinite(quality) or not 0 <= quality <= 100:
-        raise InputError(f"quality must lie in [0, 100], not {quality:g}")
-    return math.floor(float(quality) * QUALITY_STEPS + 0.5)
-
-
 def _load_released(released: registry.ReleasedModel) -> CodecModel:
     with registry.weights_path(released) as path:
         model = load_weights(path)
@@ -563,25 +547,6 @@ def _view(
     if depth not in (None, 8):
         raise InputError(f"depth must be 8, or None for the picture's own, not {depth}")
     return view_of(header, region, scale_of(scale), shallow=depth == 8)
-
-
-def _largest_error(lossless: bool, max_error: int | None) -> int | None:
-    if max_error is None:
-        return 0 if lossless else None
-    if isinstance(max_error, bool) or not isinstance(max_error, (int, np.integer)):
-        raise InputError(f"max_error must be a whole number, not {type(max_error).__name__}")
-    if not 0 <= max_error <= BOUND_MAX:
-        raise InputError(f"max_error must lie in 0 to {BOUND_MAX}, not {max_error}")
-    if lossless and max_error:
-        raise InputError("lossless and a max_error above 0 exclude each other")
-    return int(max_error)
-
-
-def _check_effort(effort: int) -> None:
-    if isinstance(effort, bool) or not isinstance(effort, (int, np.integer)):
-        raise InputError(f"effort must be a whole number, not {type(effort).__name__}")
-    if not 0 <= effort <= EFFORT_MAX:
-        raise InputError(f"effort must lie in 0 to {EFFORT_MAX}, not {effort}")
 
 
 class _Steps:

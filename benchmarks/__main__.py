@@ -2,7 +2,7 @@
 
 import click
 
-from aecodec.cli.starting import keep_freed_memory
+from aecodec.cli.startup import keep_freed_memory
 from benchmarks import crops, footprint, lossless, parts, rd, regress, rounding, timing
 
 cli = click.Group(

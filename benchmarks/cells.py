@@ -21,8 +21,8 @@ from pathlib import Path
 import click
 from PIL import Image
 
-from aecodec.cli.starting import keep_freed_memory
-from aecodec.files import write_bytes
+from aecodec.cli.startup import keep_freed_memory
+from aecodec.storage.files import write_bytes
 from benchmarks.codecs import (
     FACTORIES,
     ImageCodec,

@@ -116,8 +116,8 @@ def aecodec(model: str | None = None, *, effort: int | None = None) -> ImageCode
     """
     try:
         from aecodec import Codec
-        from aecodec.codec import DEFAULT_EFFORT
-        from aecodec.container import parse_header
+        from aecodec.format.container import parse_header
+        from aecodec.options import DEFAULT_EFFORT
 
         codec = Codec(model)
         data = codec.compress(Image.new("RGB", (16, 16)))  # the model loads at first use

@@ -19,13 +19,15 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from aecodec.codec import Codec, quality_index
-from aecodec.color import to_model_space
-from aecodec.integer_synthesis import ExactSynthesis
-from aecodec.latents import Grid, decode_latents, encode_latents
-from aecodec.model import HyperpriorModel
-from aecodec.search import hyper_analyze, relative_quality
-from aecodec.weights import CodecModel
+from aecodec.autoencoder.model import HyperpriorModel
+from aecodec.autoencoder.transforms import to_model_space
+from aecodec.codec import Codec
+from aecodec.decoder.integer_synthesis import ExactSynthesis
+from aecodec.decoder.latents import Grid, decode_latents
+from aecodec.encoder.latents import encode_latents
+from aecodec.encoder.networks import CodecModel
+from aecodec.encoder.tile import hyper_analyze
+from aecodec.format.quality import quality_index, relative_quality
 from benchmarks.codecs import describe, hold_threads, load_picture
 from benchmarks.footprint import of_size, parse_sizes
 

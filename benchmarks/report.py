@@ -10,7 +10,7 @@ from pathlib import Path
 from jinja2 import Environment
 from PIL import Image
 
-from aecodec.files import write_bytes
+from aecodec.storage.files import write_bytes
 from benchmarks.codecs import (
     FACTORIES,
     REFERENCE,

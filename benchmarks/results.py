@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from aecodec.files import write_bytes
+from aecodec.storage.files import write_bytes
 from benchmarks.curves import Curve, Point
 
 JSON_NAME = "results.json"

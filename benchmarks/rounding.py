@@ -18,20 +18,21 @@ from PIL import Image
 from safetensors import safe_open
 from torch import Tensor
 
-from aecodec import registry
-from aecodec.codec import quality_index
-from aecodec.color import to_model_space
+from aecodec.autoencoder.model import HyperpriorModel
+from aecodec.autoencoder.transforms import to_model_space
+from aecodec.decoder.latents import Grid, decode_latents
+from aecodec.encoder.latents import encode_latents
+from aecodec.encoder.networks import CodecModel, load_weights
+from aecodec.encoder.tile import hyper_analyze
 from aecodec.errors import AecError
-from aecodec.latents import Grid, decode_latents, encode_latents
-from aecodec.model import HyperpriorModel
-from aecodec.search import hyper_analyze, relative_quality
+from aecodec.format.quality import quality_index, relative_quality
+from aecodec.models import registry
 from aecodec.training.checkpoint import load_average
-from aecodec.weights import CodecModel, load_weights
 from benchmarks.codecs import describe
 from benchmarks.curves import psnr
 
 if TYPE_CHECKING:
-    from aecodec.entropy import SymbolTable
+    from aecodec.coding.ans import SymbolTable
 
 QUALITIES = (10.0, 25.0, 50.0, 75.0, 100.0)
 _KNOTS = "prior.base"

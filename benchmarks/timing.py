@@ -15,7 +15,7 @@ from typing import Any
 
 import click
 
-from aecodec.files import write_bytes
+from aecodec.storage.files import write_bytes
 from benchmarks.codecs import (
     CodecUnavailableError,
     ImageCodec,

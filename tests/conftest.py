@@ -8,9 +8,11 @@ import numpy.typing as npt
 import pytest
 import torch
 
+from aecodec.autoencoder.model import HyperpriorModel
 from aecodec.codec import Codec
-from aecodec.model import HyperpriorModel, ModelConfig
-from aecodec.weights import CodecModel, export_weights
+from aecodec.encoder.networks import CodecModel
+from aecodec.export.weights import export_weights
+from aecodec.models.config import ModelConfig
 
 TINY = ModelConfig(
     channels=12,

@@ -30,7 +30,7 @@ from conftest import make_tiny_model
 from mutation import LIMITS, Mutator, exercise, seeds
 
 from aecodec.codec import Codec
-from aecodec.weights import export_weights
+from aecodec.export.weights import export_weights
 
 HANG_SECONDS = 120
 

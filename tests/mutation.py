@@ -20,22 +20,15 @@ from conftest import make_picture
 from PIL import Image
 
 from aecodec.codec import Codec
-from aecodec.container import (
-    SIGNATURE,
-    Header,
-    Limits,
-    Stream,
-    chunk_table,
-    parse,
-    serialize,
-)
+from aecodec.coding.lossless import encode_pixels, encode_png
+from aecodec.encoder.latents import encode_latents
 from aecodec.errors import AecError, ChecksumError
-from aecodec.images import DAMAGE
-from aecodec.latents import encode_latents
-from aecodec.lossless import encode_pixels, encode_png
-from aecodec.metadata import Metadata, metadata_of, turned
-from aecodec.sources import read_info
-from aecodec.windows import Region
+from aecodec.format.chunks import Header, Limits
+from aecodec.format.container import SIGNATURE, Stream, chunk_table, parse, serialize
+from aecodec.format.tiling import Region
+from aecodec.info import read_info
+from aecodec.picture.metadata import Metadata, metadata_of, turned
+from aecodec.picture.pixels import DAMAGE
 
 LIMITS = Limits(pixels=2**16, file_bytes=2**20, metadata_bytes=2**14)
 """Of the codecs under test: low, so that few inputs take long."""

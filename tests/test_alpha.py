@@ -12,30 +12,18 @@ from hypothesis import strategies as st
 from PIL import Image
 
 import aecodec
-from aecodec.alpha import (
-    join,
-    level_count,
-    over_background,
-    split,
-    with_fewer_levels,
-    without_hidden,
-)
 from aecodec.cli import main
 from aecodec.codec import Codec
-from aecodec.container import (
-    LosslessTile,
-    PixelCoder,
-    PixelFormat,
-    Tile,
-    chunk_table,
-    parse,
-    serialize,
-)
 from aecodec.errors import AecError, ChecksumError, FormatError, InputError, PayloadError
-from aecodec.images import Picture, to_picture
-from aecodec.rescue import TileState, rescue
-from aecodec.targets import Target
-from aecodec.windows import Region
+from aecodec.format.chunks import LosslessTile, PixelCoder, PixelFormat, Tile
+from aecodec.format.container import chunk_table, parse, serialize
+from aecodec.format.reader import TileState
+from aecodec.format.recovery import rescue
+from aecodec.format.tiling import Region
+from aecodec.options import Target
+from aecodec.picture.alpha import level_count, over_background, with_fewer_levels, without_hidden
+from aecodec.picture.picture import Picture, to_picture
+from aecodec.picture.pixels import join, split
 
 steady = settings(
     deadline=None, derandomize=True, max_examples=20,

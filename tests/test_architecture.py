@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from conftest import make_tiny_model
 
-from aecodec.weights import export_weights
+from aecodec.export.weights import export_weights
 
 ROWS = (
     {"errors"},

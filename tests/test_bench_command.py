@@ -8,7 +8,7 @@ import pytest
 from click.testing import CliRunner
 from PIL import Image
 
-from aecodec.cli import benching as module
+from aecodec.cli import bench as module
 from aecodec.cli import cli
 
 ROOT = Path(__file__).resolve().parents[1]

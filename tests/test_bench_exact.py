@@ -10,7 +10,7 @@ from conftest import make_picture, make_tiny_model
 from PIL import Image
 
 from aecodec import Codec
-from aecodec.weights import CodecModel
+from aecodec.encoder.networks import CodecModel
 from benchmarks import lossless, rounding
 from benchmarks.lossless import Format, Stored, store
 from benchmarks.rounding import Cost, format_costs, load_parent, measure_tile

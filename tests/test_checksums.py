@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 from conftest import make_picture
 
-from aecodec.checksums import TYPE, check_digest, pixel_digest, with_digest
 from aecodec.codec import Codec
-from aecodec.container import Chunk, parse, serialize
 from aecodec.errors import ChecksumError, HeaderError
-from aecodec.images import Pixels
+from aecodec.format.chunks import Chunk
+from aecodec.format.container import parse, serialize
+from aecodec.format.digest import TYPE, check_digest, pixel_digest, with_digest
+from aecodec.picture.pixels import Pixels
 
 KINDS: dict[str, Pixels] = {
     "rgb": make_picture(70, 90),

@@ -24,13 +24,14 @@ from conftest import TINY, make_picture, make_tiny_model
 from PIL import Image
 
 import aecodec
-from aecodec import registry
+from aecodec.autoencoder.model import HyperpriorModel
 from aecodec.cli import main
 from aecodec.codec import Codec
-from aecodec.container import Chunk, Header, PixelFormat, Stream, Tile, parse, serialize
-from aecodec.model import HyperpriorModel
+from aecodec.encoder.networks import load_weights
+from aecodec.format.chunks import Chunk, Header, PixelFormat, Tile
+from aecodec.format.container import Stream, parse, serialize
+from aecodec.models import registry
 from aecodec.training.checkpoint import Progress, save_checkpoint
-from aecodec.weights import load_weights
 
 HEAD = slice(8, 36)
 """Where the HEAD chunk stands in a file."""

@@ -13,9 +13,10 @@ from hypothesis import strategies as st
 from PIL import Image
 
 import aecodec
-from aecodec.bands import Latents
-from aecodec.codec import Codec, quality_index
-from aecodec.container import Header, Limits, PixelFormat, Stream, Tile, parse, serialize
+from aecodec.codec import Codec
+from aecodec.decoder.rows import Latents, render
+from aecodec.encoder.networks import CodecModel
+from aecodec.encoder.tile import view_tile
 from aecodec.errors import (
     AecError,
     ChecksumError,
@@ -25,9 +26,10 @@ from aecodec.errors import (
     UnsupportedError,
     WeightsError,
 )
-from aecodec.rendering import render, view_tile
-from aecodec.weights import CodecModel
-from aecodec.windows import tile_boxes
+from aecodec.format.chunks import Header, Limits, PixelFormat, Tile
+from aecodec.format.container import Stream, parse, serialize
+from aecodec.format.quality import quality_index
+from aecodec.format.tiling import tile_boxes
 
 Pixels = npt.NDArray[np.uint8 | np.uint16]
 

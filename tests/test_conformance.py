@@ -8,10 +8,10 @@ import pytest
 from PIL import Image
 
 import aecodec
-from aecodec import registry
 from aecodec.codec import DEFAULT_CODEC
-from aecodec.container import parse
-from aecodec.weights import load_weights
+from aecodec.encoder.networks import load_weights
+from aecodec.format.container import parse
+from aecodec.models import registry
 
 SAMPLES = Path(__file__).parent.parent / "samples"
 STORED = sorted(SAMPLES.glob("aec-*/*.aec"))

@@ -25,14 +25,14 @@ from check_decoder import (
 from test_exactness import ReferenceDecoder
 
 import aecodec
-from aecodec import registry
 from aecodec.codec import DEFAULT_CODEC
-from aecodec.container import Stream, Tile, parse
-from aecodec.integer import IntegerPrior, below
-from aecodec.latents import Grid, decode_latents
-from aecodec.rendering import boxes_of
-from aecodec.weights import read_weights
-from aecodec.windows import Region
+from aecodec.decoder.integer_prior import IntegerPrior
+from aecodec.decoder.latents import Grid, decode_latents
+from aecodec.format.chunks import Tile
+from aecodec.format.container import Stream, parse
+from aecodec.format.tiling import Region, boxes_of
+from aecodec.models import registry
+from aecodec.models.weights import below, read_weights
 
 MANIFEST = load_manifest()
 VALID: list[Entry] = MANIFEST["valid"]

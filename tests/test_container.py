@@ -10,11 +10,18 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from aecodec import container
-from aecodec.container import (
+from aecodec.errors import (
+    AecError,
+    ChecksumError,
+    HeaderError,
+    LimitError,
+    SignatureError,
+    TruncatedError,
+    UnsupportedError,
+)
+from aecodec.format import container
+from aecodec.format.chunks import (
     HEADER_BYTES,
-    SIGNATURE,
-    VERSION,
     Chunk,
     Header,
     Layer,
@@ -24,21 +31,16 @@ from aecodec.container import (
     PixelCoder,
     PixelFormat,
     ResidualTile,
-    Stream,
     Tile,
+)
+from aecodec.format.container import (
+    SIGNATURE,
+    VERSION,
+    Stream,
     chunk_table,
     parse,
     parse_header,
     serialize,
-)
-from aecodec.errors import (
-    AecError,
-    ChecksumError,
-    HeaderError,
-    LimitError,
-    SignatureError,
-    TruncatedError,
-    UnsupportedError,
 )
 
 steady = settings(deadline=None, derandomize=True)

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from aecodec.dead_zone import COSTS, DeadZone, symbol_costs
-from aecodec.entropy import SymbolTable
+from aecodec.coding.ans import SymbolTable
+from aecodec.encoder.rdoq import COSTS, DeadZone, symbol_costs
 
 TABLES = [
     SymbolTable(-1, np.array([2**10, 2**24 - 2**11 - 16, 2**10, 16])),

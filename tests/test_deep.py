@@ -15,17 +15,18 @@ from PIL import Image
 import aecodec
 from aecodec.cli import main
 from aecodec.codec import Codec
-from aecodec.container import LosslessTile, PixelCoder, PixelFormat, parse
+from aecodec.coding.lossless import decode_pixels, encode_pixels, encode_png
 from aecodec.errors import AecError, InputError
-from aecodec.fidelity import pixels_ms_ssim, pixels_psnr
-from aecodec.images import decode_picture, to_picture, to_pil
-from aecodec.lossless import decode_pixels, encode_pixels, encode_png, rounded_to_bytes
-from aecodec.metadata import Metadata, metadata_of
-from aecodec.outputs import encode
-from aecodec.scaling import shrink
-from aecodec.strips import open_strips
-from aecodec.targets import Target
-from aecodec.windows import Region
+from aecodec.format.chunks import LosslessTile, PixelCoder, PixelFormat
+from aecodec.format.container import parse
+from aecodec.format.tiling import Region
+from aecodec.options import Target
+from aecodec.picture.metadata import Metadata, metadata_of
+from aecodec.picture.metrics import pixels_ms_ssim, pixels_psnr
+from aecodec.picture.picture import decode_picture, to_picture, to_pil
+from aecodec.picture.pixels import rounded_to_bytes, shrink
+from aecodec.picture.row_readers import open_strips
+from aecodec.picture.writers import encode
 
 Deep = npt.NDArray[np.uint16]
 CHANNELS = [1, 2, 3, 4]

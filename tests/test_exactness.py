@@ -9,17 +9,15 @@ import torch
 from conftest import make_picture
 
 from aecodec.codec import Codec
-from aecodec.container import Tile, parse
+from aecodec.decoder.integer_layers import ACCUMULATOR_LIMIT, IntegerConv2d, accumulator_bounds
+from aecodec.decoder.integer_prior import IntegerPrior
+from aecodec.decoder.latents import Grid, decode_latents
+from aecodec.encoder.latents import encode_latents
+from aecodec.encoder.networks import CodecModel
 from aecodec.errors import WeightsError
-from aecodec.integer import (
-    ACCUMULATOR_LIMIT,
-    IntegerConv2d,
-    IntegerPrior,
-    TensorDict,
-    accumulator_bounds,
-)
-from aecodec.latents import Grid, decode_latents, encode_latents
-from aecodec.weights import CodecModel
+from aecodec.format.chunks import Tile
+from aecodec.format.container import parse
+from aecodec.models.weights import TensorDict
 
 Ints = npt.NDArray[np.int64]
 PASS_POSITION = ((0, 1, 2, 3), (3, 2, 1, 0), (2, 3, 0, 1), (1, 0, 3, 2))
@@ -224,7 +222,7 @@ def prior_tensors(model: CodecModel) -> TensorDict:
     """Tensors from which the same prior can be built again."""
     from conftest import make_tiny_model
 
-    from aecodec.integer_export import export_prior
+    from aecodec.export.prior import export_prior
 
     tiny = make_tiny_model()
     assert model.prior.latent_channels == tiny.config.latent_channels

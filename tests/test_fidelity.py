@@ -7,7 +7,7 @@ import pytest
 from conftest import make_picture
 
 from aecodec.errors import InputError
-from aecodec.fidelity import PSNR_MAX, pixels_max_error, pixels_ms_ssim, pixels_psnr
+from aecodec.picture.metrics import PSNR_MAX, pixels_max_error, pixels_ms_ssim, pixels_psnr
 
 
 def test_psnr() -> None:

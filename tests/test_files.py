@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from aecodec.errors import InputError
-from aecodec.files import STANDARD, check_output, read_bytes, write_bytes
+from aecodec.storage.files import STANDARD, check_output, read_bytes, write_bytes
 
 
 @pytest.fixture

@@ -8,14 +8,14 @@ import torch
 from conftest import make_picture
 
 from aecodec.codec import Codec
-from aecodec.dead_zone import DeadZone, Floats
-from aecodec.gradients import Costs, Objective, Slope
-from aecodec.latents import encode_latents
-from aecodec.model import lmbda
-from aecodec.rendering import view_tile
-from aecodec.search import TileView, _objective, hyper_analyze, relative_quality
-from aecodec.weights import CodecModel
-from aecodec.windows import latent_grid
+from aecodec.encoder.latent_refinement import _objective
+from aecodec.encoder.latents import encode_latents
+from aecodec.encoder.networks import CodecModel
+from aecodec.encoder.rd_objective import Costs, Objective, Slope
+from aecodec.encoder.rdoq import DeadZone, Floats
+from aecodec.encoder.tile import TileView, hyper_analyze, view_tile
+from aecodec.format.quality import lmbda, relative_quality
+from aecodec.format.tiling import latent_grid
 
 INDEX = 240
 ZONE_WEIGHT = 12.0

@@ -14,8 +14,8 @@ from conftest import make_picture
 from PIL import Image
 
 from aecodec.errors import InputError, LimitError
-from aecodec.images import decode_picture, to_picture, to_pil
-from aecodec.metadata import KINDS
+from aecodec.picture.metadata import KINDS
+from aecodec.picture.picture import decode_picture, to_picture, to_pil
 
 Pixels = npt.NDArray[np.uint8 | np.uint16]
 

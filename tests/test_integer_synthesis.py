@@ -8,13 +8,20 @@ import pytest
 import torch
 from conftest import TINY, make_tiny_model
 
+from aecodec.autoencoder.quantization import quantize
+from aecodec.decoder.integer_layers import (
+    ACCUMULATOR_LIMIT,
+    INPUT_LIMIT,
+    ExactConv2d,
+    ExactHswish,
+    exact_bounds,
+)
+from aecodec.decoder.integer_synthesis import ExactSynthesis, power_of_two
+from aecodec.encoder.networks import CodecModel
 from aecodec.errors import WeightsError
-from aecodec.exact_block import INPUT_LIMIT, ExactConv2d, ExactHswish, exact_bounds
-from aecodec.integer import ACCUMULATOR_LIMIT, TensorDict, below
-from aecodec.integer_synthesis import ExactSynthesis, power_of_two
-from aecodec.quantization import quantize
-from aecodec.synthesis_export import InputStatistics, export_synthesis
-from aecodec.weights import CodecModel, picture_statistics
+from aecodec.export.synthesis import InputStatistics, export_synthesis
+from aecodec.export.weights import picture_statistics
+from aecodec.models.weights import TensorDict, below
 
 Ints = npt.NDArray[np.int64]
 

@@ -17,9 +17,9 @@ from PIL import Image
 
 import aecodec
 from aecodec.cli import main
-from aecodec.container import parse
 from aecodec.errors import InputError
-from aecodec.jobs import Voice, for_each, share_threads
+from aecodec.format.container import parse
+from aecodec.jobs.runner import Voice, for_each, share_threads
 
 WAIT = 30.0
 """Seconds after which a test gives up."""

@@ -4,11 +4,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from aecodec.integer import ACCUMULATOR_LIMIT, IntegerConv2d, accumulator_bounds
-from aecodec.integer_export import export_conv
-from aecodec.layers import (
+from aecodec.autoencoder.layers import (
     ACTIVATION_STEP,
-    KNOTS,
     SCALE_LIMIT,
     Block,
     ContextBlock,
@@ -19,7 +16,10 @@ from aecodec.layers import (
     interpolate_knots,
     round_activation,
 )
-from aecodec.priors import ParameterHead
+from aecodec.autoencoder.priors import ParameterHead
+from aecodec.decoder.integer_layers import ACCUMULATOR_LIMIT, IntegerConv2d, accumulator_bounds
+from aecodec.export.prior import export_conv
+from aecodec.format.constants import KNOTS
 
 
 def activations(*shape: int) -> Tensor:

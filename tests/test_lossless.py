@@ -13,16 +13,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from aecodec.container import LosslessTile, PixelCoder
+from aecodec.coding.lossless import decode_pixels, encode_pixels, encode_png
+from aecodec.encoder.mode_selection import estimate_bytes, is_unusual, roughness
 from aecodec.errors import AecError, ChecksumError, LimitError, PayloadError
-from aecodec.lossless import (
-    decode_pixels,
-    encode_pixels,
-    encode_png,
-    estimate_bytes,
-    is_unusual,
-    roughness,
-)
+from aecodec.format.chunks import LosslessTile, PixelCoder
 
 Pixels = npt.NDArray[np.uint8 | np.uint16]
 SIZES = [(1, 1), (1, 40), (33, 1), (2, 3), (64, 64), (51, 77)]

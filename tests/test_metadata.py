@@ -15,21 +15,11 @@ from PIL import Image, ImageCms, ImageOps
 import aecodec
 from aecodec.cli import main
 from aecodec.codec import Codec
-from aecodec.container import (
-    HEADER_BYTES,
-    Chunk,
-    Header,
-    Limits,
-    PixelFormat,
-    Stream,
-    Tile,
-    chunk_table,
-    parse,
-    serialize,
-)
 from aecodec.errors import InputError, LimitError
-from aecodec.images import Picture, decode_picture, to_picture
-from aecodec.metadata import Metadata, metadata_in, metadata_of
+from aecodec.format.chunks import HEADER_BYTES, Chunk, Header, Limits, PixelFormat, Tile
+from aecodec.format.container import Stream, chunk_table, parse, serialize
+from aecodec.picture.metadata import Metadata, metadata_in, metadata_of
+from aecodec.picture.picture import Picture, decode_picture, to_picture
 
 ICC = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
 XMP = b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><note>\xc3\xa4</note></x:xmpmeta>'

@@ -7,9 +7,12 @@ import torch
 from conftest import TINY, make_picture, make_tiny_model
 from torch import Tensor
 
-from aecodec.color import to_model_space
-from aecodec.layers import Block, FixedPointConv2d
-from aecodec.model import HyperpriorModel, ModelConfig, lmbda, uniform_step
+from aecodec.autoencoder.layers import Block, FixedPointConv2d
+from aecodec.autoencoder.model import HyperpriorModel
+from aecodec.autoencoder.transforms import to_model_space
+from aecodec.format.quality import lmbda
+from aecodec.models.config import ModelConfig
+from aecodec.training.initialization import uniform_step
 from benchmarks.parts import kmacs
 
 PARAMETERS_MAX = 5e6

@@ -12,8 +12,8 @@ from PIL import Image, ImageCms
 import aecodec
 from aecodec.cli import main
 from aecodec.errors import InputError
-from aecodec.images import to_picture
-from aecodec.modes import to_array, to_plain
+from aecodec.picture.picture import to_picture
+from aecodec.picture.pillow_modes import to_array, to_plain
 
 RNG = np.random.default_rng(5)
 RGB = RNG.integers(0, 256, (12, 10, 3), np.uint8)

@@ -11,8 +11,8 @@ from conftest import make_picture
 from mutation import LIMITS, Mutator, exercise, join, repaired_checksum, seeds, split, with_model
 
 from aecodec.codec import Codec
-from aecodec.container import chunk_table, parse
 from aecodec.errors import AecError, ChecksumError
+from aecodec.format.container import chunk_table, parse
 
 HERE = Path(__file__).parent
 CORPUS = sorted((HERE / "data" / "mutated").glob("*.aec"))

@@ -11,9 +11,10 @@ from PIL import Image
 
 from aecodec.cli import main
 from aecodec.codec import Codec
-from aecodec.container import Limits, LosslessTile, Tile, parse
 from aecodec.errors import InputError, LimitError
-from aecodec.strips import StripPicture, open_strips
+from aecodec.format.chunks import Limits, LosslessTile, Tile
+from aecodec.format.container import parse
+from aecodec.picture.row_readers import StripPicture, open_strips
 
 
 def ppm(pixels: "np.ndarray[tuple[int, ...], np.dtype[np.uint8]]") -> BytesIO:

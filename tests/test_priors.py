@@ -5,11 +5,9 @@ import math
 import pytest
 import torch
 
-from aecodec.priors import (
+from aecodec.autoencoder.priors import (
     LEVELS_PER_UNIT,
     LIKELIHOOD_MIN,
-    PASS_POSITION,
-    SCALE_LEVELS,
     SCALE_MAX,
     SCALE_MIN,
     ContextPrior,
@@ -17,6 +15,7 @@ from aecodec.priors import (
     gaussian_bits,
     pass_masks,
 )
+from aecodec.format.constants import PASS_POSITION, SCALE_LEVELS
 
 
 @pytest.mark.parametrize(

@@ -6,8 +6,8 @@ import sys
 import click
 import pytest
 
-from aecodec.cli import running
-from aecodec.jobs import Voice
+from aecodec.cli import console as running
+from aecodec.jobs.runner import Voice
 
 
 class Screen(io.StringIO):

@@ -2,7 +2,7 @@
 
 import torch
 
-from aecodec.quantization import lower_bound, quantize, quantize_noise, quantize_ste
+from aecodec.autoencoder.quantization import lower_bound, quantize, quantize_noise, quantize_ste
 
 HALVES = [-2.5, -1.5, -0.5, -0.49, 0.0, 0.49, 0.5, 1.5, 2.5]
 

@@ -10,22 +10,13 @@ from conftest import make_picture
 
 import aecodec
 from aecodec.codec import Codec
-from aecodec.container import (
-    CHUNK_BYTES,
-    Chunk,
-    Limits,
-    LosslessTile,
-    Stream,
-    Tile,
-    chunk_table,
-    parse,
-    serialize,
-)
+from aecodec.decoder.integer_prior import IntegerPrior
+from aecodec.decoder.latents import Grid, YHat, decode_latents
 from aecodec.errors import AecError, ChecksumError, HeaderError, LimitError, TruncatedError
-from aecodec.integer import IntegerPrior
-from aecodec.latents import Grid, YHat, decode_latents
-from aecodec.reading import PartialFile
-from aecodec.windows import Region
+from aecodec.format.chunks import CHUNK_BYTES, Chunk, Limits, LosslessTile, Tile
+from aecodec.format.container import Stream, chunk_table, parse, serialize
+from aecodec.format.reader import PartialFile
+from aecodec.format.tiling import Region
 
 WIDTH, HEIGHT = 500, 460
 """8 by 8 tiles."""

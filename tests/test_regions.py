@@ -11,12 +11,13 @@ from PIL import Image
 
 from aecodec.cli import main
 from aecodec.codec import Codec
-from aecodec.container import LosslessTile, Tile, parse
+from aecodec.decoder.integer_prior import IntegerPrior
+from aecodec.decoder.latents import Grid, YHat, decode_latents
 from aecodec.errors import InputError
-from aecodec.images import Pixels
-from aecodec.integer import IntegerPrior
-from aecodec.latents import Grid, YHat, decode_latents
-from aecodec.windows import Region
+from aecodec.format.chunks import LosslessTile, Tile
+from aecodec.format.container import parse
+from aecodec.format.tiling import Region
+from aecodec.picture.pixels import Pixels
 
 WIDTH, HEIGHT = 230, 200
 

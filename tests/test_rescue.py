@@ -13,9 +13,11 @@ from PIL import Image
 
 from aecodec.cli import main
 from aecodec.codec import Codec
-from aecodec.container import HEADER_BYTES, Chunk, chunk_table, parse, serialize
 from aecodec.errors import AecError, FormatError
-from aecodec.rescue import TileState, rescue
+from aecodec.format.chunks import HEADER_BYTES, Chunk
+from aecodec.format.container import chunk_table, parse, serialize
+from aecodec.format.reader import TileState
+from aecodec.format.recovery import rescue
 
 HEIGHT, WIDTH = 190, 250
 WHOLE, CUT, DAMAGED, MISSING = TileState

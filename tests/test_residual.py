@@ -15,25 +15,26 @@ from test_exactness import ReferenceDecoder
 
 from aecodec.cli import main
 from aecodec.codec import Codec
-from aecodec.container import LosslessTile, PixelCoder, ResidualTile, chunk_table, parse
-from aecodec.errors import AecError, ChecksumError, InputError, TruncatedError, UnsupportedError
-from aecodec.facts import facts_of, facts_text
-from aecodec.residual import decode_residual
-from aecodec.residual_fit import encode_residual
-from aecodec.residual_tables import (
+from aecodec.coding.residual import decode_residual
+from aecodec.coding.residual_tables import (
     RELEASED,
     ResidualTables,
     load_tables,
     make_tables,
     newest_tables,
 )
-from aecodec.training.residual import (
+from aecodec.encoder.residual_fit import encode_residual
+from aecodec.errors import AecError, ChecksumError, InputError, TruncatedError, UnsupportedError
+from aecodec.export.residual_tables import (
     build_stored,
     fit_mixtures,
     logistic_tables,
     neutral_priors,
 )
-from aecodec.windows import Region
+from aecodec.format.chunks import LosslessTile, PixelCoder, ResidualTile
+from aecodec.format.container import chunk_table, parse
+from aecodec.format.tiling import Region
+from aecodec.info import facts_of, facts_text
 
 Pixels = npt.NDArray[np.uint8]
 Place = tuple[int, int]

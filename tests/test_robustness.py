@@ -15,7 +15,8 @@ from PIL import Image, ImageDraw, ImageFont
 
 import aecodec
 from aecodec.codec import DEFAULT_CODEC
-from aecodec.container import LosslessTile, parse
+from aecodec.format.chunks import LosslessTile
+from aecodec.format.container import parse
 
 Pixels = npt.NDArray[np.uint8 | np.uint16]
 Make = Callable[[int, int], Pixels]

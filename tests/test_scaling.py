@@ -15,14 +15,16 @@ from PIL import Image
 import aecodec
 from aecodec.cli import main
 from aecodec.codec import Codec
-from aecodec.container import LosslessTile, Tile, parse
+from aecodec.decoder.integer_synthesis import synthesize_scaled
+from aecodec.encoder.networks import CodecModel
 from aecodec.errors import InputError
-from aecodec.images import Pixels
-from aecodec.integer_synthesis import STREAM_FRACTION
-from aecodec.metadata import metadata_of
-from aecodec.scaling import SCALES, scale_of, shrink, synthesize_scaled
-from aecodec.weights import CodecModel
-from aecodec.windows import Region
+from aecodec.format.chunks import LosslessTile, Tile
+from aecodec.format.constants import STREAM_FRACTION
+from aecodec.format.container import parse
+from aecodec.format.tiling import Region
+from aecodec.options import SCALES, scale_of
+from aecodec.picture.metadata import metadata_of
+from aecodec.picture.pixels import Pixels, shrink
 
 SMALLER = [scale for scale in SCALES if scale > 1]
 

@@ -12,15 +12,15 @@ import pytest
 from conftest import make_picture
 from PIL import Image, ImageCms, PngImagePlugin
 
-from aecodec import strips
-from aecodec.alpha import Pixels as AnyPixels
 from aecodec.cli import main
 from aecodec.codec import Codec
-from aecodec.container import parse
 from aecodec.errors import InputError
-from aecodec.images import to_picture
-from aecodec.metadata import Metadata, metadata_in
-from aecodec.scanlines import ScanlinePicture, open_scanlines
+from aecodec.format.container import parse
+from aecodec.picture import row_readers as strips
+from aecodec.picture.metadata import Metadata, metadata_in
+from aecodec.picture.picture import to_picture
+from aecodec.picture.pixels import Pixels as AnyPixels
+from aecodec.picture.row_readers import ScanlinePicture, open_scanlines
 
 pytest.importorskip("pyvips", exc_type=ImportError)
 

@@ -9,9 +9,10 @@ from conftest import make_picture
 from PIL import Image
 
 from aecodec.codec import Codec
+from aecodec.encoder.latent_refinement import EFFORTS
 from aecodec.errors import InputError
-from aecodec.images import Pixels
-from aecodec.search import EFFORT_MAX, EFFORTS
+from aecodec.options import EFFORT_MAX
+from aecodec.picture.pixels import Pixels
 
 CHELSEA = Path(__file__).resolve().parents[1] / "samples" / "chelsea.png"
 QUALITY = 30

@@ -10,11 +10,13 @@ from conftest import make_picture
 from PIL import Image
 
 from aecodec.codec import Codec
-from aecodec.container import Limits, LosslessTile, PixelCoder, Stream, Tile, parse, serialize
+from aecodec.coding.lossless import encode_pixels
+from aecodec.encoder.mode_selection import lossless_mask
+from aecodec.encoder.tile import cut_pixels
 from aecodec.errors import ChecksumError, LimitError, PayloadError
-from aecodec.lossless import encode_pixels
-from aecodec.selection import lossless_mask
-from aecodec.windows import Box, cut_pixels, latent_grid, tile_boxes, touches, with_halo
+from aecodec.format.chunks import Limits, LosslessTile, PixelCoder, Tile
+from aecodec.format.container import Stream, parse, serialize
+from aecodec.format.tiling import Box, latent_grid, tile_boxes, touches, with_halo
 
 Pixels = npt.NDArray[np.uint8]
 GRID = Box(0, 0, 24, 20)

@@ -17,11 +17,12 @@ from PIL import Image
 
 import aecodec
 from aecodec.cli import main
+from aecodec.cli.console import opened_for_parts
 from aecodec.codec import Codec
-from aecodec.container import Limits
 from aecodec.errors import InputError, LimitError
-from aecodec.sources import base_name, opened_for_parts, read_all
-from aecodec.windows import Region
+from aecodec.format.chunks import Limits
+from aecodec.format.tiling import Region
+from aecodec.storage.sources import base_name, read_all
 
 fsspec = pytest.importorskip("fsspec")
 URL = "memory://aecodec-tests/a.aec"

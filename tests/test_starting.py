@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from aecodec import Codec
-from aecodec.cli.starting import SPIN_COUNT, prepare_process
+from aecodec.cli.startup import SPIN_COUNT, prepare_process
 
 FAULTS = """
 import resource, numpy as np

@@ -12,15 +12,10 @@ from PIL import Image
 
 from aecodec.cli import main
 from aecodec.codec import Codec
+from aecodec.encoder.rate_control import EVALUATIONS, search_quality
 from aecodec.errors import InputError
-from aecodec.fidelity import MEASURES
-from aecodec.targets import (
-    EVALUATIONS,
-    KINDS,
-    Target,
-    parse_size,
-    search_quality,
-)
+from aecodec.options import KINDS, Target, parse_size
+from aecodec.picture.metrics import MEASURES
 
 CHELSEA = Path(__file__).resolve().parents[1] / "samples" / "chelsea.png"
 

@@ -18,16 +18,17 @@ from conftest import TINY, make_picture, make_tiny_model
 from PIL import Image
 from safetensors import SafetensorError
 
+from aecodec.autoencoder.model import HyperpriorModel
 from aecodec.cli import main
 from aecodec.codec import Codec
+from aecodec.encoder.networks import load_weights
 from aecodec.errors import TrainingError
-from aecodec.model import HyperpriorModel
+from aecodec.export.statistics import observe_symbols
+from aecodec.export.weights import export_weights
 from aecodec.training import data, loop, optimizers
-from aecodec.training.calibration import observe_symbols
 from aecodec.training.checkpoint import load_average
 from aecodec.training.config import TrainConfig
 from aecodec.training.optimizers import Muon
-from aecodec.weights import export_weights, load_weights
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -3,13 +3,8 @@
 import pytest
 import torch
 
-from aecodec.transforms import (
-    PATCH_CHANNELS,
-    AnalysisTransform,
-    HyperAnalysis,
-    SynthesisTransform,
-)
-from aecodec.windows import STRIDE
+from aecodec.autoencoder.transforms import AnalysisTransform, HyperAnalysis, SynthesisTransform
+from aecodec.format.constants import PATCH_CHANNELS, STRIDE
 
 
 @pytest.mark.parametrize(("height", "width"), [(16, 16), (32, 80)])

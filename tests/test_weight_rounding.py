@@ -4,10 +4,10 @@ import pytest
 import torch
 from torch import Tensor
 
+from aecodec.decoder.integer_layers import ACCUMULATOR_LIMIT, exact_bounds
 from aecodec.errors import WeightsError
-from aecodec.exact_block import exact_bounds
-from aecodec.integer import ACCUMULATOR_LIMIT, TensorDict
-from aecodec.weight_rounding import round_conv
+from aecodec.export.rounding import round_conv
+from aecodec.models.weights import TensorDict
 
 
 def correlated_inputs(channels: int, count: int = 4000) -> Tensor:

@@ -10,18 +10,13 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from aecodec.autoencoder.layers import Block
+from aecodec.autoencoder.model import HyperpriorModel
+from aecodec.encoder.networks import load_weights
 from aecodec.errors import WeightsError
-from aecodec.layers import Block
-from aecodec.model import HyperpriorModel
-from aecodec.weights import (
-    FORMAT,
-    MODEL_ID_BYTES,
-    export_weights,
-    load_weights,
-    model_digest,
-    read_weights,
-    trainable_state,
-)
+from aecodec.export.weights import export_weights
+from aecodec.models.weights import FORMAT, MODEL_ID_BYTES, model_digest, read_weights
+from aecodec.training.initialization import trainable_state
 
 Tensors = dict[str, Tensor]
 

@@ -14,10 +14,10 @@ from PIL import Image
 from aecodec.cli import main
 from aecodec.codec import Codec
 from aecodec.errors import ChecksumError, TruncatedError
-from aecodec.files import replacing
-from aecodec.images import Pixels
-from aecodec.metadata import Metadata, metadata_of
-from aecodec.writers import STREAMED, write_rows
+from aecodec.picture.metadata import Metadata, metadata_of
+from aecodec.picture.pixels import Pixels
+from aecodec.picture.writers import STREAMED, write_rows
+from aecodec.storage.files import replacing
 
 FULL = Metadata(icc=b"profile", xmp=b"<x/>", resolution=(72.0, 72.0), text=(("Comment", b"hi"),))
 

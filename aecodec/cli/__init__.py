@@ -13,9 +13,10 @@ import click
 
 from aecodec import __version__
 from aecodec.errors import AecError
-from aecodec.jobs import complain
+from aecodec.jobs.runner import complain
 
 INTERRUPTED = 130
+
 _MODULES = {
     "bench": "aecodec.cli.benching",
     "compress": "aecodec.cli.compressing",

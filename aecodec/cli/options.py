@@ -6,31 +6,35 @@ from pathlib import Path
 
 import click
 
-from aecodec.container import DEFAULT_LIMITS, Limits
 from aecodec.errors import InputError
-from aecodec.files import STANDARD
-from aecodec.sources import base_name, is_url
+from aecodec.format.chunks import DEFAULT_LIMITS, Limits
+from aecodec.storage.files import STANDARD
+from aecodec.storage.sources import base_name, is_url
 
 SUFFIX = ".aec"
-
 
 model_option = click.option(
     "--model",
     metavar="PATH",
     help="Weights made by `aecodec export`, instead of the released ones.",
 )
+
 inputs_argument = click.argument("inputs", nargs=-1, required=True, metavar="INPUT...")
+
 output_option = click.option(
     "-o", "--output", metavar="OUTPUT", help="Output file; a folder when there are several inputs."
 )
+
 jobs_option = click.option(
     "-j", "--jobs", type=click.IntRange(1), default=1, show_default=True, metavar="N",
     help="Inputs to work on at a time.",
 )  # fmt: skip
+
 max_pixels_option = click.option(
     "--max-pixels", type=click.IntRange(1), metavar="N",
     help=f"Refuse larger pictures; {DEFAULT_LIMITS.pixels} by default.",
 )  # fmt: skip
+
 force_option = click.option("-f", "--force", is_flag=True, help="Overwrite existing outputs.")
 
 

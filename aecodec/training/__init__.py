@@ -1,1 +1,1 @@
-"""Fits weights: `config`, `data`, `optimizers`, `checkpoint`, `loop`. Nothing imports it."""
+"""Fits the networks to pictures."""

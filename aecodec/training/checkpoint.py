@@ -10,8 +10,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from aecodec.autoencoder.model import HyperpriorModel
 from aecodec.errors import TrainingError
-from aecodec.model import HyperpriorModel
 
 
 @dataclass

@@ -17,14 +17,18 @@ from PIL import Image
 from torch import Tensor
 
 from aecodec.errors import TrainingError
-from aecodec.images import DAMAGE
+from aecodec.picture.pixels import DAMAGE
 from aecodec.training.config import CROP_MAX
 
 TILE = CROP_MAX
+
 TILES_PER_PICTURE = 6
+
 HOLD_OUT = 50
 """Every 50th picture, sorted by name, is held out for validation."""
+
 SMALLEST = 64
+
 SUFFIXES = frozenset(
     [".png", ".jpg", ".jpeg", ".webp", ".avif", ".tif", ".tiff", ".bmp", ".ppm", ".jp2", ".gif"],
 )

@@ -12,26 +12,34 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
+from aecodec.autoencoder.model import ForwardOutput, HyperpriorModel
 from aecodec.errors import TrainingError
-from aecodec.model import ForwardOutput, HyperpriorModel, lmbda
+from aecodec.format.quality import lmbda
 from aecodec.training import data
 from aecodec.training.checkpoint import Progress, load_checkpoint, save_checkpoint
 from aecodec.training.config import TrainConfig
+from aecodec.training.device import computes_bfloat16
+from aecodec.training.loss import LOSS_SCALE, rate_distortion_loss
 from aecodec.training.optimizers import make_optimizers, set_rate
-from aecodec.training.precision import computes_bfloat16
 
 if TYPE_CHECKING:
     from torch.utils.tensorboard import SummaryWriter
 
 CHECKPOINT = "checkpoint.safetensors"
+
 TILES = "tiles.npy"
+
 SETTINGS = "config.json"
+
 CHECKPOINT_SECONDS = 600.0
+
 REPORT_STEPS = 100
+
 VALIDATION_QUALITIES = (0.0, 0.25, 0.5, 0.75, 1.0)
+
 LINEAR_START_PATCHES = 192
+
 GRADIENT_NORM = 1.0
-LOSS_SCALE = 0.1
 
 logger = logging.getLogger(__name__)
 
@@ -44,16 +52,6 @@ class StepResult:
     bpp: float
     z_bpp: float
     mse: float
-
-
-def rate_distortion_loss(output: ForwardOutput, q: Tensor) -> Tensor:
-    """`mean((bpp + lambda * 255**2 * MSE) / sqrt(lambda))`, scaled by 0.1.
-
-    Dividing by sqrt(lambda) makes a per cent of rate count about the same at every rate.
-    """
-    weight = lmbda(q)
-    loss = output.bpp + weight * 255.0**2 * output.mse
-    return (loss / weight.sqrt()).mean() * LOSS_SCALE
 
 
 class Trainer:
@@ -269,26 +267,6 @@ class Trainer:
             if new:
                 table.writeheader()
             table.writerow(row)
-
-
-def default_device() -> str:
-    """The best device at hand: CUDA, MPS, else the CPU."""
-    if torch.cuda.is_available():
-        return "cuda"
-    return "mps" if torch.backends.mps.is_available() else "cpu"
-
-
-def check_device(device: str) -> None:
-    """Checks that `device` can hold a tensor.
-
-    Raises:
-        TrainingError: it cannot.
-    """
-    try:
-        torch.zeros(1, device=device)
-    except (RuntimeError, AssertionError) as exc:
-        reason = str(exc).splitlines()[0]
-        raise TrainingError(f"device {device!r} is not usable here: {reason}") from exc
 
 
 def _load_initial(model: HyperpriorModel, initial: dict[str, Tensor]) -> None:

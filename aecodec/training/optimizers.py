@@ -6,11 +6,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from aecodec.model import HyperpriorModel
+from aecodec.autoencoder.model import HyperpriorModel
 from aecodec.training.config import TrainConfig
-from aecodec.training.precision import computes_bfloat16
+from aecodec.training.device import computes_bfloat16
 
 LINEAR_LAYERS = ("analysis.entry", "analysis.down", "synthesis.up", "synthesis.exit")
+
 MUON_SMALLEST = 64
 
 

@@ -10,17 +10,10 @@ import numpy.typing as npt
 from PIL import Image
 
 from aecodec.codec import Codec
-from aecodec.container import (
-    SIGNATURE,
-    LosslessTile,
-    PixelCoder,
-    Tile,
-    chunk_table,
-    parse,
-    serialize,
-)
-from aecodec.entropy import SymbolEncoder
-from aecodec.lossless import encode_png
+from aecodec.coding.ans import SymbolEncoder
+from aecodec.coding.lossless import encode_png
+from aecodec.format.chunks import LosslessTile, PixelCoder, Tile
+from aecodec.format.container import SIGNATURE, chunk_table, parse, serialize
 
 Pixels = npt.NDArray[np.uint8]
 Piece = tuple[bytes, bytes]

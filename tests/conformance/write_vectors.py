@@ -32,29 +32,19 @@ from faults import (
 )
 from PIL import Image, ImageCms
 
-from aecodec import registry
-from aecodec.alpha import Pixels as AnyPixels
-from aecodec.alpha import split as split_alpha
 from aecodec.codec import Codec
-from aecodec.container import (
-    Chunk,
-    Header,
-    Layer,
-    LayerHead,
-    LosslessTile,
-    PixelFormat,
-    Stream,
-    Tile,
-    parse,
-    serialize,
-)
+from aecodec.coding.lossless import encode_png
+from aecodec.coding.residual_tables import newest_tables
+from aecodec.decoder.latents import Grid, decode_latents
+from aecodec.encoder.residual_fit import encode_residual
 from aecodec.errors import AecError
-from aecodec.latents import Grid, decode_latents
-from aecodec.lossless import encode_png
-from aecodec.rendering import boxes_of
-from aecodec.residual_fit import encode_residual
-from aecodec.residual_tables import newest_tables
-from aecodec.windows import STRIDE
+from aecodec.format.chunks import Chunk, Header, Layer, LayerHead, LosslessTile, PixelFormat, Tile
+from aecodec.format.constants import STRIDE
+from aecodec.format.container import Stream, parse, serialize
+from aecodec.format.tiling import boxes_of
+from aecodec.models import registry
+from aecodec.picture.pixels import Pixels as AnyPixels
+from aecodec.picture.pixels import split as split_alpha
 
 KIT = Path(__file__).resolve().parent
 Pixels = npt.NDArray[np.uint8]

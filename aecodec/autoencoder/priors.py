@@ -1,0 +1,246 @@
+"""The two priors: p(z), and p(y | z) with its four-pass context.
+
+Training form, in reals. The integer form that coding uses is made from it at export
+(`integer.py`); units and clipping here are chosen so that it can be exact.
+
+Scales are powers: `scale = SCALE_MIN * exp(SCALE_LOG_STEP * index)`, where `index` runs from 0
+to `SCALE_LEVELS - 1`. Networks and tables speak of `index / 8`, which is close to the natural
+logarithm and differs from the index by a shift.
+"""
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from aecodec.autoencoder.layers import (
+    ContextBlock,
+    FixedPointConv2d,
+    clip_activation,
+    interpolate_knots,
+    round_activation,
+)
+from aecodec.autoencoder.quantization import lower_bound, quantize, quantize_noise, quantize_ste
+from aecodec.format.constants import (
+    KNOTS,
+    MEAN_FRACTION,
+    PASS_POSITION,
+    PASSES,
+    SCALE_FRACTION,
+    SCALE_LEVELS,
+)
+
+SCALE_MIN = 0.11
+"""Smallest standard deviation of a latent, in quantization steps."""
+
+SCALE_MAX = 256.0
+
+SCALE_LOG_STEP = math.log(SCALE_MAX / SCALE_MIN) / (SCALE_LEVELS - 1)
+
+LEVELS_PER_UNIT = 8.0
+"""Scale levels in one unit of a network's scale output."""
+
+NORMED_MEAN_FRACTION = 1024
+"""Fixed-point steps per unit of a network's mean output, before the norm multiplies it."""
+
+LIKELIHOOD_MIN = 1e-9
+
+
+class FactorizedPrior(nn.Module):
+    """p(z): for each channel a mixture of logistic distributions, the same at every place."""
+
+    COMPONENTS = 4
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        k = self.COMPONENTS
+        self.logits = nn.Parameter(torch.zeros(channels, k))
+        # Neither linspace nor repeat: on the meta device they import sympy, 0.5 s for each command.
+        even = [4.0 * i / (k - 1) - 2.0 for i in range(k)]
+        self.locations = nn.Parameter(torch.tensor([even] * channels))
+        self.log_scales = nn.Parameter(torch.zeros(channels, k))
+
+    def cdf(self, x: Tensor) -> Tensor:
+        """Cumulative distribution at `(N, Z, h, w)`, channel by channel."""
+        weights = self.logits.softmax(1)[:, None, None]  # (Z, 1, 1, k)
+        scaled = (x.unsqueeze(-1) - self.locations[:, None, None]) * torch.exp(
+            -self.log_scales[:, None, None]
+        )
+        return (weights * torch.sigmoid(scaled)).sum(-1)
+
+    def bits(self, z: Tensor) -> Tensor:
+        """Bits for each value of `(N, Z, h, w)`, under bins of width one around it."""
+        likelihood = self.cdf(z + 0.5) - self.cdf(z - 0.5)
+        return -torch.log2(lower_bound(likelihood, LIKELIHOOD_MIN))
+
+
+def gaussian_bits(residual: Tensor, scales: Tensor) -> Tensor:
+    """Bits of `residual` (any shape) under zero-mean Gaussians integrated over unit bins."""
+    distance = residual.abs()
+    factor = -math.sqrt(0.5)
+    upper = torch.erfc(factor * (0.5 - distance) / scales)
+    lower = torch.erfc(factor * (-0.5 - distance) / scales)
+    return -torch.log2(lower_bound(0.5 * (upper - lower), LIKELIHOOD_MIN))
+
+
+class ParameterHead(FixedPointConv2d):
+    """Last convolution: `(N, 2M, h, w)`, scale units for the first M channels, then means."""
+
+    def __init__(self, channels: int, latent_channels: int) -> None:
+        super().__init__(channels, 2 * latent_channels)
+        nn.init.zeros_(self.weight)
+        if self.bias is not None:
+            nn.init.zeros_(self.bias)
+
+    def output_range(self) -> tuple[float, float]:
+        """Both kinds of output lie in [-32, 32)."""
+        return -32.0, 32.0 - 1.0 / NORMED_MEAN_FRACTION
+
+    def output_steps(self) -> Tensor:
+        """1/128 unit for scales (1/16 level), 1/1024 for means."""
+        half = self.out_channels // 2
+        scale_step = 1.0 / (LEVELS_PER_UNIT * SCALE_FRACTION)
+        return torch.tensor([scale_step] * half + [1.0 / NORMED_MEAN_FRACTION] * half)
+
+
+class HyperSynthesis(nn.Module):
+    """Hyper-latents to the features that all passes read, and to pass 1's parameters."""
+
+    def __init__(self, latent_channels: int, channels: int, hyper_channels: int) -> None:
+        super().__init__()
+        self.entry = FixedPointConv2d(hyper_channels, 4 * channels, input_step=1.0)
+        self.first = ContextBlock(channels, 3)
+        self.up = FixedPointConv2d(channels, 4 * channels)
+        self.second = ContextBlock(channels, 3)
+        self.head = ParameterHead(channels, latent_channels)
+
+    def features(self, z_hat: Tensor) -> Tensor:
+        """`(N, Z, h/4, w/4)` integers to `(N, H, h, w)`."""
+        h = self.first(functional.pixel_shuffle(self.entry(z_hat), 2))
+        features: Tensor = self.second(functional.pixel_shuffle(self.up(h), 2))
+        return features
+
+
+class ContextPass(nn.Module):
+    """One of passes 2 to 4: corrects pass 1's parameters from the latents known so far."""
+
+    def __init__(self, latent_channels: int, channels: int) -> None:
+        super().__init__()
+        self.entry = FixedPointConv2d(latent_channels + channels, channels)
+        self.first = ContextBlock(channels, 5)
+        self.second = ContextBlock(channels, 5)
+        self.head = ParameterHead(channels, latent_channels)
+
+    def forward(self, known: Tensor, features: Tensor) -> Tensor:
+        """`(N, M, h, w)` and `(N, H, h, w)` to `(N, 2M, h, w)`."""
+        h = self.entry(torch.cat((known, features), 1))
+        h = self.second(self.first(h.float()))
+        correction: Tensor = self.head(h)
+        return correction
+
+
+@dataclass(frozen=True)
+class LatentEstimate:
+    """What the priors say of one batch: reconstruction of y, and the rate.
+
+    Attributes:
+        y_hat: `(N, M, h, w)`, quantization steps.
+        y_bits: `(N, M, h, w)`.
+        z_bits: `(N, Z, h/4, w/4)`.
+    """
+
+    y_hat: Tensor
+    y_bits: Tensor
+    z_bits: Tensor
+
+
+class ContextPrior(nn.Module):
+    """p(y | z) in four passes, each a quarter of the symbols of every channel quarter.
+
+    A base scale for each channel and rate, read from `base`, is the prior before any network
+    speaks; it also gives the norm `sqrt(base_scale**2 + 1/4)` by which latents are divided
+    before networks read them and by which the networks' means are multiplied.
+    """
+
+    def __init__(self, latent_channels: int, channels: int, hyper_channels: int) -> None:
+        super().__init__()
+        self.base = nn.Parameter(torch.zeros(KNOTS, latent_channels))
+        self.rate_features = nn.Parameter(torch.zeros(KNOTS, channels))
+        self.hyper_synthesis = HyperSynthesis(latent_channels, channels, hyper_channels)
+        self.passes = nn.ModuleList(
+            ContextPass(latent_channels, channels) for _ in range(PASSES - 1)
+        )
+
+    def base_index(self, q: Tensor) -> Tensor:
+        """`(N,)` in [0, 1] to `(N, M, 1, 1)`, scale levels (fractional)."""
+        return interpolate_knots(self.base, q) * LEVELS_PER_UNIT
+
+    @staticmethod
+    def norm(base_index: Tensor) -> Tensor:
+        """`sqrt(scale**2 + 1/4)` for fractional scale levels of any shape."""
+        log_scale = math.log(SCALE_MIN) + SCALE_LOG_STEP * base_index
+        return torch.sqrt(torch.exp(2.0 * log_scale) + 0.25)
+
+    def forward(
+        self, y: Tensor, z_hat: Tensor, q: Tensor, *, noisy: bool, mixed: bool, quantized: bool
+    ) -> tuple[Tensor, Tensor]:
+        """Rate and reconstruction of y given z_hat.
+
+        Args:
+            y: `(N, M, h, w)`, h and w divisible by 4.
+            z_hat: `(N, Z, h/4, w/4)` integers.
+            q: `(N,)` in [0, 1].
+            noisy: rate from additive noise (training), else from rounding.
+            mixed: allow bfloat16 in the networks.
+            quantized: round what the networks read and say as the integer form does.
+
+        Returns:
+            `y_hat` and bits, both `(N, M, h, w)`.
+        """
+        rounding = round_activation if quantized else clip_activation
+        base_index = self.base_index(q)
+        norm = self.norm(base_index.detach())
+        with torch.autocast(y.device.type, torch.bfloat16, enabled=mixed):
+            features = self.hyper_synthesis.features(z_hat)
+            features = rounding(features.float() + interpolate_knots(self.rate_features, q))
+            prediction = first = self.hyper_synthesis.head(features).float()
+        y_hat = torch.zeros_like(y)
+        residual = torch.zeros_like(y)
+        scales = torch.zeros_like(y)
+        for number, mask in enumerate(pass_masks(y)):
+            if number:
+                known = rounding(y_hat / norm)
+                with torch.autocast(y.device.type, torch.bfloat16, enabled=mixed):
+                    correction = self.passes[number - 1](known, features)
+                prediction = first + correction.float()
+            offset, normed_means = prediction.chunk(2, 1)
+            means = normed_means * norm
+            if quantized:
+                means = quantize_ste(means * MEAN_FRACTION) / MEAN_FRACTION
+            part = (y - means) * mask
+            y_hat = y_hat + (quantize_ste(part) + means) * mask
+            residual = residual + part
+            scales = scales + self.scales(base_index + LEVELS_PER_UNIT * offset) * mask
+        values = quantize_noise(residual) if noisy else quantize(residual)
+        return y_hat, gaussian_bits(values, scales)
+
+    @staticmethod
+    def scales(index: Tensor) -> Tensor:
+        """Standard deviations for fractional scale levels, within [SCALE_MIN, SCALE_MAX]."""
+        bounded = lower_bound(index, 0.0).clamp(max=SCALE_LEVELS - 1)
+        return SCALE_MIN * torch.exp(SCALE_LOG_STEP * bounded)
+
+
+def pass_masks(y: Tensor) -> list[Tensor]:
+    """For each pass a `(1, M, h, w)` mask of the latents that it codes; they sum to ones."""
+    _, channels, height, width = y.shape
+    position = torch.zeros(height, width, device=y.device, dtype=torch.long)
+    position[1::2] += 2
+    position[:, 1::2] += 1
+    masks = []
+    for order in PASS_POSITION:
+        wanted = torch.tensor(order, device=y.device).repeat_interleave(channels // PASSES)
+        masks.append((position == wanted[:, None, None]).to(y.dtype)[None])
+    return masks

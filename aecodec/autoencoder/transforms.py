@@ -1,0 +1,166 @@
+"""Pixels of 8 or 16 bits to the model's input.
+
+The three float transforms: analysis g_a, synthesis g_s, hyper-analysis h_a.
+
+The hyper-synthesis belongs to the prior (`priors.py`), because its arithmetic must be exact.
+Everything runs at strides 8 to 64: an 8x8 patch of pixels becomes 192 channels at once.
+
+The synthesis here is that of training and of the encoder's search. Decoders use its exact integer
+form, `integer_synthesis.py`, and nothing else.
+"""
+
+from copy import copy
+from hashlib import sha256
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from aecodec.autoencoder.layers import Block, RateGain
+from aecodec.format.constants import PATCH, PATCH_CHANNELS
+
+
+def to_model_space(pixels: npt.NDArray[np.uint8 | np.uint16]) -> Tensor:
+    """`(H, W, 3)` or `(H, W)`, uint8 or uint16, to `(1, 3, H, W)` float32 in [0, 1], channels_last.
+
+    Gray becomes three equal channels.
+    """
+    if pixels.ndim == 2:
+        pixels = np.repeat(pixels[:, :, None], 3, axis=2)
+    # Read-only arrays are copied: torch warns of them.
+    x = torch.from_numpy(np.require(pixels, requirements=["C", "W"])).permute(2, 0, 1)[None]
+    return x.float().mul_(1 / np.iinfo(pixels.dtype).max)
+
+
+def autocast(x: Tensor, *, enabled: bool) -> torch.autocast:
+    """The region in which block convolutions may run in bfloat16 (training only)."""
+    return torch.autocast(x.device.type, torch.bfloat16, enabled=enabled)
+
+
+def to_cells(x: Tensor) -> Tensor:
+    """`(N, 3, H, W)` to `(N, 192, H/8, W/8)`, channels_last: one copy of what is channels_last.
+
+    The same values as `pixel_unshuffle`, which takes three copies for that layout.
+    """
+    n, channels, height, width = x.shape
+    rows, columns = height // PATCH, width // PATCH
+    cells = x.permute(0, 2, 3, 1).reshape(n, rows, PATCH, columns, PATCH, channels)
+    cells = cells.permute(0, 1, 3, 5, 2, 4).reshape(n, rows, columns, -1)
+    return cells.permute(0, 3, 1, 2)
+
+
+class AnalysisTransform(nn.Module):
+    """Pixels to latents, in units of one quantization step at quality q."""
+
+    def __init__(self, channels: int, latent_channels: int, blocks: int) -> None:
+        super().__init__()
+        self.entry = nn.Conv2d(PATCH_CHANNELS, channels, 1)
+        self.first = Block(channels)
+        self.inner_gain = RateGain(channels)
+        self.blocks = nn.Sequential(*(Block(channels) for _ in range(blocks - 1)))
+        self.down = nn.Conv2d(channels, latent_channels, 2, stride=2)
+        self.last = Block(latent_channels)
+        self.outer_gain = RateGain(latent_channels)
+        self._begun: dict[bytes, Tensor] | None = None
+        self._room = 0
+
+    def forward(self, x: Tensor, q: Tensor, *, mixed: bool = False) -> Tensor:
+        """`x` is `(N, 3, H, W)` in [0, 1], H and W divisible by 16; `q` is `(N,)` in [0, 1].
+
+        Returns:
+            `(N, M, H/16, W/16)`, real-valued latents y.
+        """
+        h = self._begin(x, mixed) * self.inner_gain(q)  # (N, C, H/8, W/8)
+        with autocast(x, enabled=mixed):
+            h = self.blocks(h)
+        h = self.down(h)  # (N, M, H/16, W/16)
+        with autocast(x, enabled=mixed):
+            h = self.last(h)
+        y: Tensor = h * self.outer_gain(q)
+        return y
+
+    def remembering(self, limit: int) -> "AnalysisTransform":
+        """The same transform, which runs what comes before the first gain once for each input.
+
+        For a search over qualities, which that part does not depend on.
+
+        Args:
+            limit: bytes that it may keep; inputs beyond are not kept.
+        """
+        shared = copy(self)  # of the object alone; the weights are the same
+        shared._begun, shared._room = {}, limit
+        return shared
+
+    def _begin(self, x: Tensor, mixed: bool) -> Tensor:
+        """What depends on the pixels alone, `(N, C, H/8, W/8)`."""
+        key = b""
+        if self._begun is not None:
+            pixels = x.permute(0, 2, 3, 1).contiguous().numpy()
+            key = sha256(repr(pixels.shape).encode() + pixels.tobytes()).digest()
+            if key in self._begun:
+                return self._begun[key]
+        h: Tensor = self.entry(to_cells(x) - 0.5)
+        with autocast(x, enabled=mixed):
+            h = self.first(h)
+        if self._begun is not None and h.nbytes <= self._room:
+            self._begun[key] = h
+            self._room -= h.nbytes
+        return h
+
+
+class SynthesisTransform(nn.Module):
+    """Latents to pixels."""
+
+    def __init__(self, channels: int, latent_channels: int, blocks: int) -> None:
+        super().__init__()
+        self.outer_gain = RateGain(latent_channels)
+        self.first = Block(latent_channels)
+        self.up = nn.ConvTranspose2d(latent_channels, channels, 2, stride=2)
+        self.blocks = nn.Sequential(*(Block(channels) for _ in range(blocks - 1)))
+        self.inner_gain = RateGain(channels)
+        self.last = Block(channels)
+        self.exit = nn.Conv2d(channels, PATCH_CHANNELS, 1)
+
+    def forward(self, y_hat: Tensor, q: Tensor, *, mixed: bool = False) -> Tensor:
+        """`y_hat` is `(N, M, h, w)`; `q` is `(N,)` in [0, 1].
+
+        Returns:
+            `(N, 3, 16h, 16w)`, nominally in [0, 1], not clipped.
+        """
+        h = self.features(y_hat, q, mixed=mixed)
+        return functional.pixel_shuffle(self.exit(h), PATCH) + 0.5
+
+    def features(self, y_hat: Tensor, q: Tensor, *, mixed: bool = False) -> Tensor:
+        """What the last layer, which is linear, turns into patches: `(N, C, 2h, 2w)`."""
+        h = y_hat * self.outer_gain(q)
+        with autocast(h, enabled=mixed):
+            h = self.first(h)
+        h = self.up(h)  # (N, C, 2h, 2w)
+        with autocast(h, enabled=mixed):
+            h = self.blocks(h)
+        h = h * self.inner_gain(q)
+        with autocast(h, enabled=mixed):
+            last: Tensor = self.last(h)
+        return last
+
+
+class HyperAnalysis(nn.Module):
+    """Normalized latents to hyper-latents."""
+
+    def __init__(self, latent_channels: int, channels: int, hyper_channels: int) -> None:
+        super().__init__()
+        self.entry = nn.Conv2d(latent_channels, channels, 1)
+        self.first = Block(channels)
+        self.down = nn.Conv2d(channels, channels, 2, stride=2)
+        self.second = Block(channels)
+        self.exit = nn.Conv2d(channels, hyper_channels, 2, stride=2)
+
+    def forward(self, y: Tensor, *, mixed: bool = False) -> Tensor:
+        """`(N, M, h, w)` of order one, h and w divisible by 4, to `(N, Z, h/4, w/4)`."""
+        with autocast(y, enabled=mixed):
+            h = self.first(self.entry(y).float())
+            h = self.second(self.down(h).float())
+            z: Tensor = self.exit(h)
+        return z.float() * 2.0

@@ -1,0 +1,62 @@
+"""What a command sets for its own process, so that it runs fast.
+
+Only commands do so: a library must not change the process of the programs that use it.
+"""
+
+import ctypes
+import os
+import platform
+import sys
+from functools import cache
+
+SPIN_COUNT = "1000"
+"""Rounds that GNU OpenMP's threads wait in a loop before they sleep, by default 300,000.
+
+Where another process holds one of two cores, decoding 768x512 pixels took 4 s with the default and
+0.4 s so; where none does, it takes 4 % longer.
+"""
+
+_SPIN_CHOICES = {"OMP_WAIT_POLICY", "GOMP_SPINCOUNT"}
+
+_M_TRIM_THRESHOLD = -1
+
+_M_MMAP_THRESHOLD = -3
+
+_MMAP_BYTES = 32 * 2**20
+"""Blocks up to this size, the largest that 64-bit glibc allows, come from the heap."""
+
+_KEEP_BYTES = 256 * 2**20
+"""Free memory that the process may keep at the top of its heap."""
+
+_MEMORY_CHOICES = {"MALLOC_TRIM_THRESHOLD_", "MALLOC_MMAP_THRESHOLD_"}
+
+
+def prepare_process() -> None:
+    """Lets OpenMP's threads sleep soon, unless the user has made a choice of their own.
+
+    OpenMP reads its settings when torch is imported, so that this must come before; later it does
+    nothing.
+    """
+    if "torch" not in sys.modules and not _SPIN_CHOICES & os.environ.keys():
+        os.environ["GOMP_SPINCOUNT"] = SPIN_COUNT
+
+
+@cache
+def keep_freed_memory() -> bool:
+    """Asks the C library, once and for the whole process, to keep freed memory.
+
+    Activations come back for every layer of every picture. glibc hands large blocks back to the
+    system as soon as they are freed, and each new one then costs page faults: about a fifth of the
+    time of a whole compression or decompression, and a tenth of a training step's.
+
+    Returns:
+        False where it is not glibc, or where the user has made a choice of their own in
+        `MALLOC_TRIM_THRESHOLD_` or `MALLOC_MMAP_THRESHOLD_`.
+    """
+    if platform.libc_ver()[0] != "glibc" or _MEMORY_CHOICES & os.environ.keys():
+        return False
+    try:
+        mallopt = ctypes.CDLL(None).mallopt
+    except (OSError, AttributeError):
+        return False
+    return bool(mallopt(_M_MMAP_THRESHOLD, _MMAP_BYTES) and mallopt(_M_TRIM_THRESHOLD, _KEEP_BYTES))

@@ -1,0 +1,1 @@
+"""What tiles hold: ANS-coded symbols, lossless pixels, residuals."""

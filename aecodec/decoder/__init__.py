@@ -1,0 +1,1 @@
+"""Symbols to pixels in exact integers, by rows of tiles."""

@@ -1,0 +1,76 @@
+"""Finds the quality at which a picture meets a target of size or fidelity.
+
+Bits and the measures of fidelity change with quality, and their relation to it is nearly straight
+once bits, errors and 1 - MS-SSIM are taken as logarithms; so a secant that never leaves its bracket
+needs few evaluations.
+"""
+
+from collections.abc import Callable
+
+from aecodec.options import Found, Target
+
+EVALUATIONS = 8
+"""Most compressions that a search may take."""
+
+QUALITY_STEP = 0.25
+
+
+def search_quality(target: Target, measure: Callable[[float], float]) -> Found:
+    """Searches the quality that comes nearest to a target.
+
+    Args:
+        target: the wish.
+        measure: what the target speaks of, at a quality that is a multiple of 0.25 in [0, 100];
+            nearly monotonic.
+
+    Returns:
+        The nearest of all evaluations, at most `EVALUATIONS` of them; of a bound the lowest quality
+        among those that keep it.
+    """
+    seen: dict[float, float] = {}
+    wish = target.coordinate(target.value)
+
+    def at(quality: float) -> float:
+        if quality not in seen:
+            seen[quality] = measure(quality)
+        return target.coordinate(seen[quality]) - wish
+
+    low, high = 0.0, 100.0
+    middle = 50.0
+    while len(seen) < EVALUATIONS:
+        value = at(middle)
+        if target.is_met(seen[middle]) and not target.is_bound:
+            break
+        if value < 0:
+            low = middle
+        else:
+            high = middle
+        following = _next(low, high, seen, at)
+        if following is None:
+            break
+        middle = following
+    quality = _best(target, seen)
+    measured = seen[quality]
+    return Found(quality, measured, target.is_met(measured), len(seen))
+
+
+def _best(target: Target, seen: dict[float, float]) -> float:
+    kept = [quality for quality in seen if target.is_bound and target.is_met(seen[quality])]
+    return min(kept) if kept else min(seen, key=lambda quality: target.distance(seen[quality]))
+
+
+def _next(
+    low: float, high: float, seen: dict[float, float], at: Callable[[float], float]
+) -> float | None:
+    """The next quality to try between the ends of the bracket; None when there is none."""
+    if low in seen and high in seen:
+        below, above = at(low), at(high)
+        guess = low + (high - low) * below / (below - above) if above > below else (low + high) / 2
+    elif low in seen:
+        guess = 100.0 if high - low <= 30.0 else (low + high) / 2
+    else:
+        guess = 0.0 if high - low <= 30.0 else (low + high) / 2
+    on_grid = round(guess / QUALITY_STEP) * QUALITY_STEP
+    inside = min(max(on_grid, low + QUALITY_STEP), high - QUALITY_STEP)
+    candidates = (inside, low, high)
+    return next((c for c in candidates if low <= c <= high and c not in seen), None)

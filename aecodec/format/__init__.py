@@ -1,0 +1,1 @@
+"""The .aec file: specification, chunks, container, random access, recovery, tiling, quality grid."""

@@ -1,0 +1,380 @@
+"""The records of an .aec file and their bytes; SPECIFICATION.md, sections 2 to 4."""
+
+import struct
+import zlib
+from dataclasses import dataclass, replace
+from enum import IntEnum
+from typing import NamedTuple
+
+from aecodec.errors import ChecksumError, HeaderError, LimitError, TruncatedError, UnsupportedError
+from aecodec.format.quality import QUALITY_INDEX_MAX, QUALITY_STEPS
+
+HEADER_BYTES = 36
+"""Size of signature and HEAD chunk, which is what `parse_header` needs."""
+
+LENGTH_MAX = SIDE_MAX = 2**31 - 1
+"""Largest payload of a chunk in bytes; largest width and height in pixels."""
+
+TILE_EXPONENT_MIN, TILE_EXPONENT_MAX = 6, 14
+
+BOUND_MAX = 255
+"""Largest error bound of a residual layer."""
+
+_HEAD, _TILE, _PIXL, _ALPH, _DONE = b"HEAD", b"TILE", b"PIXL", b"ALPH", b"DONE"
+
+_LAYR, _RESI = b"LAYR", b"RESI"
+
+_OF_TILES = (_TILE, _PIXL, _ALPH)
+
+_CHUNK_START = struct.Struct("<I4s")
+
+_HEAD_FIELDS = struct.Struct("<IIBBH4s")
+
+_PIXL_FIELDS = struct.Struct("<IB")
+
+_LAYR_FIELDS = struct.Struct("<4sB")
+
+_U32 = struct.Struct("<I")
+
+CHUNK_START_BYTES = _CHUNK_START.size
+"""Length and type of a chunk, which is what `read_start` needs."""
+
+CHUNK_BYTES = CHUNK_START_BYTES + _U32.size
+"""Size of a chunk beside its payload."""
+
+Buffer = bytes | bytearray | memoryview
+
+
+class PixelFormat(IntEnum):
+    """What a pixel is; the values are those in the file."""
+
+    GRAY8 = 0
+    RGB8 = 1
+    GRAY16 = 2
+    RGB16 = 3
+    GRAYA8 = 4
+    RGBA8 = 5
+    GRAYA16 = 6
+    RGBA16 = 7
+
+    @classmethod
+    def of(cls, *, rgb: bool, deep: bool, alpha: bool) -> "PixelFormat":
+        """The format of colour or gray, 16 or 8 bits, with or without alpha."""
+        return cls(rgb + 2 * deep + 4 * alpha)
+
+    @property
+    def is_gray(self) -> bool:
+        """Whether the colour is one sample rather than three."""
+        return not self & 1
+
+    @property
+    def is_deep(self) -> bool:
+        """Whether samples have 16 bits rather than 8."""
+        return bool(self & 2)
+
+    @property
+    def has_alpha(self) -> bool:
+        """Whether there is an alpha sample."""
+        return bool(self & 4)
+
+    @property
+    def maximum(self) -> int:
+        """The largest sample, which is white or opaque."""
+        return 65535 if self.is_deep else 255
+
+    @property
+    def channels(self) -> int:
+        """Samples of a pixel, 1 to 4."""
+        return (1 if self.is_gray else 3) + self.has_alpha
+
+
+class PixelCoder(IntEnum):
+    """How a PIXL or ALPH is coded; the values are those in the file."""
+
+    WEBP = 0
+    PNG = 1
+    FLAT = 2
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a file may ask of its reader."""
+
+    pixels: int = 178_956_970
+    """Twice Pillow's `MAX_IMAGE_PIXELS`, above which Pillow itself refuses to open a picture."""
+    file_bytes: int = 2**31 - 1
+    metadata_bytes: int = 2**26
+    """Of all optional chunks together."""
+
+    def check_pixels(self, width: int, height: int) -> None:
+        """Raises `LimitError` if a picture has more than `pixels`."""
+        if width * height > self.pixels:
+            picture = f"{width} x {height} = {width * height} pixels"
+            raise LimitError(f"{picture}, the limit is {self.pixels}")
+
+    def check_metadata(self, size: int) -> None:
+        """Raises `LimitError` if optional chunks have more than `metadata_bytes`."""
+        if size > self.metadata_bytes:
+            raise LimitError(f"{size} bytes of metadata, the limit is {self.metadata_bytes}")
+
+
+DEFAULT_LIMITS = Limits()
+
+
+@dataclass(frozen=True)
+class Header:
+    """The fields of HEAD in their order; `HeaderError` if one is out of the range in section 3."""
+
+    width: int
+    height: int
+    pixel_format: PixelFormat
+    tile_exponent: int
+    quality_index: int
+    model_id: bytes
+
+    def __post_init__(self) -> None:
+        _check_range("width", self.width, 1, SIDE_MAX)
+        _check_range("height", self.height, 1, SIDE_MAX)
+        _check_range("tile exponent", self.tile_exponent, TILE_EXPONENT_MIN, TILE_EXPONENT_MAX)
+        _check_range("quality index", self.quality_index, 0, QUALITY_INDEX_MAX)
+        _check_range("size of the model id", len(self.model_id), 4, 4)
+
+    @property
+    def opaque(self) -> "Header":
+        """The same without alpha."""
+        form = self.pixel_format
+        plain = PixelFormat.of(rgb=not form.is_gray, deep=form.is_deep, alpha=False)
+        return replace(self, pixel_format=plain)
+
+    @property
+    def quality(self) -> float:
+        """0 to 100, in quarters."""
+        return self.quality_index / QUALITY_STEPS
+
+    @property
+    def tile_side(self) -> int:
+        """Pixels, 64 to 16384."""
+        return 1 << self.tile_exponent
+
+    @property
+    def tile_columns(self) -> int:
+        """Tiles side by side, at least 1."""
+        return -(-self.width // self.tile_side)
+
+    @property
+    def tile_rows(self) -> int:
+        """Tiles one above the other, at least 1."""
+        return -(-self.height // self.tile_side)
+
+    @property
+    def tile_count(self) -> int:
+        """Tiles of the picture, 1 to 2^50."""
+        return self.tile_columns * self.tile_rows
+
+
+@dataclass(frozen=True)
+class Tile:
+    """A TILE: checksum of the latents, and words of 4 bytes; `HeaderError` if one does not fit."""
+
+    checksum: int
+    words: bytes
+
+    def __post_init__(self) -> None:
+        _check_range("checksum of a tile", self.checksum, 0, 2**32 - 1)
+        _check_range("size of a tile's words", len(self.words), 0, LENGTH_MAX - _U32.size)
+        if len(self.words) % 4:
+            raise HeaderError(f"a tile's words have {len(self.words)} bytes, no multiple of 4")
+
+    @property
+    def size(self) -> int:
+        """Bytes of its chunk."""
+        return CHUNK_BYTES + _U32.size + len(self.words)
+
+
+@dataclass(frozen=True)
+class LosslessTile:
+    """A PIXL or ALPH: checksum of the pixels, and coded pixels; `HeaderError` as of `Tile`."""
+
+    checksum: int
+    coder: PixelCoder
+    data: bytes
+
+    def __post_init__(self) -> None:
+        _check_range("checksum of a tile", self.checksum, 0, 2**32 - 1)
+        _check_range("size of a tile's data", len(self.data), 0, LENGTH_MAX - _PIXL_FIELDS.size)
+
+    @property
+    def size(self) -> int:
+        """Bytes of its chunk."""
+        return CHUNK_BYTES + _PIXL_FIELDS.size + len(self.data)
+
+
+AnyTile = Tile | LosslessTile
+
+
+@dataclass(frozen=True)
+class ResidualTile:
+    """A RESI: checksum of the final pixels, words of 4 bytes; `HeaderError` if one does not fit."""
+
+    checksum: int
+    words: bytes
+
+    def __post_init__(self) -> None:
+        _check_range("checksum of a residual tile", self.checksum, 0, 2**32 - 1)
+        _check_range("size of a residual's words", len(self.words), 0, LENGTH_MAX - _U32.size)
+        if len(self.words) % 4:
+            raise HeaderError(f"a residual's words have {len(self.words)} bytes, no multiple of 4")
+
+    @property
+    def size(self) -> int:
+        """Bytes of its chunk."""
+        return CHUNK_BYTES + _U32.size + len(self.words)
+
+
+@dataclass(frozen=True)
+class LayerHead:
+    """A LAYR: which tables, largest error of a sample; `HeaderError` if one does not fit."""
+
+    tables_id: bytes
+    bound: int
+
+    def __post_init__(self) -> None:
+        _check_range("size of a tables id", len(self.tables_id), 4, 4)
+        _check_range("bound of a residual layer", self.bound, 0, BOUND_MAX)
+
+
+@dataclass(frozen=True)
+class Layer:
+    """A residual layer: its head, and what each TILE lacks, in their order."""
+
+    head: LayerHead
+    residuals: tuple[ResidualTile, ...]
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """An optional chunk; `HeaderError` if its type is not that of one or it is too long."""
+
+    type: bytes
+    payload: bytes
+
+    def __post_init__(self) -> None:
+        if not _is_type(self.type) or self.type[:1].isupper():
+            raise HeaderError(f"{self.type!r} is not the type of an optional chunk")
+        _check_range("size of an optional chunk", len(self.payload), 0, LENGTH_MAX)
+
+
+class RawChunk(NamedTuple):
+    """A chunk whose crc is right; `offset` and `end` in the file, `name` for messages."""
+
+    type: bytes
+    payload: memoryview
+    offset: int
+    end: int
+    name: str
+
+
+def read_chunk(view: memoryview, offset: int, tile: int) -> RawChunk:
+    """Reads the chunk at `offset`, which, if it is a tile, is number `tile`."""
+    start = offset + _CHUNK_START.size
+    if start > len(view):
+        raise TruncatedError(f"chunk at byte {offset}", needed=8, available=len(view) - offset)
+    length, kind = read_start(view[offset:start], offset)
+    name = f"{str(kind, 'ascii')} {tile if kind in _OF_TILES else 'chunk'}"
+    needed, available = length + _U32.size, len(view) - start
+    if needed > available:
+        raise TruncatedError(f"payload and crc of {name}", needed=needed, available=available)
+    (stored,) = _U32.unpack_from(view, start + length)
+    computed = zlib.crc32(view[offset + 4 : start + length])
+    if stored != computed:
+        raise ChecksumError(name, stored=stored, computed=computed)
+    return RawChunk(kind, view[start : start + length], offset, start + needed, name)
+
+
+def read_start(start: memoryview, offset: int) -> tuple[int, bytes]:
+    """Length of the payload and type, from the first 8 bytes of the chunk at `offset`."""
+    length, kind = _CHUNK_START.unpack(start)
+    _check_range(f"length of the chunk at byte {offset}", length, 0, LENGTH_MAX)
+    if not _is_type(kind):
+        raise HeaderError(f"type {kind!r} of the chunk at byte {offset} is not four letters")
+    return length, kind
+
+
+def _write_chunk(kind: bytes, payload: bytes) -> bytes:
+    crc = zlib.crc32(payload, zlib.crc32(kind))
+    return b"".join((_CHUNK_START.pack(len(payload), kind), payload, _U32.pack(crc)))
+
+
+def read_header(chunk: RawChunk, limits: Limits) -> Header:
+    """The fields of a HEAD, checked."""
+    if chunk.type != _HEAD:
+        raise HeaderError(f"the first chunk is not HEAD but {chunk.type!r}")
+    _check_range("length of the HEAD chunk", len(chunk.payload), 16, 16)
+    width, height, code, tile_exponent, quality_index, model_id = _HEAD_FIELDS.unpack(chunk.payload)
+    try:
+        pixel_format = PixelFormat(code)
+    except ValueError as exc:
+        raise UnsupportedError(f"pixel format {code} is unknown") from exc
+    header = Header(width, height, pixel_format, tile_exponent, quality_index, model_id)
+    limits.check_pixels(width, height)
+    return header
+
+
+def read_tile(chunk: RawChunk) -> Tile:
+    """The fields of a TILE, checked."""
+    size = len(chunk.payload)
+    if size < 4 or size % 4:
+        raise HeaderError(f"{chunk.name} has {size} bytes, not a multiple of 4 and at least 4")
+    (checksum,) = _U32.unpack_from(chunk.payload)
+    return Tile(checksum, bytes(chunk.payload[4:]))
+
+
+def read_lossless(chunk: RawChunk) -> LosslessTile:
+    """The fields of a PIXL or ALPH, checked."""
+    size = len(chunk.payload)
+    if size < _PIXL_FIELDS.size:
+        raise HeaderError(f"{chunk.name} has {size} bytes, at least 5 are needed")
+    checksum, code = _PIXL_FIELDS.unpack_from(chunk.payload)
+    try:
+        coder = PixelCoder(code)
+    except ValueError as exc:
+        raise UnsupportedError(f"coder {code} of {chunk.name} is unknown") from exc
+    return LosslessTile(checksum, coder, bytes(chunk.payload[_PIXL_FIELDS.size :]))
+
+
+def read_layer_head(chunk: RawChunk) -> LayerHead:
+    """The fields of a LAYR, checked."""
+    size = _LAYR_FIELDS.size
+    _check_range(f"length of the {chunk.name}", len(chunk.payload), size, size)
+    return LayerHead(*_LAYR_FIELDS.unpack(chunk.payload))
+
+
+def read_residual(chunk: RawChunk) -> ResidualTile:
+    """The fields of a RESI, checked."""
+    size = len(chunk.payload)
+    if size < 4 or size % 4:
+        raise HeaderError(f"{chunk.name} has {size} bytes, not a multiple of 4 and at least 4")
+    (checksum,) = _U32.unpack_from(chunk.payload)
+    return ResidualTile(checksum, bytes(chunk.payload[4:]))
+
+
+def tile_chunk(tile: AnyTile, alpha: LosslessTile | None = None) -> bytes:
+    """The chunk of a tile, after that of its alpha if it has one."""
+    before = b"" if alpha is None else _lossless_chunk(_ALPH, alpha)
+    if isinstance(tile, LosslessTile):
+        return before + _lossless_chunk(_PIXL, tile)
+    return before + _write_chunk(_TILE, _U32.pack(tile.checksum) + tile.words)
+
+
+def _lossless_chunk(kind: bytes, tile: LosslessTile) -> bytes:
+    return _write_chunk(kind, _PIXL_FIELDS.pack(tile.checksum, tile.coder) + tile.data)
+
+
+def _check_range(name: str, value: int, low: int, high: int) -> None:
+    if not low <= value <= high:
+        allowed = f"{low} to {high}" if low < high else str(low)
+        raise HeaderError(f"{name} is {value}, the format allows {allowed}")
+
+
+def _is_type(kind: bytes) -> bool:
+    return len(kind) == 4 and kind.isalpha()

@@ -1,0 +1,44 @@
+"""The quality grid and the lambda of each of its points; SPECIFICATION.md, section 3."""
+
+import math
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from aecodec.errors import InputError
+
+QUALITY_STEPS = 4
+"""Points of the quality grid per unit of quality."""
+
+QUALITY_INDEX_MAX = 100 * QUALITY_STEPS
+
+QUALITIES = QUALITY_INDEX_MAX + 1
+"""Points of the quality grid: quality = index / 4."""
+
+LAMBDA_MIN = 0.001
+
+LAMBDA_RATIO = 200.0
+
+
+def quality_index(quality: float) -> int:
+    """Nearest point of the quality grid, 0 to 400.
+
+    Raises:
+        InputError: `quality` is no number in [0, 100].
+    """
+    if isinstance(quality, bool) or not isinstance(quality, (int, float, np.number)):
+        raise InputError(f"quality must be a number, not {type(quality).__name__}")
+    if not math.isfinite(quality) or not 0 <= quality <= 100:
+        raise InputError(f"quality must lie in [0, 100], not {quality:g}")
+    return math.floor(float(quality) * QUALITY_STEPS + 0.5)
+
+
+def lmbda(q: Tensor) -> Tensor:
+    """Lambda for relative quality q in [0, 1]: `0.001 * 200**q`, any shape."""
+    return LAMBDA_MIN * LAMBDA_RATIO**q
+
+
+def relative_quality(index: int) -> Tensor:
+    """`(1,)`, q in [0, 1] at a point of the quality grid."""
+    return torch.tensor([index / (QUALITIES - 1)])

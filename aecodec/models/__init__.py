@@ -1,0 +1,1 @@
+"""Released weights: registry, sizes, schema, file, model cards."""

@@ -1,0 +1,1 @@
+"""Pictures of other formats as arrays and back; alpha, metadata, metrics."""

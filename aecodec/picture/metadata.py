@@ -1,0 +1,283 @@
+"""Colour profile, EXIF, XMP, resolution and text comments of a picture, carried byte for byte.
+
+Pixels are stored as they lie in the source, with the EXIF orientation beside them, so that whoever
+shows the picture turns it once. Where EXIF is not kept, the pixels are turned instead.
+"""
+
+import struct
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy.typing as npt
+from PIL import ExifTags, Image, PngImagePlugin
+
+from aecodec.format.chunks import Chunk
+
+UPRIGHT = 1
+
+KINDS = ("icc", "exif", "xmp", "resolution", "text")
+
+_PACKETS = {"icc": b"iccp", "exif": b"exif", "xmp": b"xmpd"}
+
+_RESOLUTION = b"phys"
+
+_TEXT = b"text"
+
+_DPI = struct.Struct("<2d")
+
+_DPI_RANGE = (0.01, 65535.0)
+
+_EXIF_PREFIX = b"Exif\x00\x00"
+
+_CARRIERS = {
+    "icc": {"PNG", "JPEG", "WEBP", "TIFF", "AVIF"},
+    "exif": {"PNG", "JPEG", "WEBP", "TIFF", "AVIF"},
+    "xmp": {"PNG", "JPEG", "WEBP", "TIFF", "AVIF"},
+    "resolution": {"PNG", "JPEG", "TIFF", "BMP"},
+}
+
+_PNG_XMP = "XML:com.adobe.xmp"
+
+_PNG_RAW_PROFILE = "Raw profile type "
+
+_COMMENT = "Comment"
+
+_KEYWORD_BYTES = 79
+
+_TIFF_XMP = 700
+
+_TIFF_TAGS = (
+    ExifTags.Base.ImageDescription, ExifTags.Base.Make, ExifTags.Base.Model,
+    ExifTags.Base.Software, ExifTags.Base.DateTime, ExifTags.Base.Artist,
+    ExifTags.Base.Copyright, ExifTags.Base.ExifOffset, ExifTags.Base.GPSInfo,
+)  # fmt: skip
+"""What a TIFF says of the picture; its other tags say how the file stores the pixels."""
+
+Texts = tuple[tuple[str, bytes], ...]
+
+
+@dataclass(frozen=True)
+class Metadata:
+    """What a picture says about itself; None for what it does not say.
+
+    Attributes:
+        icc: an ICC profile.
+        exif: the TIFF structure of EXIF, from its byte order mark on.
+        xmp: a packet of XMP, UTF-8.
+        resolution: dots per inch across and down, in [0.01, 65535].
+        text: comments, each a keyword without NUL and its text, UTF-8 or, in old JPEG, anything.
+    """
+
+    icc: bytes | None = None
+    exif: bytes | None = None
+    xmp: bytes | None = None
+    resolution: tuple[float, float] | None = None
+    text: Texts = ()
+
+    def chunks(self) -> tuple[Chunk, ...]:
+        """The optional chunks that hold it."""
+        packets = ((kind, getattr(self, name)) for name, kind in _PACKETS.items())
+        chunks = [Chunk(kind, packet) for kind, packet in packets if packet]
+        if self.resolution:
+            chunks.append(Chunk(_RESOLUTION, _DPI.pack(*self.resolution)))
+        chunks += [Chunk(_TEXT, key.encode() + b"\0" + text) for key, text in self.text]
+        return tuple(chunks)
+
+    def select(self, keep: Collection[str]) -> "Metadata":
+        """The part whose names are in `keep`."""
+        return Metadata(**{name: getattr(self, name) for name in KINDS if name in keep})
+
+    def attach(self, image: Image.Image) -> None:
+        """Writes it where Pillow and its users look for it: `image.info`, and `image.text`."""
+        names = {"icc": "icc_profile", "exif": "exif", "xmp": "xmp", "resolution": "dpi"}
+        for name, key in names.items():
+            if getattr(self, name):
+                image.info[key] = getattr(self, name)
+        if self.text:
+            text = {key: _decoded(value) for key, value in self.text}
+            image.info.update({key: value for key, value in text.items() if key not in image.info})
+            vars(image)["text"] = text  # what Pillow's PNG pictures have
+
+    def save_options(self, kind: str) -> dict[str, Any]:
+        """Arguments for Pillow's `save` in a format, as far as it can carry the metadata."""
+        carried = {name for name, kinds in _CARRIERS.items() if kind in kinds}
+        options: dict[str, Any] = {}
+        if self.icc and "icc" in carried:
+            options["icc_profile"] = self.icc
+        if self.exif and "exif" in carried:
+            options["exif"] = _EXIF_PREFIX + self.exif if kind == "JPEG" else self.exif
+        if self.resolution and "resolution" in carried:
+            options["dpi"] = self.resolution
+        if self.xmp and kind in {"JPEG", "WEBP", "AVIF"}:
+            options["xmp"] = self.xmp
+        if self.xmp and kind == "TIFF":
+            options["exif"] = _with_xmp(self.exif, self.xmp)
+        if kind == "PNG" and (self.xmp or self.text):
+            options["pnginfo"] = self._png_texts()
+        comments = [text for key, text in self.text if key == _COMMENT]
+        if kind == "JPEG" and comments:
+            options["comment"] = comments[0]
+        return options
+
+    @property
+    def orientation(self) -> int:
+        """How the pixels are to be turned for display, 1 to 8, see `turned`."""
+        image = Image.new("1", (1, 1))
+        self.attach(image)
+        return orientation_of(image)
+
+    def _png_texts(self) -> PngImagePlugin.PngInfo:
+        texts = PngImagePlugin.PngInfo()
+        if self.xmp:
+            texts.add_itxt(_PNG_XMP, _decoded(self.xmp))
+        for key, text in self.text:
+            if _is_png_keyword(key):
+                texts.add_text(key, _decoded(text))
+        return texts
+
+    def lost_in(self, kind: str) -> list[str]:
+        """Names of what a format cannot carry, or not all of it."""
+        packets = (name for name, kinds in _CARRIERS.items() if kind not in kinds)
+        lost = [name for name in packets if getattr(self, name)]
+        kept = sum(_is_png_keyword(key) for key, _ in self.text) if kind == "PNG" else 0
+        if kind == "JPEG":
+            kept = min(1, sum(key == _COMMENT for key, _ in self.text))
+        return lost + ["text"] * (kept < len(self.text))
+
+
+def metadata_of(image: Image.Image) -> Metadata:
+    """The metadata of an opened picture."""
+    exif = image.info.get("exif") or _exif_of_tiff(image)
+    xmp = image.info.get("xmp") or image.info.get(_PNG_XMP)
+    if isinstance(xmp, str):
+        xmp = xmp.encode()
+    if isinstance(exif, bytes):
+        exif = exif.removeprefix(_EXIF_PREFIX)
+    values = {"icc": image.info.get("icc_profile"), "exif": exif, "xmp": xmp}
+    return Metadata(
+        **{name: value for name, value in values.items() if isinstance(value, bytes) and value},
+        resolution=_resolution_of(image),
+        text=_texts_of(image),
+    )
+
+
+class Ancillary(Protocol):
+    """Whatever has optional chunks, such as a `container.Stream`."""
+
+    @property
+    def ancillary(self) -> tuple[Chunk, ...]:
+        """They, in their order."""
+
+
+def metadata_in(stream: Ancillary) -> Metadata:
+    """The metadata in a file; of repeated chunks other than text the first counts."""
+    first: dict[bytes, bytes] = {}
+    for chunk in stream.ancillary:
+        if chunk.payload:
+            first.setdefault(chunk.type, chunk.payload)
+    resolution = first.get(_RESOLUTION, b"")
+    return Metadata(
+        **{name: first.get(kind) for name, kind in _PACKETS.items()},
+        resolution=_valid_resolution(
+            _DPI.unpack(resolution) if len(resolution) == _DPI.size else None
+        ),
+        text=tuple(_texts_in(c.payload for c in stream.ancillary if c.type == _TEXT)),
+    )
+
+
+def orientation_of(image: Image.Image) -> int:
+    """The EXIF orientation, 1 to 8; 1 where EXIF cannot be read or says nothing."""
+    try:
+        found = image.getexif().get(ExifTags.Base.Orientation, UPRIGHT)
+    except (SyntaxError, ValueError, LookupError, struct.error):
+        return UPRIGHT
+    return found if isinstance(found, int) and found in range(1, 9) else UPRIGHT
+
+
+def turned(pixels: npt.NDArray[Any], orientation: int) -> npt.NDArray[Any]:
+    """Pixels `(H, W)` or `(H, W, c)` as an EXIF orientation says, for where EXIF does not go along.
+
+    Source: EXIF 2.32, tag 274.
+    """
+    if orientation >= 5:  # the first row of these is the picture's left or right side
+        pixels = pixels.swapaxes(0, 1)
+    if orientation in (2, 3, 6, 7):
+        pixels = pixels[:, ::-1]
+    if orientation in (3, 4, 7, 8):
+        pixels = pixels[::-1]
+    return pixels
+
+
+def _resolution_of(image: Image.Image) -> tuple[float, float] | None:
+    """Dots per inch, unless Pillow made them up for a JPEG or took them from its EXIF."""
+    if image.format in {"JPEG", "MPO"} and not image.info.get("jfif_unit"):
+        return None
+    return _valid_resolution(image.info.get("dpi"))
+
+
+def _valid_resolution(dpi: object) -> tuple[float, float] | None:
+    """Dots per inch; None for anything that is not two numbers in range."""
+    try:
+        across, down = map(float, dpi)  # type: ignore[call-overload]  # what Pillow or a file says
+    except (TypeError, ValueError, ArithmeticError):
+        return None
+    lowest, highest = _DPI_RANGE
+    valid = all(lowest <= each <= highest for each in (across, down))
+    return (across, down) if valid else None
+
+
+def _texts_of(image: Image.Image) -> Texts:
+    """Comments of a PNG or of JPEG and GIF, without those that hold other metadata."""
+    found = getattr(image, "text", None)
+    if isinstance(found, Mapping):
+        texts = {str(key): str(value) for key, value in found.items()}
+        return tuple(
+            (key, value.encode("utf-8", "replace"))
+            for key, value in texts.items()
+            if key != _PNG_XMP and not key.startswith(_PNG_RAW_PROFILE) and "\0" not in key
+        )
+    comment = image.info.get("comment")
+    return ((_COMMENT, comment),) if isinstance(comment, bytes) and comment else ()
+
+
+def _texts_in(payloads: Iterable[bytes]) -> Iterable[tuple[str, bytes]]:
+    for payload in payloads:
+        key, separator, text = payload.partition(b"\0")
+        if separator and key:
+            yield key.decode("utf-8", "replace"), text
+
+
+def _exif_of_tiff(image: Image.Image) -> bytes | None:
+    """EXIF made of what a TIFF says of the picture; its pixels Pillow has turned already."""
+    if image.format != "TIFF":
+        return None
+    source, exif = image.getexif(), Image.Exif()
+    for tag in _TIFF_TAGS:
+        if tag in source:
+            exif[tag] = source.get_ifd(tag) if tag in ExifTags.IFD else source[tag]
+    return exif.tobytes() if len(exif) else None
+
+
+def _with_xmp(exif: bytes | None, xmp: bytes) -> Image.Exif:
+    """Tags for a TIFF, which holds EXIF and XMP in one directory."""
+    tags = Image.Exif()
+    if exif:
+        tags.load(exif)
+    tags[_TIFF_XMP] = xmp
+    return tags
+
+
+def _is_png_keyword(key: str) -> bool:
+    try:
+        encoded = key.encode("latin-1")
+    except UnicodeEncodeError:
+        return False
+    return len(encoded) <= _KEYWORD_BYTES and key.isprintable()
+
+
+def _decoded(text: bytes) -> str:
+    try:
+        return text.decode()
+    except UnicodeDecodeError:
+        return text.decode("latin-1")

@@ -1,0 +1,187 @@
+"""Takes pictures in every form that callers have, as arrays of 8 or 16 bits."""
+
+import os
+from collections.abc import Collection
+from dataclasses import dataclass, field, replace
+from io import BytesIO
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image, UnidentifiedImageError
+
+from aecodec.errors import InputError, LimitError
+from aecodec.picture.alpha import EXACT, check_alpha_quality, with_fewer_levels, without_hidden
+from aecodec.picture.metadata import KINDS, Metadata, metadata_of, orientation_of, turned
+from aecodec.picture.pillow_modes import LOSES_PROFILE, to_array
+from aecodec.picture.pixels import DAMAGE, Pixels, from_floats, join, split
+from aecodec.picture.sixteen_bit import is_rounded, read_deep
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+__all__ = ["DAMAGE", "Picture", "Pixels", "decode_picture", "to_picture", "to_pil"]
+
+
+@dataclass(frozen=True, eq=False)
+class Picture:
+    """Pixels and what belongs to them.
+
+    Attributes:
+        pixels: the colours, `(H, W, 3)` or `(H, W)`, uint8 or uint16, contiguous. Where alpha is 0
+            they mean nothing; `to_picture` puts there what costs little.
+        metadata: what the source said about itself, and what is to be kept.
+        frames: of the source; `pixels` are the first one.
+        alpha: `(H, W)` of the same type, 0 for transparent; None where all is opaque.
+    """
+
+    pixels: Pixels
+    metadata: Metadata = field(default_factory=Metadata)
+    frames: int = 1
+    alpha: Pixels | None = None
+
+    @property
+    def whole(self) -> Pixels:
+        """Colours and alpha in one array: `(H, W)`, `(H, W, 2)`, `(H, W, 3)` or `(H, W, 4)`."""
+        return join(self.pixels, self.alpha)
+
+
+def to_picture(
+    picture: "str | os.PathLike[str] | Image.Image | npt.NDArray[Any] | Tensor | Picture",
+    keep: Collection[str] = KINDS,
+    alpha_quality: float = EXACT,
+) -> Picture:
+    """Any accepted picture as arrays and metadata.
+
+    Args:
+        picture: a path, a PIL image (see `modes.py`), a NumPy array `(H, W)`, `(H, W, 3)` or with
+            alpha `(H, W, 2)` or `(H, W, 4)`, or a torch tensor `(c, H, W)` of 1 to 4 channels.
+            Arrays and tensors are uint8, uint16, or floating in [0, 1], which becomes uint16.
+        keep: which metadata of files and PIL images to keep, out of `metadata.KINDS`. Without
+            "exif" the EXIF orientation is applied to the pixels.
+        alpha_quality: 0 to 100, see `alpha.with_fewer_levels`.
+
+    Raises:
+        InputError: not a picture, or one that must be converted first; the message says how.
+        LimitError: Pillow refuses the size as a decompression bomb.
+        OSError: the file cannot be read.
+    """
+    check_alpha_quality(alpha_quality)
+    unknown = sorted(set(keep) - set(KINDS))
+    if unknown:
+        raise InputError(f"cannot keep {', '.join(unknown)}; known are {', '.join(KINDS)}")
+    if isinstance(picture, Picture):
+        kept = replace(picture, metadata=picture.metadata.select(keep))
+        return _economized(_checked_picture(kept), alpha_quality)
+    if isinstance(picture, (str, os.PathLike)):
+        return _economized(_open(picture, keep), alpha_quality)
+    if isinstance(picture, Image.Image):
+        return _economized(_from_pil(picture, keep), alpha_quality)
+    if isinstance(picture, np.ndarray):
+        return _economized(_picture(_checked(picture)), alpha_quality)
+    if hasattr(picture, "detach") and hasattr(picture, "permute"):
+        return _economized(_picture(_from_tensor(picture)), alpha_quality)
+    raise InputError(f"cannot take a picture from {type(picture).__name__}")
+
+
+def to_pil(pixels: Pixels) -> Image.Image:
+    """Pixels as a PIL image of mode L, LA, RGB or RGBA, or I;16 for 16-bit gray.
+
+    Raises:
+        InputError: Pillow has no mode for 16-bit pixels in colour or with alpha.
+    """
+    if pixels.dtype == np.uint16 and pixels.ndim == 3:
+        raise InputError(
+            "Pillow has no mode for 16-bit pixels in colour or with alpha: "
+            "ask for depth 8, or for an array"
+        )
+    return Image.fromarray(pixels)
+
+
+def decode_picture(
+    data: bytes, keep: Collection[str] = KINDS, alpha_quality: float = EXACT
+) -> Picture:
+    """A picture file's bytes as arrays and metadata; see `to_picture`."""
+    return _economized(_open(BytesIO(data), keep), alpha_quality)
+
+
+def _open(source: "str | os.PathLike[str] | BytesIO", keep: Collection[str]) -> Picture:
+    try:
+        with Image.open(source) as image:
+            deep = read_deep(source, image) if is_rounded(image) else None
+            return _from_pil(image, keep, deep)
+    except UnidentifiedImageError as exc:
+        raise InputError("not a picture that Pillow can read") from exc
+    except Image.DecompressionBombError as exc:
+        raise LimitError(str(exc)) from exc
+    except InputError:
+        raise
+    except DAMAGE as exc:
+        raise InputError(f"damaged picture: {exc}") from exc
+
+
+def _from_pil(image: Image.Image, keep: Collection[str], deep: Pixels | None = None) -> Picture:
+    """A PIL image, with `deep` its pixels if Pillow would round them."""
+    image.load()  # some formats have their metadata behind the pixels
+    pixels = to_array(image) if deep is None else deep
+    metadata = metadata_of(image)
+    if image.mode in LOSES_PROFILE:
+        metadata = replace(metadata, icc=None)
+    metadata = metadata.select(keep)
+    if not metadata.exif:
+        pixels = turned(pixels, orientation_of(image))
+    frames = getattr(image, "n_frames", 1)  # only formats that can have several have it
+    return replace(_picture(_checked(pixels)), metadata=metadata, frames=frames)
+
+
+def _picture(whole: Pixels) -> Picture:
+    colour, alpha = split(whole)
+    return Picture(colour, alpha=alpha)
+
+
+def _economized(picture: Picture, alpha_quality: float) -> Picture:
+    """The picture with the alpha of that quality, and cheap colours where nothing is visible."""
+    if picture.alpha is None:
+        return picture
+    alpha = with_fewer_levels(picture.alpha, alpha_quality)
+    return replace(picture, pixels=without_hidden(picture.pixels, alpha), alpha=alpha)
+
+
+def _checked_picture(picture: Picture) -> Picture:
+    """A picture that a caller has made."""
+    whole = _checked(picture.pixels)
+    if whole.ndim == 3 and whole.shape[2] != 3:
+        raise InputError("a Picture holds its alpha beside its pixels")
+    if picture.alpha is None:
+        return replace(picture, pixels=whole)
+    alpha = _checked(picture.alpha)
+    if alpha.shape != whole.shape[:2] or alpha.dtype != whole.dtype:
+        raise InputError(
+            f"alpha {alpha.shape} {alpha.dtype} does not fit pixels {whole.shape} {whole.dtype}"
+        )
+    return replace(picture, pixels=whole, alpha=alpha)
+
+
+def _checked(array: npt.NDArray[Any]) -> Pixels:
+    if np.issubdtype(array.dtype, np.floating):
+        array = from_floats(array, "floating arrays")
+    if array.dtype.newbyteorder("=") not in (np.uint8, np.uint16):
+        raise InputError(f"arrays must be uint8, uint16, or floating in [0, 1], not {array.dtype}")
+    if array.ndim not in (2, 3) or (array.ndim == 3 and array.shape[2] not in (2, 3, 4)):
+        raise InputError(
+            "arrays must be (H, W), (H, W, 3), or with alpha (H, W, 2) or (H, W, 4), "
+            f"not {array.shape}"
+        )
+    if 0 in array.shape:
+        raise InputError(f"an array of shape {array.shape} has no pixels")
+    return np.ascontiguousarray(array, array.dtype.newbyteorder("="))
+
+
+def _from_tensor(tensor: "Tensor") -> Pixels:
+    real = tensor.detach().cpu()
+    array = (real.double() if real.is_floating_point() else real).numpy()
+    if array.ndim != 3 or array.shape[0] not in (1, 2, 3, 4):
+        raise InputError(f"tensors must be (c, H, W) with c of 1 to 4, not {tuple(array.shape)}")
+    if np.issubdtype(array.dtype, np.floating):
+        array = from_floats(array, "floating tensors")
+    return _checked(array[0] if array.shape[0] == 1 else array.transpose(1, 2, 0))

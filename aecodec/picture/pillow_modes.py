@@ -1,0 +1,107 @@
+"""Pictures of Pillow's modes as arrays that mean the same: gray or RGB, 8 or 16 bits, with alpha.
+
+CMYK goes through the picture's own profile to sRGB, and L*a*b* through the colour space itself.
+Transparency in a palette or a colour key becomes alpha.
+"""
+
+from io import BytesIO
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image, ImageCms
+
+from aecodec.errors import InputError
+from aecodec.picture.pixels import _MAXIMUM, Pixels, from_floats
+
+_TO_RGB = {"P", "RGBX", "YCbCr", "HSV"}
+
+_ALPHA_OF = {
+    "1": "LA",
+    "L": "LA",
+    "LA": "LA",
+    "La": "LA",
+    "P": "RGBA",
+    "PA": "RGBA",
+    "RGB": "RGBA",
+    "RGBA": "RGBA",
+    "RGBa": "RGBA",
+}
+"""What shows the alpha of a mode; some hide it in a palette, a colour key or the colours."""
+
+_DEEP = {"I;16", "I;16L", "I;16B", "I;16N"}
+
+LOSES_PROFILE = {"CMYK", "LAB"}
+"""Modes whose profile means nothing to the RGB that they become."""
+
+
+def to_array(image: Image.Image) -> Pixels:
+    """A picture of any mode as an array of the same meaning.
+
+    Returns:
+        `(H, W)` gray, `(H, W, 2)` gray and alpha, `(H, W, 3)` RGB or `(H, W, 4)` RGB and alpha.
+        Of modes I;16, I and F uint16, of all others uint8.
+
+    Raises:
+        InputError: the mode is not supported, or values do not lie in its range; the message says
+            how to convert it.
+    """
+    if image.mode in _DEEP:
+        return _keyed(np.asarray(image).astype(np.uint16), image)
+    if image.mode == "I":
+        return _keyed(_from_integers(np.asarray(image)), image)
+    if image.mode == "F":
+        return from_floats(np.asarray(image), "pictures of mode F")
+    return np.asarray(to_plain(image))
+
+
+def to_plain(image: Image.Image) -> Image.Image:
+    """A picture of 8 bits as one of mode L, LA, RGB or RGBA; the same one if it is such already.
+
+    Raises:
+        InputError: see `to_array`.
+    """
+    if image.has_transparency_data and image.mode in _ALPHA_OF:
+        mode = _ALPHA_OF[image.mode]
+        return image if image.mode == mode else image.convert(mode)
+    if image.mode in ("L", "RGB"):
+        return image
+    if image.mode == "1":
+        return image.convert("L")
+    if image.mode in _TO_RGB:
+        return image.convert("RGB")
+    if image.mode == "CMYK":
+        return _from_cmyk(image)
+    if image.mode == "LAB":
+        return _to_srgb(image, ImageCms.ImageCmsProfile(ImageCms.createProfile("LAB")))
+    raise InputError(f"mode {image.mode} is not supported: convert it to 'L' or 'RGB'")
+
+
+def _from_integers(values: npt.NDArray[np.int32]) -> npt.NDArray[np.uint16]:
+    if values.min(initial=0) < 0 or values.max(initial=0) > _MAXIMUM:
+        raise InputError(f"pictures of mode I must lie in 0 to {_MAXIMUM}")
+    return values.astype(np.uint16)
+
+
+def _keyed(gray: npt.NDArray[np.uint16], image: Image.Image) -> Pixels:
+    """Gray with alpha where a colour key says which gray is transparent."""
+    key = image.info.get("transparency")
+    if not isinstance(key, int):
+        return gray
+    return np.dstack((gray, np.where(gray == key, 0, _MAXIMUM).astype(np.uint16)))
+
+
+def _from_cmyk(image: Image.Image) -> Image.Image:
+    profile = image.info.get("icc_profile")
+    if not profile:
+        return image.convert("RGB")
+    try:
+        return _to_srgb(image, ImageCms.ImageCmsProfile(BytesIO(profile)))
+    except (ImageCms.PyCMSError, OSError) as exc:
+        raise InputError(f"the profile of this CMYK picture does not convert it: {exc}") from exc
+
+
+def _to_srgb(image: Image.Image, profile: ImageCms.ImageCmsProfile) -> Image.Image:
+    to_srgb = ImageCms.buildTransform(profile, ImageCms.createProfile("sRGB"), image.mode, "RGB")
+    converted = to_srgb.apply(image)
+    converted.info = {key: value for key, value in image.info.items() if key != "icc_profile"}
+    return converted

@@ -1,0 +1,1 @@
+"""Where bytes lie: files written whole, paths, URLs."""
