@@ -1,143 +1,59 @@
-"""What a caller may ask of the encoder and the decoder, checked."""
+"""What a caller may ask of the encoder and the decoder, checked when it is asked."""
 
 import math
 import re
+from collections.abc import Collection
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import TYPE_CHECKING
+from numbers import Rational
+from typing import Literal, TypedDict, get_args
 
 import numpy as np
 
 from aecodec.errors import InputError
-from aecodec.format.chunks import BOUND_MAX, Header
+from aecodec.format.chunks import (
+    BOUND_MAX,
+    METADATA_KINDS,
+    TILE_EXPONENT_MAX,
+    TILE_EXPONENT_MIN,
+    Header,
+)
+from aecodec.format.quality import quality_index
 from aecodec.format.tiling import Region
 
-if TYPE_CHECKING:
-    from numbers import Rational
-
 DEFAULT_QUALITY = 75.0
-
-DEFAULT_EFFORT = 1
-
 LAYER_QUALITY = 25.0
 """Of the lossy part beside a residual layer; 10 to 40 give the same total within 0.4 %."""
-
+DEFAULT_EFFORT, EFFORT_MAX = 1, 9
 TILE_EXPONENT = 10
 """Entropy tiles are 1024x1024 pixels."""
-
+EXACT_ALPHA = 100.0
+"""The alpha quality that changes nothing."""
 SCALES = (1, 2, 4, 8)
 """Pixels along a side that become one."""
-
-EFFORT_MAX = 9
-
 SIZE_TOLERANCE = 0.01
 """Relative difference at which a size counts as met; files that are not larger are preferred."""
-
 DECIBEL_TOLERANCE = 0.05
 """Of PSNR, and of MS-SSIM as -10 log10(1 - MS-SSIM)."""
 
-KINDS = ("size", "psnr", "ssim", "max_error")
-
+Scale = int | float | Rational
+TargetKind = Literal["size", "bpp", "psnr", "ssim"]
+_TARGET_KINDS: tuple[TargetKind, ...] = get_args(TargetKind)
 _SSIM_DECIBELS_MAX = 100.0
-
 _UNITS = {"": 1, "b": 1, "kb": 1000, "mb": 1000**2, "kib": 1024, "mib": 1024**2}
 
 
 @dataclass(frozen=True)
-class View:
-    """What of a picture is wanted: a region, grown to whole squares of `scale` pixels a side.
-
-    With `shallow` samples have 8 bits, even in a 16-bit picture.
-    """
-
-    region: Region
-    scale: int = 1
-    shallow: bool = False
-
-    @property
-    def corner(self) -> tuple[int, int]:
-        """First row and column in the whole smaller picture."""
-        return self.region.top // self.scale, self.region.left // self.scale
-
-    @property
-    def size(self) -> tuple[int, int]:
-        """Rows and columns of the result."""
-        top, left = self.corner
-        bottom, right = self.region.top + self.region.height, self.region.left + self.region.width
-        return -(-bottom // self.scale) - top, -(-right // self.scale) - left
-
-
-def view_of(
-    header: Header, region: Region | None = None, scale: int = 1, *, shallow: bool = False
-) -> View:
-    """A view of a part or, by default, of the whole picture.
-
-    Raises:
-        InputError: the region does not lie within the picture.
-    """
-    if region is None:
-        return View(Region(0, 0, header.width, header.height), scale, shallow)
-    region.check(header.width, header.height)
-    return View(region, scale, shallow)
-
-
-def _largest_error(lossless: bool, max_error: int | None) -> int | None:
-    if max_error is None:
-        return 0 if lossless else None
-    if isinstance(max_error, bool) or not isinstance(max_error, (int, np.integer)):
-        raise InputError(f"max_error must be a whole number, not {type(max_error).__name__}")
-    if not 0 <= max_error <= BOUND_MAX:
-        raise InputError(f"max_error must lie in 0 to {BOUND_MAX}, not {max_error}")
-    if lossless and max_error:
-        raise InputError("lossless and a max_error above 0 exclude each other")
-    return int(max_error)
-
-
-def _check_effort(effort: int) -> None:
-    if isinstance(effort, bool) or not isinstance(effort, (int, np.integer)):
-        raise InputError(f"effort must be a whole number, not {type(effort).__name__}")
-    if not 0 <= effort <= EFFORT_MAX:
-        raise InputError(f"effort must lie in 0 to {EFFORT_MAX}, not {effort}")
-
-
-def scale_of(value: "int | float | Rational") -> int:
-    """A scale that a caller gives, as a number out of `SCALES`.
-
-    Args:
-        value: 1, 2, 4 or 8, or one over it.
-
-    Raises:
-        InputError: any other.
-    """
-    for scale in SCALES:
-        if not isinstance(value, (bool, str)) and value in (scale, Fraction(1, scale)):
-            return scale
-    raise InputError(f"scale must be 1, 1/2, 1/4 or 1/8 (or 2, 4, 8), not {value}")
-
-
-def parse_size(text: str) -> float:
-    """Bytes of a size such as `120KB`, `1.5 MiB` or `90000`.
-
-    Raises:
-        InputError: it is no size.
-    """
-    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([a-z]*)\s*", text.lower())
-    if match is None or match[2] not in _UNITS:
-        raise InputError(f"{text!r} is no size; write bytes, KB, MB, KiB or MiB, as in 120KB")
-    return float(match[1]) * _UNITS[match[2]]
-
-
-@dataclass(frozen=True)
 class Target:
-    """What a file should reach.
+    """What a file should reach, in place of a quality.
 
     Attributes:
-        kind: "size" in bytes, "psnr" in dB, "ssim" for an MS-SSIM below 1, or "max_error" for the
-            largest difference of any sample, which a file may also stay below.
+        kind: "size" in bytes, "bpp" in bits per pixel, "psnr" in dB, or "ssim" for an MS-SSIM
+            below 1.
         value: the wish.
     """
 
-    kind: str
+    kind: TargetKind
     value: float
 
     def __post_init__(self) -> None:
@@ -146,31 +62,29 @@ class Target:
         Raises:
             InputError: no such kind, or a value that no file can have.
         """
-        if self.kind not in KINDS:
-            raise InputError(f"a target is one of {', '.join(KINDS)}, not {self.kind!r}")
+        if self.kind not in _TARGET_KINDS:
+            raise InputError(f"a target is one of {', '.join(_TARGET_KINDS)}, not {self.kind!r}")
         limit = 1.0 if self.kind == "ssim" else math.inf
         if not 0 < self.value < limit:  # nor is a NaN
             raise InputError(f"a target of {self.value:g} cannot be met")
 
     @property
-    def is_bound(self) -> bool:
-        """Whether better than the wish is as good, so that the lowest quality wins."""
-        return self.kind == "max_error"
+    def is_rate(self) -> bool:
+        """Whether it speaks of bytes rather than of fidelity."""
+        return self.kind in ("size", "bpp")
 
     def coordinate(self, measured: float) -> float:
         """An axis that rises with quality and on which the relation to it is nearly straight."""
-        if self.kind == "size":
+        if self.is_rate:
             return math.log(measured)
         if self.kind == "ssim":
             return min(_SSIM_DECIBELS_MAX, -10.0 * math.log10(max(1.0 - measured, 1e-10)))
-        return -math.log(measured + 0.5) if self.kind == "max_error" else measured
+        return measured
 
     def is_met(self, measured: float) -> bool:
         """Whether `measured` is as good as the wish."""
-        if self.kind == "size":
+        if self.is_rate:
             return abs(measured / self.value - 1.0) <= SIZE_TOLERANCE
-        if self.kind == "max_error":
-            return measured <= self.value
         return self.distance(measured) <= DECIBEL_TOLERANCE
 
     def distance(self, measured: float) -> float:
@@ -180,7 +94,7 @@ class Target:
 
 @dataclass(frozen=True)
 class Found:
-    """Where a search ended.
+    """Where a search for a target ended.
 
     Attributes:
         quality: on the grid of quarters.
@@ -195,20 +109,210 @@ class Found:
     evaluations: int
 
 
-@dataclass(frozen=True)
-class Wish:
-    """What of a picture is to be written, and how.
+def parse_size(text: str) -> float:
+    """Bytes of a size such as `120KB`, `1.5 MiB` or `90000`.
+
+    Raises:
+        InputError: it is no size.
+    """
+    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([a-z]*)\s*", text.lower())
+    if match is None or match[2] not in _UNITS:
+        raise InputError(f"{text!r} is no size; write bytes, KB, MB, KiB or MiB, as in 120KB")
+    return float(match[1]) * _UNITS[match[2]]
+
+
+class EncodeWishes(TypedDict, total=False):
+    """The fields of `EncodeOptions`, for functions that take them by name."""
+
+    quality: float | None
+    target: Target | None
+    effort: int
+    lossless: bool
+    max_error: int | None
+    alpha_quality: float
+    keep: Collection[str]
+    checksum: bool
+    tile_exponent: int
+    lossless_tiles: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class EncodeOptions:
+    """How a picture is to be compressed.
 
     Attributes:
-        region: see `Codec.decompress_array`.
-        scale: see `Codec.decompress_array`.
-        depth: see `Codec.decompress_array`.
-        background: red, green and blue that show through alpha; None keeps alpha.
-        lossy: see `Codec.decompress_array`.
+        quality: 0 to 100, rounded to quarters; lambda = 0.001 * 200**(quality / 100). By default
+            75; with `lossless` or `max_error`, where it only says how good the lossy part of the
+            file is, 25.
+        target: what the file should reach, in place of a quality.
+        effort: 0 rounds plainly, 1 by rate and distortion, 2 to 9 search for cheaper latents, each
+            longer. Decoding does not depend on it.
+        lossless: adds a residual layer that makes visible pixels exact, as a `max_error` of 0.
+        max_error: adds a residual layer that brings each sample within so many 8-bit steps of the
+            original, 0 to 255. 16-bit pictures are stored losslessly instead.
+        alpha_quality: 0 to 100; below 100 alpha has fewer levels, and is exact otherwise. Colours
+            where alpha is 0 are replaced by what costs least, and so are lost at any quality.
+        keep: metadata to keep, out of "icc", "exif", "xmp", "resolution", "text"; without "exif"
+            the EXIF orientation is applied to the pixels, with it they stay as they are.
+        checksum: adds a SHA-256 of the decoded pixels, which `verify` compares.
+        tile_exponent: side of the entropy tiles, 2**6 to 2**14 pixels; a picture that is smaller
+            as a single lossless tile becomes one.
+        lossless_tiles: whether tiles are stored losslessly where that costs less.
+    """
+
+    quality: float | None = None
+    target: Target | None = None
+    effort: int = DEFAULT_EFFORT
+    lossless: bool = False
+    max_error: int | None = None
+    alpha_quality: float = EXACT_ALPHA
+    keep: Collection[str] = METADATA_KINDS
+    checksum: bool = False
+    tile_exponent: int = TILE_EXPONENT
+    lossless_tiles: bool = True
+
+    def __post_init__(self) -> None:
+        """Checks each field, and which exclude each other.
+
+        Raises:
+            InputError: an option is not acceptable; the message says why.
+        """
+        if self.quality is not None:
+            quality_index(self.quality)
+        _check_number("alpha quality", self.alpha_quality, EXACT_ALPHA)
+        _check_whole("effort", self.effort, 0, EFFORT_MAX)
+        _check_whole("tile exponent", self.tile_exponent, TILE_EXPONENT_MIN, TILE_EXPONENT_MAX)
+        if self.max_error is not None:
+            _check_whole("max_error", self.max_error, 0, BOUND_MAX)
+        if self.lossless and self.max_error:
+            raise InputError("lossless and a max_error above 0 exclude each other")
+        if self.target is not None:
+            for name, given in (
+                ("a quality", self.quality is not None),
+                ("lossless or max_error", self.bound is not None),
+            ):
+                if given:
+                    raise InputError(f"a target and {name} exclude each other")
+        unknown = sorted(set(self.keep) - set(METADATA_KINDS))
+        if unknown:
+            known = ", ".join(METADATA_KINDS)
+            raise InputError(f"cannot keep {', '.join(unknown)}; known are {known}")
+
+    @property
+    def bound(self) -> int | None:
+        """Largest error of a sample that the residual layer leaves; None without one."""
+        return 0 if self.lossless else self.max_error
+
+    @property
+    def quality_index(self) -> int:
+        """Row of the quality grid."""
+        default = DEFAULT_QUALITY if self.bound is None else LAYER_QUALITY
+        return quality_index(default if self.quality is None else self.quality)
+
+
+class DecodeWishes(TypedDict, total=False):
+    """The fields of `DecodeOptions`, for functions that take them by name."""
+
+    region: Region | None
+    scale: Scale
+    depth: int | None
+    lossy: bool
+    allow_truncated: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class DecodeOptions:
+    """What of a file is to be decoded.
+
+    Attributes:
+        region: the part of the picture; only the tiles that it needs are decoded, and where the
+            source is no bytes but can seek, only they are read and checked.
+        scale: 2, 4 or 8, or 1/2, 1/4 or 1/8: each pixel is the mean of a square of so many pixels
+            a side; sides are rounded up. A region grows to whole squares.
+        depth: 8 rounds 16-bit pictures to 8 bits; by default they stay.
+        lossy: leaves a residual layer out.
+        allow_truncated: decodes what is left of a file that was cut off or damaged. A tile that
+            was cut off is as good as its complete passes, and one that is lost is what the model
+            expects of nothing. A residual layer counts only if all of the file is there.
     """
 
     region: Region | None = None
-    scale: "int | float | Rational" = 1
+    scale: Scale = 1
     depth: int | None = None
-    background: tuple[int, int, int] | None = None
     lossy: bool = False
+    allow_truncated: bool = False
+
+    def __post_init__(self) -> None:
+        """Checks what can be checked without a file.
+
+        Raises:
+            InputError: the scale or depth is none of these.
+        """
+        scale_of(self.scale)
+        if self.depth not in (None, 8):
+            raise InputError(
+                f"depth must be 8, or None for the picture's own, not {self.depth}"
+            )
+
+    def view(self, header: Header) -> "View":
+        """What of a file with this header is wanted.
+
+        Raises:
+            InputError: the region does not lie within the picture.
+        """
+        region = self.region or Region(0, 0, header.width, header.height)
+        region.check(header.width, header.height)
+        return View(region, scale_of(self.scale), eight_bit=self.depth == 8)
+
+
+@dataclass(frozen=True)
+class View:
+    """What of a picture is wanted: a region, grown to whole squares of `scale` pixels a side.
+
+    With `eight_bit` samples have 8 bits, even in a 16-bit picture.
+    """
+
+    region: Region
+    scale: int = 1
+    eight_bit: bool = False
+
+    @property
+    def corner(self) -> tuple[int, int]:
+        """First row and column in the whole smaller picture."""
+        return self.region.top // self.scale, self.region.left // self.scale
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Rows and columns of the result."""
+        top, left = self.corner
+        bottom, right = self.region.top + self.region.height, self.region.left + self.region.width
+        return -(-bottom // self.scale) - top, -(-right // self.scale) - left
+
+
+def scale_of(value: Scale) -> int:
+    """A scale that a caller gives, as a number out of `SCALES`.
+
+    Args:
+        value: 1, 2, 4 or 8, or one over it.
+
+    Raises:
+        InputError: any other.
+    """
+    for scale in SCALES:
+        if not isinstance(value, (bool, str)) and value in (scale, Fraction(1, scale)):
+            return scale
+    raise InputError(f"scale must be 1, 1/2, 1/4 or 1/8 (or 2, 4, 8), not {value}")
+
+
+def _check_number(name: str, value: object, high: float) -> None:
+    if isinstance(value, bool) or not isinstance(value, (int, float, np.number)):
+        raise InputError(f"{name} must be a number, not {type(value).__name__}")
+    if not 0 <= value <= high:
+        raise InputError(f"{name} must lie in [0, {high:g}], not {value:g}")
+
+
+def _check_whole(name: str, value: object, low: int, high: int) -> None:
+    if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
+        raise InputError(f"{name} must be a whole number, not {type(value).__name__}")
+    if not low <= value <= high:
+        raise InputError(f"{name} must lie in {low} to {high}, not {value}")

@@ -1,68 +1,20 @@
-"""The exact synthesis: integer arithmetic from latents to pixels, the same on every machine.
+"""The exact synthesis in torch: integer arithmetic from latents to pixels.
 
-This text is normative for `.aec` version 1 and as binding as the byte layout. All numbers are
-integers; `round(v, s)` is `floor((v + 2**(s-1)) / 2**s)`, and `v` itself for s = 0.
-
-**Stream.** What blocks read and add to is the stream, in units of 2**-14 of the range of a pixel,
-always clipped to [-2**22, 2**22 - 1].
-
-1. stream = round(y_hat * outer[Q], 16), with y_hat in 1/16 step and a gain for each channel;
-2. block `first`;
-3. up: each place gives 2x2 places, position 2 * row + column of each output channel a product of
-   its own: `round(sum(weight * stream) + bias, shift)`;
-4. `blocks`, one after the other; stream = round(stream * inner[Q], 16); block `last`;
-5. exit: P = sum(weight * stream) + bias for each of 192 outputs, 64 of them for each colour, row
-   by row of a patch of 8x8 pixels; with f = 14 + shift and the largest sample M (255 or 65535),
-   sample = clip(round((clip(P, -2**f, 2**f) + 2**(f-1)) * M, f), 0, M).
-
-Gray is made of the sum S of the three colours' P: sample = clip(round((clip(S, -3 * 2**f, 3 * 2**f)
-+ 3 * 2**(f-1)) * M / 3, f), 0, M); M / 3 is whole. A smaller picture (`scaling.py`) is made of
-means: P and S are summed over the n pixels inside, the bounds and halves taken n times, and the
-division by 2**f becomes one by n * 2**f, rounded half up.
-
-**Gains.** `outer` and `inner` are read at quality index Q from their `KNOTS` rows k, base-2
-logarithms in 1/65536: with (i, j) = divmod(7 * Q, 400), but (6, 400) for Q = 400, the logarithm is
-l = round half up of (k[i] * (400 - j) + k[i+1] * j) / 400, and the gain is `power_of_two(l)`, which
-that function defines.
-
-**Block.** Two branches, each added to the stream, which is clipped after both:
-
-    stream + mix_out(depthwise(hswish(mix_in(stream))))
-    stream + contract(hswish(expand(stream)))
-
-Each convolution reads numbers in [-1024, 1023], which are `clip(round(v, s))` with its own shift s
-for each input channel: of the stream (`mix_in`, `expand`), of an activation (`depthwise`,
-`contract`), or of a sum (`mix_out`, whose input is `clip((sum(weight * x) + bias) >> shift)` of
-`depthwise`). It gives `(sum(weight * x) + bias) >> shift` for each output channel; the bias holds
-the half that makes this rounding. Borders are padded with zeros. `mix_in` and `expand` each have a
-fraction f from 7 to 12: with v, their output clipped to [-2**(20-f), 2**(20-f) - 1], in units of
-2**-f, and k = 2**(f+2), the activation is `v * (clip(v, -k, k) + k)`, in units of 2**-(2f+3):
-`x * clip(x + 4, 0, 8) / 8`.
-
-**Why floats carry it exactly.** `sum(|w|) * 1024 + |b| < 2**24` for each convolution of a block, as
-in `integer.py`; activations stay below 2**23, and so does the stream. Weights carry their
-`2**-shift` with them, which moves no mantissa. `up`, `exit` and gains run in float64, below 2**53.
-
-
-Smaller pictures: means of squares of 2x2, 4x4 or 8x8 pixels, without making those pixels.
-
-The synthesis ends in a linear layer that turns each place of stride 8 into 8x8 pixels. The sum of
-some of its outputs is the output of the sum of their weights, so that a layer with fewer outputs
-gives what shrinking the whole picture gives, but for clipping: a mean of values outside [0, 1] is
-clipped once, not each value. All that comes before that layer is done as for the whole picture.
-
-A picture whose sides are no multiples gets rounded-up sides; the squares that the right and lower
-border cut are the means of the pixels that are inside, as in Pillow's `Image.reduce`.
+SPECIFICATION.md, section 11, defines it, and section 14 smaller pictures. Activations stay below
+2**23 and so does the stream, so that float32 carries both; gains and the linear layers run in
+float64, below 2**53.
 """
 
-from functools import lru_cache
 from math import isqrt
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from aecodec.decoder.integer_layers import SHIFT_MAX, STREAM_LIMIT, ExactBlock, Ints
+from aecodec.decoder.carriers import SHIFT_MAX, Carried, exactly, tensor_of
+from aecodec.decoder.networks import YHat
+from aecodec.decoder.prior_tables import Ints
+from aecodec.decoder.synthesis_layers import STREAM_LIMIT, ExactBlock
 from aecodec.errors import WeightsError
 from aecodec.format.constants import (
     EXIT_SHIFT_MAX,
@@ -73,7 +25,8 @@ from aecodec.format.constants import (
     STREAM_FRACTION,
 )
 from aecodec.format.quality import QUALITY_INDEX_MAX
-from aecodec.models.weights import TensorDict, below
+from aecodec.models.weights import TensorTree
+from aecodec.picture.pixels import Pixels
 
 GAIN_SHIFT = 16
 
@@ -111,16 +64,23 @@ def power_of_two(logs: Ints) -> Ints:
 class Gains:
     """A gain for each quality and channel."""
 
-    def __init__(self, knots: Tensor) -> None:
+    def __init__(self, knots: Ints) -> None:
         """Takes `(KNOTS, C)` base-2 logarithms in 1/65536.
 
         Raises:
             WeightsError: a gain lies outside 2**-12 to 2**12.
         """
-        self._knots: Ints = knots.long().numpy()
+        self._knots = knots
+        self._kept: tuple[int, Tensor] | None = None
         if np.abs(self._knots).max() > LOG_LIMIT:
             raise WeightsError("a gain lies outside 2**-12 to 2**12")
-        self.at = lru_cache(maxsize=8)(self._at)
+
+    def at(self, quality_index: int) -> Tensor:
+        """`(C, 1, 1)` float64, in 1/65536; the last one asked for is kept."""
+        kept = self._kept
+        if kept is None or kept[0] != quality_index:
+            self._kept = kept = quality_index, self._at(quality_index)
+        return kept[1]
 
     def _at(self, quality_index: int) -> Tensor:
         low, part = divmod((KNOTS - 1) * quality_index, QUALITY_INDEX_MAX)
@@ -134,35 +94,34 @@ class Gains:
 class ExactSynthesis(nn.Module):
     """Latents to pixels, in integers."""
 
-    def __init__(self, tensors: TensorDict) -> None:
-        """Builds networks and tables.
-
-        Args:
-            tensors: what `export_synthesis` made, of the types and shapes of its signature.
+    def __init__(self, tensors: TensorTree) -> None:
+        """Builds the networks of the part `synthesis` of a weights file.
 
         Raises:
             WeightsError: something would not be exact.
         """
         super().__init__()
-        self.outer = Gains(tensors["outer_gain"])
-        self.inner = Gains(tensors["inner_gain"])
-        self.first = ExactBlock(below(tensors, "first"))
-        count = len({k.split(".")[1] for k in tensors if k.startswith("blocks.")})
-        self.blocks = nn.ModuleList(ExactBlock(below(tensors, f"blocks.{n}")) for n in range(count))
-        self.last = ExactBlock(below(tensors, "last"))
-        up, shift = tensors["up.weight"].double(), tensors["up.shift"]
-        self.exit_shift = int(tensors["exit.shift"])
+        self.outer = Gains(tensors.array("outer_gain").astype(np.int64))
+        self.inner = Gains(tensors.array("inner_gain").astype(np.int64))
+        self.first = ExactBlock(tensors["first"])
+        blocks = tensors.parts.get("blocks", TensorTree())
+        self.blocks = nn.ModuleList(ExactBlock(blocks[str(n)]) for n in range(len(blocks.parts)))
+        self.last = ExactBlock(tensors["last"])
+        shift = tensor_of(tensors["up"], "shift")
+        self.exit_shift = int(tensors["exit"].array("shift"))
         if int(shift.min()) < 1 or int(shift.max()) > SHIFT_MAX:
             raise WeightsError("a shift of the exact synthesis lies outside 1 to 24")
-        if max(int(tensors[f"{name}.bias"].abs().max()) for name in ("up", "exit")) > BIAS_LIMIT:
+        biases = {name: tensor_of(tensors[name], "bias") for name in ("up", "exit")}
+        if max(int(bias.abs().max()) for bias in biases.values()) > BIAS_LIMIT:
             raise WeightsError("a bias of the exact synthesis is too large")
         if not 0 <= self.exit_shift <= EXIT_SHIFT_MAX:
             raise WeightsError("the last shift of the exact synthesis lies outside 0 to 16")
         factor = torch.exp2(-shift.double())
+        up = tensor_of(tensors["up"], "weight").double()
         self.register_buffer("up_weight", up * factor)  # (I, 4 * O)
-        self.register_buffer("up_bias", tensors["up.bias"].double() * factor + 0.5)
-        self.register_buffer("exit_weight", tensors["exit.weight"].double())  # (C, 192)
-        self.register_buffer("exit_bias", tensors["exit.bias"].double())
+        self.register_buffer("up_bias", biases["up"].double() * factor + 0.5)
+        self.register_buffer("exit_weight", tensor_of(tensors["exit"], "weight").double())  # (C, 192)
+        self.register_buffer("exit_bias", biases["exit"].double())
 
     up_weight: Tensor
     up_bias: Tensor
@@ -216,7 +175,7 @@ class ExactSynthesis(nn.Module):
     def sums(
         self, features: Tensor, *, gray: bool, groups: "tuple[Tensor, Tensor] | None" = None
     ) -> Tensor:
-        """P of the module's text (S if `gray`), of each pixel or summed over groups of them.
+        """P of SPECIFICATION.md, section 11 (S if `gray`), of each pixel or summed over groups of them.
 
         Args:
             features: `(1, C, h, w)`.
@@ -315,7 +274,7 @@ def synthesize_scaled(
         synthesis: the whole one.
         y_hat: `(1, M, h, w)`, integers in 1/16 step.
         quality_index: row of the quality grid.
-        scale: out of `SCALES`.
+        scale: 1, 2, 4 or 8.
         inside: height and width in pixels, from the corner of `y_hat`, where the picture ends; what
             lies beyond takes no part in the means.
         maximum: the largest sample, 255 or 65535.
@@ -357,3 +316,29 @@ def _groups(scale: int, inside: int) -> Tensor:
     groups = torch.eye(PATCH // scale, dtype=torch.float64).repeat_interleave(scale, 1)
     valid = groups * (torch.arange(PATCH) < inside)
     return torch.where(valid.any(1, keepdim=True), valid, groups)
+
+
+class TorchSynthesis:
+    """`networks.SynthesisNetwork` by torch."""
+
+    def __init__(self, tensors: TensorTree) -> None:
+        """Builds the networks of the part `synthesis` of a weights file.
+
+        Raises:
+            WeightsError: something would not be exact.
+        """
+        self.carried = Carried(ExactSynthesis(tensors).to(memory_format=torch.channels_last))
+
+    @exactly
+    def pixels(
+        self, y_hat: YHat, quality_index: int, *, scale: int, inside: tuple[int, int],
+        sixteen_bit: bool, gray: bool,
+    ) -> Pixels:  # fmt: skip
+        """See `networks.SynthesisNetwork`."""
+        y = torch.from_numpy(y_hat).permute(2, 0, 1)[None]  # (1, M, h, w)
+        samples = synthesize_scaled(
+            self.carried.network, y, quality_index, scale, inside,
+            maximum=65535 if sixteen_bit else BYTE_MAX, gray=gray,
+        )  # fmt: skip
+        array: Pixels = samples.numpy().astype(np.uint16 if sixteen_bit else np.uint8, copy=False)
+        return array[:, :, 0] if gray else array

@@ -1,67 +1,38 @@
-"""Latents to words and back: hyper-latents first, then the four passes.
-
-This text is normative for `.aec` version 1, as far as the content of a TILE goes.
-
-**Sizes.** A tile of `H` by `W` pixels (its own part of the picture, without surroundings) has
-`h = H / 16` rows and `w = W / 16` columns of latents, rounded up, with M channels each, and
-`h / 4` by `w / 4` hyper-latents, rounded up, with Z channels each; M (a multiple of 4) and Z are
-the model's. The networks see h and w padded to multiples of 4, to the right and below. Latents in
-the padding are never coded and have symbol 0, to which their means are added like to any other
-(so the networks of later passes read them), and they are cut off at the end. Arrays here have the
-order `(h, w, C)`.
-
-**Order of the symbols.** Five groups, each coded as `aecodec/entropy.py` says:
-
-- hyper-latents: in the order row, column, channel; the table number is the channel. Each must lie
-  in [-512, 511], which a decoder checks before it goes on;
-- passes k = 1 to 4: in the order channel quarter g, row of 2x2 groups, column of 2x2 groups,
-  channel within the quarter. Quarter g of the channels (g * M/4 up to, not including,
-  (g + 1) * M/4) is coded at one place of each 2x2 group, numbered 2 * row + column:
-
-      pass  g = 0  1  2  3
-      1         0  1  2  3
-      2         3  2  1  0
-      3         2  3  0  1
-      4         1  0  3  2
-
-  so that each latent is coded in one pass. The table number is its level, which, like its mean,
-  `aecodec/integer.py` derives from hyper-latents and passes before. What is decoded of a pass
-  counts only when the pass is complete.
-
-**Checksum.** The CRC-32 of `y_hat` (`aecodec/integer.py`) over the `h` by `w` coded grid, as
-little-endian int16 in the order row, column, channel, in units of 1/16 quantization step.
-"""
+"""Words to latents: hyper-latents first, then the four passes; SPECIFICATION.md, section 9."""
 
 import zlib
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 import numpy as np
 import numpy.typing as npt
-import torch
-from torch import Tensor
 
 from aecodec.coding.ans import SymbolDecoder, SymbolTable
-from aecodec.decoder.integer_layers import ACTIVATION_MAX, Ints
-from aecodec.decoder.integer_prior import IntegerPrior
+from aecodec.decoder.networks import Prior, YHat
+from aecodec.decoder.prior_tables import Ints
 from aecodec.errors import ChecksumError, PayloadError
 from aecodec.format.chunks import Tile
-from aecodec.format.constants import GROUP, MEAN_FRACTION, PASS_POSITION, PASSES
+from aecodec.format.constants import (
+    ACTIVATION_MAX,
+    GROUP,
+    MEAN_FRACTION,
+    PASS_POSITION,
+    PASSES,
+)
 
 MEAN_STEP = np.float32(1 / MEAN_FRACTION)
-
 Y_HAT_MIN = -(2**15)
-
 Y_HAT_MAX = 2**15 - 1
 
 Floats = npt.NDArray[np.float32]
-
-YHat = npt.NDArray[np.int16]
-
-Observer = Callable[[npt.NDArray[np.int32], npt.NDArray[np.uint8]], None]
-
+Symbols = npt.NDArray[np.int32]
+Levels = npt.NDArray[np.uint8]
+Observer = Callable[[Symbols, Levels], None]
+Code = Callable[[int, Levels, Ints], Symbols]
+"""Number of a pass, its levels and its means in 1/16 step, to its symbols: all
+`(4, h/2, w/2, M/4)`, 0 where nothing is coded."""
 Scalar = TypeVar("Scalar", bound=np.generic)
 
 
@@ -98,53 +69,47 @@ class Grid:
         return take_quarter(inside, number)
 
 
-class _Passes:
-    """State that encoder and decoder share: what is known so far, and what comes next."""
+def run_passes(prior: Prior, z_hat: Ints, grid: Grid, quality_index: int, code: Code) -> YHat:
+    """The four passes, for whoever reads or writes their symbols.
 
-    def __init__(
-        self, prior: IntegerPrior, z_hat: Ints, grid: Grid, quality_index: int, dtype: torch.dtype
-    ) -> None:
-        self.prior, self.grid, self.dtype = prior, grid, dtype
-        self.features = prior.features(_carrier(z_hat, dtype), quality_index)
-        self.first = prior.head(self.features)[0].permute(1, 2, 0).numpy()  # (h, w, 2M)
-        self.base = prior.base[quality_index].reshape(PASSES, 1, 1, -1)
-        shape = (*grid.padded, prior.latent_channels)
-        self.y_hat = np.zeros(shape, np.int16)
-        self._known = np.zeros(shape, np.float64 if dtype == torch.float64 else np.float32)
+    Args:
+        prior: the exact prior.
+        z_hat: `(h/4, w/4, Z)`, hyper-latents in [-512, 511].
+        grid: size of the tile.
+        quality_index: row of the quality grid.
+        code: gives the symbols of a pass.
 
-    def parameters(self, number: int) -> tuple[npt.NDArray[np.uint8], Ints]:
-        """Scale levels and means (1/16 step) of one pass, both `(4, h/2, w/2, M/4)`."""
-        channels = self.prior.latent_channels
+    Returns:
+        `y_hat` `(h, w, M)` int16 in 1/16 step.
+    """
+    tables, networks = prior.tables, prior.networks
+    channels, quarter = tables.latent_channels, tables.latent_channels // PASSES
+    base = tables.base[quality_index].reshape(PASSES, 1, 1, -1)
+    features = networks.features(z_hat, quality_index)
+    first = networks.first(features)  # (h, w, 2M)
+    decoded = np.zeros((*grid.padded, channels), np.int16)
+    known = np.zeros(decoded.shape, np.float32)
+    for number in range(PASSES):
         offsets, normed = (
-            take_quarter(part, number)
-            for part in (self.first[..., :channels], self.first[..., channels:])
+            take_quarter(part, number).astype(np.int64)
+            for part in (first[..., :channels], first[..., channels:])
         )
         if number:
-            known = torch.from_numpy(self._known).permute(2, 0, 1)[None]
-            corrections = self.prior.passes[number - 1](known, self.features).numpy()
-            quarter = channels // PASSES
-            offsets += corrections[..., :quarter]
-            normed += corrections[..., quarter:]
-        return (
-            self.prior.levels(offsets.astype(np.int64), self.base),
-            self.prior.means(normed.astype(np.int64), self.base),
-        )
-
-    def update(self, number: int, symbols: npt.NDArray[np.int32], means: Ints) -> None:
-        """Takes note of one pass's symbols, `(4, h/2, w/2, M/4)`."""
+            corrections = networks.corrections(number, known, features)
+            offsets += corrections[..., :quarter].astype(np.int64)
+            normed += corrections[..., quarter:].astype(np.int64)
+        means = tables.means(normed, base)
+        symbols = code(number, tables.levels(offsets, base), means)
         y_hat = np.clip(MEAN_FRACTION * symbols.astype(np.int64) + means, Y_HAT_MIN, Y_HAT_MAX)
-        put_quarter(self.y_hat, number, y_hat)
+        put_quarter(decoded, number, y_hat)
         if number < PASSES - 1:
-            put_quarter(self._known, number, self.prior.known(y_hat, self.base))
-
-    def result(self) -> YHat:
-        return np.ascontiguousarray(self.y_hat[: self.grid.height, : self.grid.width])
+            put_quarter(known, number, tables.known(y_hat, base))
+    return np.ascontiguousarray(decoded[: grid.height, : grid.width])
 
 
 def decode_latents(
-    prior: IntegerPrior, tile: Tile, grid: Grid, quality_index: int,
-    *, observe: Observer | None = None, dtype: torch.dtype = torch.float32,
-) -> YHat:  # fmt: skip
+    prior: Prior, tile: Tile, grid: Grid, quality_index: int, *, observe: Observer | None = None
+) -> YHat:
     """Decodes the latents of one tile.
 
     Args:
@@ -153,7 +118,6 @@ def decode_latents(
         grid: size of the tile.
         quality_index: row of the quality grid.
         observe: called with the symbols and table numbers of each group, in their order.
-        dtype: carrier, float32 or float64; the result is the same.
 
     Returns:
         `y_hat` `(h, w, M)` int16 in 1/16 step.
@@ -163,32 +127,12 @@ def decode_latents(
         ChecksumError: the latents are not those that were encoded.
     """
     decoder = SymbolDecoder(tile.words)
-
-    def take(
-        numbers: npt.NDArray[np.uint8], tables: Sequence[SymbolTable]
-    ) -> npt.NDArray[np.int32]:
-        found = decoder.take(numbers, tables)
-        if observe is not None:
-            observe(found, numbers)
-        return found
-
-    symbols = take(_hyper_numbers(prior, grid), prior.hyper_tables)
-    if len(symbols) and not -ACTIVATION_MAX <= symbols.min() <= symbols.max() < ACTIVATION_MAX:
+    source = decoder if observe is None else _Observed(decoder, observe)
+    z_hat = _take_hyper_latents(source, prior, grid)
+    if z_hat.size and not -ACTIVATION_MAX <= z_hat.min() <= z_hat.max() < ACTIVATION_MAX:
         raise PayloadError("a hyper-latent is out of range")
-    z_hat = symbols.astype(np.int64).reshape(*grid.hyper, len(prior.hyper_tables))
-    passes = _Passes(prior, z_hat, grid, quality_index, dtype)
-    for number in range(PASSES):
-        levels, means = passes.parameters(number)
-        coded = grid.coded(number)
-        if coded is None:
-            taken = take(levels.reshape(-1), prior.scale_tables).reshape(levels.shape)
-        else:
-            inside = np.broadcast_to(coded, levels.shape)
-            taken = np.zeros(levels.shape, np.int32)
-            taken[inside] = take(levels[inside], prior.scale_tables)
-        passes.update(number, taken, means)
+    y_hat = run_passes(prior, z_hat, grid, quality_index, _taking(source, prior, grid))
     decoder.finish()
-    y_hat = passes.result()
     computed = latents_checksum(y_hat)
     if computed != tile.checksum:
         raise ChecksumError("decoded latents", stored=tile.checksum, computed=computed)
@@ -196,7 +140,7 @@ def decode_latents(
 
 
 def decode_prefix(
-    prior: IntegerPrior, words: bytes, grid: Grid, quality_index: int
+    prior: Prior, words: bytes, grid: Grid, quality_index: int
 ) -> tuple[YHat, Floats]:
     """Decodes a tile of which only the first words are left.
 
@@ -213,18 +157,29 @@ def decode_prefix(
         makes a whole tile of it.
     """
     source = _Prefix(words)
-    numbers = _hyper_numbers(prior, grid)
-    symbols = source.take(numbers, prior.hyper_tables).clip(-ACTIVATION_MAX, ACTIVATION_MAX - 1)
-    z_hat = symbols.astype(np.int64).reshape(*grid.hyper, len(prior.hyper_tables))
-    passes = _Passes(prior, z_hat, grid, quality_index, torch.float32)
-    for number in range(PASSES):
-        levels, means = passes.parameters(number)
-        coded = grid.coded(number)
-        inside = np.broadcast_to(True if coded is None else coded, levels.shape)
-        taken = np.zeros(levels.shape, np.int32)
-        taken[inside] = source.take(levels[inside], prior.scale_tables)
-        passes.update(number, taken, means)
-    return passes.result(), z_hat.astype(np.float32)
+    z_hat = _take_hyper_latents(source, prior, grid).clip(-ACTIVATION_MAX, ACTIVATION_MAX - 1)
+    y_hat = run_passes(prior, z_hat, grid, quality_index, _taking(source, prior, grid))
+    return y_hat, z_hat.astype(np.float32)
+
+
+class _Source(Protocol):
+    """What gives groups of symbols."""
+
+    def take(self, numbers: Levels, tables: Sequence[SymbolTable]) -> Symbols:
+        """One group, `(n,)`, given the table number of each symbol."""
+
+
+@dataclass(frozen=True)
+class _Observed:
+    """A source that tells of each group."""
+
+    source: _Source
+    observe: Observer
+
+    def take(self, numbers: Levels, tables: Sequence[SymbolTable]) -> Symbols:
+        found = self.source.take(numbers, tables)
+        self.observe(found, numbers)
+        return found
 
 
 class _Prefix:
@@ -235,9 +190,7 @@ class _Prefix:
         with suppress(PayloadError):
             self._decoder = SymbolDecoder(words)
 
-    def take(
-        self, numbers: npt.NDArray[np.uint8], tables: Sequence[SymbolTable]
-    ) -> npt.NDArray[np.int32]:
+    def take(self, numbers: Levels, tables: Sequence[SymbolTable]) -> Symbols:
         if self._decoder is not None:
             symbols = self._decoder.take(numbers, tables)
             if not self._decoder.is_dry:
@@ -246,8 +199,30 @@ class _Prefix:
         return np.zeros(len(numbers), np.int32)
 
 
+def _take_hyper_latents(source: _Source, prior: Prior, grid: Grid) -> Ints:
+    tables = prior.tables.hyper_tables
+    symbols = source.take(hyper_numbers(len(tables), grid), tables)
+    return symbols.astype(np.int64).reshape(*grid.hyper, len(tables))
+
+
+def _taking(source: _Source, prior: Prior, grid: Grid) -> Code:
+    """Takes the symbols of each pass from a source."""
+    tables = prior.tables.scale_tables
+
+    def take(number: int, levels: Levels, _means: Ints) -> Symbols:
+        coded = grid.coded(number)
+        if coded is None:
+            return source.take(levels.reshape(-1), tables).reshape(levels.shape)
+        inside = np.broadcast_to(coded, levels.shape)
+        symbols = np.zeros(levels.shape, np.int32)
+        symbols[inside] = source.take(levels[inside], tables)
+        return symbols
+
+    return take
+
+
 def latents_checksum(y_hat: YHat) -> int:
-    """CRC-32 of `(h, w, M)` latents in 1/16 step."""
+    """CRC-32 of `(h, w, M)` latents in 1/16 step; SPECIFICATION.md, section 9.5."""
     return zlib.crc32(np.ascontiguousarray(y_hat, "<i2").tobytes())
 
 
@@ -268,20 +243,12 @@ def put_quarter(
         cells[:, p >> 1, :, p & 1, quarter] = values[quarter]
 
 
+def hyper_numbers(channels: int, grid: Grid) -> Levels:
+    """The table of each hyper-latent, which is its channel."""
+    rows, columns = grid.hyper
+    return np.tile(np.arange(channels, dtype=np.uint8), rows * columns)
+
+
 def _cells(array: npt.NDArray[Scalar]) -> npt.NDArray[Scalar]:
     height, width, channels = array.shape
     return array.reshape(height // 2, 2, width // 2, 2, PASSES, channels // PASSES)
-
-
-def _hyper_numbers(prior: IntegerPrior, grid: Grid) -> npt.NDArray[np.uint8]:
-    rows, columns = grid.hyper
-    return np.tile(np.arange(len(prior.hyper_tables), dtype=np.uint8), rows * columns)
-
-
-def _carrier(array: Ints, dtype: torch.dtype) -> Tensor:
-    return torch.from_numpy(array).to(dtype).permute(2, 0, 1)[None]
-
-
-def _round(values: Floats) -> Floats:
-    rounded: Floats = np.floor(values + np.float32(0.5))
-    return rounded

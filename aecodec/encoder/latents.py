@@ -1,32 +1,30 @@
-"""Latents to words."""
+"""Latents to words; SPECIFICATION.md, section 9."""
 
 import numpy as np
-import torch
 
 from aecodec.coding.ans import SYMBOL_MAX, SYMBOL_MIN, SymbolEncoder
-from aecodec.decoder.integer_layers import ACTIVATION_MAX
-from aecodec.decoder.integer_prior import IntegerPrior
 from aecodec.decoder.latents import (
     MEAN_STEP,
     Floats,
     Grid,
+    Levels,
     Observer,
-    YHat,
-    _hyper_numbers,
-    _Passes,
-    _round,
+    Symbols,
+    hyper_numbers,
     latents_checksum,
+    run_passes,
     take_quarter,
 )
+from aecodec.decoder.networks import Prior, YHat
+from aecodec.decoder.prior_tables import Ints
 from aecodec.encoder.rdoq import DeadZone
 from aecodec.format.chunks import Tile
-from aecodec.format.constants import PASSES
+from aecodec.format.constants import ACTIVATION_MAX
 
 
 def encode_latents(
-    prior: IntegerPrior, y: Floats, z: Floats, quality_index: int,
+    prior: Prior, y: Floats, z: Floats, quality_index: int,
     *, dead_zone: DeadZone | None = None, observe: Observer | None = None,
-    dtype: torch.dtype = torch.float32,
 ) -> tuple[Tile, YHat]:  # fmt: skip
     """Quantizes and codes the latents of one tile.
 
@@ -37,20 +35,20 @@ def encode_latents(
         quality_index: row of the quality grid.
         dead_zone: rounds by cost; None rounds to the nearest.
         observe: called with the coded symbols and levels of each pass.
-        dtype: carrier, float32 or float64; the result is the same.
 
     Returns:
         The coded tile, and `y_hat` `(h, w, M)` int16 in 1/16 step, as a decoder will see it.
     """
+    tables = prior.tables
     grid = Grid(*y.shape[:2])
     height, width = grid.padded
     padded: Floats = np.pad(y, ((0, height - grid.height), (0, width - grid.width), (0, 0)))
     z_hat = np.clip(_round(z), -ACTIVATION_MAX, ACTIVATION_MAX - 1).astype(np.int64)
     encoder = SymbolEncoder()
-    encoder.add(z_hat.reshape(-1).astype(np.int32), _hyper_numbers(prior, grid), prior.hyper_tables)
-    passes = _Passes(prior, z_hat, grid, quality_index, dtype)
-    for number in range(PASSES):
-        levels, means = passes.parameters(number)
+    numbers = hyper_numbers(len(tables.hyper_tables), grid)
+    encoder.add(z_hat.reshape(-1).astype(np.int32), numbers, tables.hyper_tables)
+
+    def code(number: int, levels: Levels, means: Ints) -> Symbols:
         residual: Floats = take_quarter(padded, number) - means.astype(np.float32) * MEAN_STEP
         rounded = _round(residual) if dead_zone is None else dead_zone(residual, levels)
         symbols = np.clip(rounded, SYMBOL_MIN, SYMBOL_MAX).astype(np.int32)
@@ -61,9 +59,15 @@ def encode_latents(
             inside = np.broadcast_to(coded, symbols.shape)
             symbols *= inside
             group = symbols[inside], levels[inside]
-        encoder.add(*group, prior.scale_tables)
+        encoder.add(*group, tables.scale_tables)
         if observe is not None:
             observe(*group)
-        passes.update(number, symbols, means)
-    y_hat = passes.result()
+        return symbols
+
+    y_hat = run_passes(prior, z_hat, grid, quality_index, code)
     return Tile(latents_checksum(y_hat), encoder.words()), y_hat
+
+
+def _round(values: Floats) -> Floats:
+    rounded: Floats = np.floor(values + np.float32(0.5))
+    return rounded

@@ -1,23 +1,21 @@
-"""The quality grid and the lambda of each of its points; SPECIFICATION.md, section 3."""
+"""The quality grid and the lambda of each of its points; SPECIFICATION.md, section 3.
+
+Lambda weights the distortion, as in CompressAI: loss = bpp + lambda * 255**2 * MSE, with MSE on
+[0, 1].
+"""
 
 import math
 
 import numpy as np
-import torch
-from torch import Tensor
 
 from aecodec.errors import InputError
 
 QUALITY_STEPS = 4
 """Points of the quality grid per unit of quality."""
-
 QUALITY_INDEX_MAX = 100 * QUALITY_STEPS
-
 QUALITIES = QUALITY_INDEX_MAX + 1
 """Points of the quality grid: quality = index / 4."""
-
 LAMBDA_MIN = 0.001
-
 LAMBDA_RATIO = 200.0
 
 
@@ -34,11 +32,11 @@ def quality_index(quality: float) -> int:
     return math.floor(float(quality) * QUALITY_STEPS + 0.5)
 
 
-def lmbda(q: Tensor) -> Tensor:
-    """Lambda for relative quality q in [0, 1]: `0.001 * 200**q`, any shape."""
-    return LAMBDA_MIN * LAMBDA_RATIO**q
+def relative_quality(index: int) -> float:
+    """q in [0, 1] at a point of the quality grid."""
+    return index / QUALITY_INDEX_MAX
 
 
-def relative_quality(index: int) -> Tensor:
-    """`(1,)`, q in [0, 1] at a point of the quality grid."""
-    return torch.tensor([index / (QUALITIES - 1)])
+def lmbda(q: float) -> float:
+    """Lambda for relative quality q in [0, 1]: `0.001 * 200**q`."""
+    return float(LAMBDA_MIN * LAMBDA_RATIO**q)

@@ -1,9 +1,9 @@
-"""Sizes of a model."""
+"""What a weights file says of its model: sizes, and settings of the encoder's search."""
 
 from dataclasses import dataclass
 
 from aecodec.errors import WeightsError
-from aecodec.format.constants import PASSES
+from aecodec.format.constants import PASSES, PATCH, STRIDE
 
 SIZE_MAX = 4096
 """Largest width or number of blocks of a model."""
@@ -40,3 +40,68 @@ class ModelConfig:
                 raise WeightsError(f"{name} must be a whole number in 1 to {SIZE_MAX}")
         if self.latent_channels % PASSES:
             raise WeightsError(f"latent_channels must be a multiple of {PASSES}")
+
+    @property
+    def analysis_halo(self) -> int:
+        """Latents around a tile that its latents depend on, rounded up."""
+        return _halo(self.analysis_blocks)
+
+    @property
+    def synthesis_halo(self) -> int:
+        """Latents around a tile that its pixels depend on, rounded up; SPECIFICATION.md, section 7.3."""
+        return _halo(self.synthesis_blocks)
+
+
+def _halo(blocks: int) -> int:
+    """Each block looks one place further: one at stride 16, the others at stride 8."""
+    return -(-(STRIDE + blocks * PATCH) // STRIDE)
+
+
+@dataclass(frozen=True)
+class SearchSettings:
+    """Settings of the encoder's rounding and search, which were tuned with the model.
+
+    A latent's error e adds about `curvature * e**2` bits to the loss; the dead zone works with
+    weights w near that. Pairs hold the value of the first and of the last round.
+
+    Attributes:
+        curvature: bits per squared quantization step of error.
+        plain_weight: w of a dead zone without search; above the curvature, since errors that all
+            point to zero add up.
+        weights: w of a search, which can mend what rounding to zero does.
+        weights_until: part of the rounds after which w stays.
+        paces: part of the way to the quadratic model's minimum that a round goes.
+        hyper_paces: step of the hyper-latents for each bit of gradient.
+        hyper_pull: part of the way to its integer that a hyper-latent goes back in each round.
+        hyper_rounds: rounds for which both are meant; in more rounds they are smaller.
+        hyper_index: row of the quality grid beyond which the steps of hyper-latents fall.
+        hyper_fall: power of lambda with which they fall.
+    """
+
+    curvature: float = 7.5
+    plain_weight: float = 25.0
+    weights: tuple[float, float] = (12.0, 8.0)
+    weights_until: float = 0.8
+    paces: tuple[float, float] = (0.35, 0.1)
+    hyper_paces: tuple[float, float] = (0.006, 0.0006)
+    hyper_pull: float = 0.04
+    hyper_rounds: float = 24.0
+    hyper_index: float = 200.0
+    hyper_fall: float = 0.4
+
+    def __post_init__(self) -> None:
+        """Checks what a file can get wrong; JSON's lists become pairs.
+
+        Raises:
+            WeightsError: a setting is no positive number, or no pair of them.
+        """
+        for name, value in vars(self).items():
+            pair = isinstance(type(self).__dataclass_fields__[name].default, tuple)
+            if pair and isinstance(value, (list, tuple)) and len(value) == 2:
+                numbers: tuple[object, ...] = tuple(value)
+                object.__setattr__(self, name, numbers)
+            else:
+                numbers = (value,) if not pair else (None,)
+            for number in numbers:
+                if not isinstance(number, (int, float)) or not 0 < number < float("inf"):
+                    raise WeightsError(f"search setting {name} is {value!r}")

@@ -1,88 +1,158 @@
 """The weights file: released form of a model, checked when it is read, never unpickled.
 
-A safetensors file. `prior.*` and `synthesis.*` hold the exact integer path (`integer.py`,
-`integer_synthesis.py`), `analysis.*` and `hyper_analysis.*` the float transforms (block
-convolutions as float16), `parent.*` knots that only further training needs. Its metadata holds the
-model's sizes.
+It is a safetensors file; SPECIFICATION.md, section 15, says what is in it. `prior.*` and
+`synthesis.*` hold the exact integer path, `analysis.*` and `hyper_analysis.*` the encoder's float
+transforms, `parent.*` knots that only further training needs.
 """
 
 import hashlib
 import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import numpy as np
-import torch
+import numpy.typing as npt
 from safetensors import SafetensorError, safe_open
-from torch import Tensor
+from safetensors.numpy import save
 
-from aecodec.autoencoder.model import HyperpriorModel
 from aecodec.errors import WeightsError
-from aecodec.export.weights import _empty_model, _signature
-from aecodec.models.config import ModelConfig
-from aecodec.models.schema import Signature
+from aecodec.models.config import ModelConfig, SearchSettings
+from aecodec.models.schema import signature
 
 FORMAT = "aecodec-weights-1"
-
 DECODER_PARTS = ("prior.", "synthesis.")
-
-ENCODERS = ("analysis", "hyper_analysis")
-
 MODEL_ID_BYTES = 4
 
-TensorDict = dict[str, Tensor]
+Array = npt.NDArray[np.generic]
+Tensors = Mapping[str, Array]
+"""Arrays by their names in the file, e.g. `synthesis.first.mix_in.weight`."""
 
 
-def model_digest(tensors: TensorDict) -> bytes:
-    """The model id, see SPECIFICATION.md: a digest of all that decoding depends on."""
+@dataclass(frozen=True)
+class TensorTree:
+    """Tensors taken apart at the dots of their names."""
+
+    arrays: dict[str, Array] = field(default_factory=dict)
+    parts: dict[str, "TensorTree"] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, tensors: Tensors) -> "TensorTree":
+        """The tree of tensors with dotted names."""
+        tree = cls()
+        for name, array in tensors.items():
+            *above, last = name.split(".")
+            node = tree
+            for part in above:
+                node = node.parts.setdefault(part, cls())
+            node.arrays[last] = array
+        return tree
+
+    def __getitem__(self, name: str) -> "TensorTree":
+        """A part, e.g. `tree["synthesis"]["first"]`.
+
+        Raises:
+            WeightsError: there is none of that name.
+        """
+        if name not in self.parts:
+            raise WeightsError(f"the weights lack the part {name!r}")
+        return self.parts[name]
+
+    def array(self, name: str) -> Array:
+        """A tensor of this part.
+
+        Raises:
+            WeightsError: there is none of that name.
+        """
+        if name not in self.arrays:
+            raise WeightsError(f"the weights lack the tensor {name!r}")
+        return self.arrays[name]
+
+
+@dataclass(frozen=True, eq=False)
+class Weights:
+    """What a weights file holds.
+
+    Attributes:
+        model_id: 4 bytes, see `model_digest`.
+        config: sizes.
+        search: settings of the encoder's search.
+        tensors: all of them.
+    """
+
+    model_id: bytes
+    config: ModelConfig
+    search: SearchSettings
+    tensors: TensorTree
+
+
+def model_digest(tensors: Tensors) -> bytes:
+    """The model id, a digest of all that decoding depends on; SPECIFICATION.md, section 15."""
     digest = hashlib.sha256()
     for name in sorted(tensors):
         if name.startswith(DECODER_PARTS):
-            array = tensors[name].numpy()
-            encoded = name.encode("ascii")
+            array, encoded = tensors[name], name.encode("ascii")
             digest.update(bytes([len(encoded)]) + encoded)
-            digest.update(bytes([8 * array.itemsize, array.ndim]))
+            digest.update(bytes([8 * array.dtype.itemsize, array.ndim]))
             digest.update(np.array(array.shape, "<u4").tobytes())
             digest.update(np.ascontiguousarray(array, array.dtype.newbyteorder("<")).tobytes())
     return digest.digest()[:MODEL_ID_BYTES]
 
 
-def read_weights(path: Path) -> tuple[ModelConfig, TensorDict]:
-    """Sizes and tensors of a weights file: exactly those that its sizes ask for, all finite.
+def read_weights(path: Path) -> Weights:
+    """Reads a weights file: exactly the tensors that its sizes ask for, all finite.
 
     Raises:
         WeightsError: the file is missing, damaged or of another kind.
     """
-    model, tensors = _read(path)
-    return model.config, tensors
-
-
-def _read(path: Path) -> tuple[HyperpriorModel, TensorDict]:
-    """A model without storage, and the tensors that it asks for."""
     try:
-        with safe_open(path, "pt") as file:
+        with safe_open(path, "np") as file:
             metadata = file.metadata() or {}
             if metadata.get("format") != FORMAT:
                 raise WeightsError(f"{path}: not a weights file of aecodec")
             config = ModelConfig(**json.loads(metadata["config"]))
+            search = SearchSettings(**json.loads(metadata.get("search", "{}")))
             tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118  # no dict
     except (SafetensorError, OSError, KeyError, TypeError, ValueError) as exc:
         raise WeightsError(f"{path}: cannot read weights: {exc}") from exc
-    model = _empty_model(config)
-    _check_tensors(_signature(model), tensors, path)
-    return model, tensors
+    except WeightsError as exc:
+        raise WeightsError(f"{path}: {exc}".replace(f"{path}: {path}", str(path))) from exc
+    try:
+        check_tensors(tensors, config)
+    except WeightsError as exc:
+        raise WeightsError(f"{path}: {exc}") from exc
+    return Weights(model_digest(tensors), config, search, TensorTree.of(tensors))
 
 
-def _check_tensors(signature: Signature, tensors: TensorDict, path: Path) -> None:
-    found: Signature = {k: (v.dtype, tuple(v.shape)) for k, v in tensors.items()}
-    wrong = sorted(k for k in signature.keys() | found.keys() if signature.get(k) != found.get(k))
-    if wrong:
-        raise WeightsError(f"{path}: {wrong[0]} is missing, superfluous or of another shape")
-    for name, tensor in tensors.items():
-        if not torch.isfinite(tensor).all():
-            raise WeightsError(f"{path}: {name} is not finite")
+def weights_bytes(
+    tensors: Tensors, config: ModelConfig, search: SearchSettings | None = None
+) -> bytes:
+    """The bytes of a weights file.
+
+    Raises:
+        WeightsError: a tensor is missing, superfluous, of another kind or not finite.
+    """
+    check_tensors(tensors, config)
+    metadata = {"format": FORMAT, "config": json.dumps(asdict(config))}
+    metadata["search"] = json.dumps(asdict(search or SearchSettings()))
+    return save({k: np.ascontiguousarray(v) for k, v in tensors.items()}, metadata)
 
 
-def below(tensors: TensorDict, prefix: str) -> TensorDict:
-    """The tensors of one part, by their names within it."""
-    start = prefix + "."
-    return {k.removeprefix(start): v for k, v in tensors.items() if k.startswith(start)}
+def check_tensors(tensors: Tensors, config: ModelConfig) -> None:
+    """Checks names, types, shapes and values.
+
+    Raises:
+        WeightsError: a tensor is missing, superfluous, of another kind or not finite.
+    """
+    wanted = signature(config)
+    for name in sorted(wanted.keys() ^ tensors.keys()):
+        raise WeightsError(f"{name} is {'missing' if name in wanted else 'superfluous'}")
+    for name, (kind, shape) in wanted.items():
+        array = tensors[name]
+        fits = len(array.shape) == len(shape) and all(
+            side in (None, found) for side, found in zip(shape, array.shape, strict=True)
+        )
+        if array.dtype.name != kind or not fits:
+            raise WeightsError(f"{name} is {array.dtype.name} {array.shape}, not {kind} {shape}")
+        if array.dtype.kind == "f" and not np.isfinite(array.astype(np.float32)).all():
+            raise WeightsError(f"{name} is not finite")
