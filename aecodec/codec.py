@@ -33,7 +33,7 @@ from aecodec.format.chunks import (
     PixelFormat,
     Tile,
 )
-from aecodec.format.container import Stream, parse, serialize
+from aecodec.format.container import Stream, check_optional, parse, serialize
 from aecodec.format.digest import check_digest, pixel_digest, with_digest
 from aecodec.format.quality import quality_index
 from aecodec.format.reader import PartialFile, StreamTiles, Tiles, TileState
@@ -161,7 +161,8 @@ class Codec:
 
         Raises:
             InputError: an argument is not acceptable; the message says why.
-            LimitError: the picture has more pixels than `Limits.pixels`.
+            LimitError: the picture has more pixels or metadata than `Limits` allow, so that what
+                was written could not be read.
             OSError: `image` is a path that cannot be read.
         """
         max_error = _largest_error(lossless, max_error)
@@ -186,6 +187,8 @@ class Codec:
             model_id=model.model_id,
         )
         self._limits.check_pixels(width, height)
+        optional = picture.metadata.chunks()
+        check_optional(optional, self._limits)
         boxes = list(tile_boxes(height, width, header.tile_side))
         steps = EFFORTS[effort].rounds + (1 if max_error is None else 2)
         step = _Steps(len(boxes) * steps, progress)
@@ -195,7 +198,7 @@ class Codec:
                 for box in boxes
             )
             alphas = encode_alpha(header, alpha)
-            stream = Stream(header, tiles, picture.metadata.chunks(), alphas)
+            stream = Stream(header, tiles, optional, alphas)
             if max_error is not None:
                 stream = add_layer(model, pixels, stream, max_error, EFFORTS[effort], step=step)
             elif lossless_tiles:
@@ -233,6 +236,7 @@ class Codec:
         header = Header(picture.width, picture.height, form, tile_exponent, index, model.model_id)
         step = _Steps(header.tile_count * (EFFORTS[effort].rounds + 1), progress)
         optional = picture.metadata.chunks() if isinstance(picture, ScanlinePicture) else ()
+        check_optional(optional, self._limits)
         yield from pack(model, picture, header, EFFORTS[effort], step=step, optional=optional)
 
     def compress_to(
@@ -436,7 +440,9 @@ class Codec:
         Raises what `decompress_array` raises.
         """
         stream = parse(data, self._limits)
-        return serialize(with_digest(stream, pixel_digest(self._whole(stream))))
+        signed = with_digest(stream, pixel_digest(self._whole(stream)))
+        check_optional(signed.ancillary, self._limits)
+        return serialize(signed)
 
     def verify(self, data: Buffer) -> Stream:
         """Checks everything in a file, and decodes it.
@@ -463,7 +469,7 @@ class Codec:
         Raises:
             FormatError: signature or header are damaged or cut off.
             UnsupportedError: the file needs a newer version or an unknown model.
-            LimitError: the picture exceeds the limits.
+            LimitError: the picture or its optional chunks exceed the limits.
         """
         left = rescue(data, self._limits)
         header, tiles = left.stream.header, list(left.stream.tiles)

@@ -37,6 +37,7 @@ from aecodec.format.container import (
     SIGNATURE,
     VERSION,
     Stream,
+    check_optional,
     chunk_table,
     parse,
     parse_header,
@@ -412,6 +413,19 @@ def test_file_limit_is_the_largest_allowed() -> None:
     with pytest.raises(LimitError, match=f"{size} bytes, the limit is {size - 1}"):
         parse(WHOLE, Limits(file_bytes=size - 1))
     assert parse_header(WHOLE, Limits(file_bytes=1)).width == 100
+
+
+def test_limit_on_optional_chunks_is_the_largest_allowed() -> None:
+    most = Limits().metadata_chunks
+    accepted = SIGN + HEAD + NOTE * most + 2 * TILE + DONE
+    assert len(parse(accepted).ancillary) == most
+    with pytest.raises(LimitError, match=r"^4097 optional chunks, the limit is 4096$"):
+        parse(SIGN + HEAD + NOTE * (most + 1) + 2 * TILE + DONE)
+    with pytest.raises(LimitError, match=r"^2 optional chunks, the limit is 1$"):
+        parse(accepted, Limits(metadata_chunks=1))
+    check_optional(parse(accepted).ancillary, Limits())
+    with pytest.raises(LimitError, match="4096 optional chunks, the limit is 4095"):
+        check_optional(parse(accepted).ancillary, Limits(metadata_chunks=most - 1))
 
 
 def test_default_pixel_limit_is_pillows() -> None:

@@ -98,6 +98,20 @@ def test_the_limit_on_metadata(tiny_codec: Codec) -> None:
         parse(data, Limits(metadata_bytes=1999))
 
 
+def test_nothing_is_written_that_cannot_be_read(tiny_weights: Path) -> None:
+    codec = Codec(tiny_weights, limits=Limits(metadata_chunks=2, metadata_bytes=100))
+    pixels = make_picture(20, 20)
+    text = tuple((key, b"x") for key in "abc")
+    data = codec.compress(Picture(pixels, Metadata(text=text[:2])))
+    assert metadata_in(parse(data)).text == text[:2]
+    with pytest.raises(LimitError, match="3 optional chunks, the limit is 2"):
+        codec.compress(Picture(pixels, Metadata(text=text)))
+    with pytest.raises(LimitError, match="3 optional chunks, the limit is 2"):
+        codec.with_checksum(data)
+    with pytest.raises(LimitError, match="101 bytes of metadata, the limit is 100"):
+        codec.compress(Picture(pixels, Metadata(icc=bytes(101))))
+
+
 def test_of_repeated_chunks_the_first_counts(tiny_codec: Codec) -> None:
     stream = parse(tiny_codec.compress(make_picture(20, 20)))
     chunks = (Chunk(b"note", b"x"), Chunk(b"exif", b"first"), Chunk(b"exif", b"second"))

@@ -164,6 +164,8 @@ def test_damage_is_named(
 def test_limits_hold_for_parts(tiled: bytes) -> None:
     with pytest.raises(LimitError, match="metadata"):
         PartialFile(BytesIO(tiled), Limits(metadata_bytes=3)).table()
+    with pytest.raises(LimitError, match="1 optional chunks, the limit is 0"):
+        PartialFile(BytesIO(tiled), Limits(metadata_chunks=0)).table()
     with pytest.raises(LimitError, match="pixels"):
         PartialFile(BytesIO(tiled), Limits(pixels=100))
 

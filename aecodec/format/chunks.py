@@ -105,6 +105,8 @@ class Limits:
     file_bytes: int = 2**31 - 1
     metadata_bytes: int = 2**26
     """Of all optional chunks together."""
+    metadata_chunks: int = 4096
+    """How many optional chunks: the lowest limit that section 5 allows. Pictures have a handful."""
 
     def check_pixels(self, width: int, height: int) -> None:
         """Raises `LimitError` if a picture has more than `pixels`."""
@@ -112,8 +114,10 @@ class Limits:
             picture = f"{width} x {height} = {width * height} pixels"
             raise LimitError(f"{picture}, the limit is {self.pixels}")
 
-    def check_metadata(self, size: int) -> None:
-        """Raises `LimitError` if optional chunks have more than `metadata_bytes`."""
+    def check_metadata(self, count: int, size: int) -> None:
+        """Raises `LimitError` if so many optional chunks of `size` bytes in all are too many."""
+        if count > self.metadata_chunks:
+            raise LimitError(f"{count} optional chunks, the limit is {self.metadata_chunks}")
         if size > self.metadata_bytes:
             raise LimitError(f"{size} bytes of metadata, the limit is {self.metadata_bytes}")
 

@@ -122,7 +122,8 @@ and, beyond this module, an unknown model id where a TILE needs it, unknown tabl
 of a PIXL or ALPH or words of a RESI that break their rules, and a tile, ALPH or RESI that
 contradicts its checksum. Of several faults any may be reported, but no payload is believed before
 its crc is checked, and no memory is reserved in proportion to a field. Decoders may refuse sizes
-above a limit of theirs (LimitError).
+above a limit of theirs (LimitError), and likewise more optional chunks than a limit that is 4096 or
+higher.
 
 So every strict prefix of a file is truncated; a flipped bit is noticed, but for a chance of 2^-32
 in a length; and fields are written in one way only: what parses serializes to the same bytes.
@@ -147,7 +148,7 @@ of one tile costs 64 bytes beside its words). No model is called "demo": its til
     1F 0D B8 26                crc
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import astuple, dataclass
 
 from aecodec.errors import HeaderError, LimitError, SignatureError, TruncatedError, UnsupportedError
@@ -189,6 +190,24 @@ from aecodec.format.chunks import (
 VERSION = 1
 
 SIGNATURE = b"\x89AEC" + bytes([VERSION]) + b"\r\n\x1a"
+
+
+class OptionalCount:
+    """Counts optional chunks and their bytes, one chunk after the other."""
+
+    def __init__(self, limits: Limits) -> None:
+        self._limits = limits
+        self._count = self._size = 0
+
+    def add(self, size: int) -> None:
+        """Takes note of one more, before its payload is copied.
+
+        Raises:
+            LimitError: these are too many, or too many bytes.
+        """
+        self._count += 1
+        self._size += size
+        self._limits.check_metadata(self._count, self._size)
 
 
 @dataclass(frozen=True)
@@ -266,6 +285,7 @@ def parse(data: Buffer, limits: Limits = DEFAULT_LIMITS) -> Stream:
     tiles: list[AnyTile] = []
     alphas: list[LosslessTile] = []
     ancillary: list[Chunk] = []
+    optional = OptionalCount(limits)
     for chunk in chunks:
         order.check(chunk.type, chunk.offset)
         if chunk.type in (_LAYR, _RESI):
@@ -281,8 +301,8 @@ def parse(data: Buffer, limits: Limits = DEFAULT_LIMITS) -> Stream:
         elif chunk.type[:1].isupper():
             raise UnsupportedError(f"critical {chunk.name} at byte {chunk.offset} is unknown")
         else:
+            optional.add(len(chunk.payload))
             ancillary.append(Chunk(chunk.type, bytes(chunk.payload)))
-            limits.check_metadata(sum(len(each.payload) for each in ancillary))
     return Stream(header, tuple(tiles), tuple(ancillary), tuple(alphas), layer.result)
 
 
@@ -303,6 +323,13 @@ def serialize(stream: Stream) -> bytes:
             for residual in stream.layer.residuals
         ]
     return b"".join((*parts, ENDING))
+
+
+def check_optional(chunks: Iterable[Chunk], limits: Limits) -> None:
+    """Raises `LimitError` if `parse` would refuse a file with these optional chunks."""
+    optional = OptionalCount(limits)
+    for chunk in chunks:
+        optional.add(len(chunk.payload))
 
 
 def opening(header: Header, ancillary: tuple[Chunk, ...], layer: Layer | None = None) -> bytes:

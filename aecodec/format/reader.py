@@ -36,7 +36,7 @@ from aecodec.format.chunks import (
     read_start,
     read_tile,
 )
-from aecodec.format.container import Stream, TileOrder, parse_header
+from aecodec.format.container import OptionalCount, Stream, TileOrder, parse_header
 
 _TILES = (b"TILE", b"PIXL")
 
@@ -71,13 +71,14 @@ class PartialFile:
 
         Raises what `container.parse_header` raises.
         """
-        self._file, self._limits = file, limits
+        self._file = file
         self._size = file.seek(0, os.SEEK_END)
         file.seek(0)
         self.header = parse_header(file.read(HEADER_BYTES), limits)
         self._end = HEADER_BYTES
         self._ancillary: list[Chunk] = []
         self._optional: list[Place] = []
+        self._count = OptionalCount(limits)
         self._tiles: list[Place] = []
         self._alphas: list[Place] = []
         self._order = TileOrder(self.header)
@@ -181,8 +182,8 @@ class PartialFile:
                 name = place.type.decode()
                 raise UnsupportedError(f"critical {name} chunk at byte {place.offset} is unknown")
             else:
+                self._count.add(place.length)
                 self._optional.append(place)
-                self._limits.check_metadata(sum(each.length for each in self._optional))
                 self._ancillary.append(Chunk(place.type, bytes(self._chunk(place, 0).payload)))
 
     def _walk_residuals(self, count: int) -> None:

@@ -7,6 +7,7 @@ with the right CRC-32 begins. Where alpha is lost, the picture is opaque.
 import zlib
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import cached_property, lru_cache
 
 from aecodec.errors import ChecksumError, FormatError, HeaderError, TruncatedError, UnsupportedError
 from aecodec.format.chunks import (
@@ -26,7 +27,7 @@ from aecodec.format.chunks import (
     read_lossless,
     read_tile,
 )
-from aecodec.format.container import Stream, open_view, parse
+from aecodec.format.container import OptionalCount, Stream, open_view, parse
 from aecodec.format.reader import TileState
 
 _SIGNATURE_BYTES = 8
@@ -83,7 +84,7 @@ def rescue(data: Buffer, limits: Limits = DEFAULT_LIMITS) -> Rescued:
     Raises:
         FormatError: signature or header are damaged or cut off.
         UnsupportedError: newer version or unknown pixel format.
-        LimitError: the picture exceeds the limits.
+        LimitError: the picture or its optional chunks exceed the limits.
     """
     with suppress(FormatError, UnsupportedError):
         whole = parse(data, limits)
@@ -95,7 +96,7 @@ def rescue(data: Buffer, limits: Limits = DEFAULT_LIMITS) -> Rescued:
 def _rescue_parts(data: Buffer, limits: Limits) -> Rescued:
     view = open_view(data)
     header = read_header(read_chunk(view, _SIGNATURE_BYTES, 0), limits)
-    scan = _Scan(view, header)
+    scan = _Scan(view, header, limits)
     tiles, states = scan.run()
     missing = header.tile_count - len(tiles)
     tiles += [_NOTHING] * missing
@@ -119,16 +120,24 @@ def _opaque(header: Header, number: int) -> LosslessTile:
     side, form = header.tile_side, header.pixel_format
     height = min(side, header.height - row * side)
     width = min(side, header.width - column * side)
-    return encode_flat(form.maximum, height, width, deep=form.is_deep)
+    return _flat(form.maximum, height, width, deep=form.is_deep)
+
+
+@lru_cache(maxsize=8)
+def _flat(value: int, height: int, width: int, *, deep: bool) -> LosslessTile:
+    """Tiles of a picture have four sizes at most, however many there are."""
+    return encode_flat(value, height, width, deep=deep)
 
 
 class _Scan:
     """Walks over the chunks of a file, and over the gaps between those that can be read."""
 
-    def __init__(self, view: memoryview, header: Header) -> None:
+    def __init__(self, view: memoryview, header: Header, limits: Limits) -> None:
         self._view, self._count = view, header.tile_count
         self._offset = HEADER_BYTES
         self._budget = _EFFORT * len(view)
+        self._marks = dict.fromkeys(_LANDMARKS, 0)
+        self._optional = OptionalCount(limits)
         self._tiles: list[AnyTile] = []
         self._states: list[TileState] = []
         self._has_alpha = header.pixel_format.has_alpha
@@ -165,6 +174,7 @@ class _Scan:
         elif chunk.type == b"LAYR":
             self.has_layer = True
         elif not self._tiles and chunk.type[:1].islower():
+            self._optional.add(len(chunk.payload))
             self.ancillary.append(Chunk(chunk.type, bytes(chunk.payload)))
 
     def _take_alpha(self, chunk: RawChunk) -> None:
@@ -184,6 +194,7 @@ class _Scan:
 
     def _skip(self) -> bool:
         """Goes on at the next sound chunk, if there is one; what lies before counts as a tile."""
+        self._charge(self._offset)
         following = self._next_chunk(self._offset + 1)
         if following is None:
             return False
@@ -197,24 +208,39 @@ class _Scan:
         return True
 
     def _next_chunk(self, start: int) -> int | None:
-        data = self._view.obj if isinstance(self._view.obj, bytes) else bytes(self._view)
-        position = start + 4
-        while True:
-            found = [p for p in (data.find(mark, position) for mark in _LANDMARKS) if p >= 0]
-            if not found:
-                return None
-            position = min(found) + 1
-            offset = position - 5
-            self._budget -= min(
-                int.from_bytes(data[offset : offset + 4], "little"), len(data) - offset
-            )
+        while (offset := self._next_landmark(start)) is not None:
+            self._charge(offset)
             if self._budget < 0:
                 return None
             try:
                 read_chunk(self._view, offset, 0)
             except FormatError:
-                continue
-            return offset
+                start = offset + 1
+            else:
+                return offset
+        return None
+
+    def _next_landmark(self, start: int) -> int | None:
+        """Where the next chunk may begin; each byte is searched once, since `start` only rises."""
+        for mark, position in self._marks.items():
+            if 0 <= position < start + 4:
+                self._marks[mark] = self._data.find(mark, start + 4)
+        found = [position for position in self._marks.values() if position >= 0]
+        return min(found) - 4 if found else None
+
+    def _charge(self, offset: int) -> None:
+        """Pays for checking what claims to be a chunk; one that cannot fit is not checked."""
+        length = int.from_bytes(self._data[offset : offset + 4], "little")
+        if length <= len(self._data) - offset:
+            self._budget -= length
+
+    @cached_property
+    def _data(self) -> bytes:
+        """The file as one piece that can be searched, copied once at most."""
+        whole = self._view.obj
+        if isinstance(whole, bytes) and len(whole) == len(self._view):
+            return whole
+        return bytes(self._view)
 
     def _cut(self) -> Tile:
         """The words that are left of a TILE at the end of the file."""

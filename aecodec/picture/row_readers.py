@@ -187,9 +187,10 @@ def _png_facts(file: BinaryIO, keep: Collection[str]) -> _Facts | None:
     Pillow decodes the pixels before it tells of texts, so it is given one pixel with the same
     metadata.
     """
+    limits = DEFAULT_LIMITS
     file.seek(len(_PNG))
     before: list[tuple[bytes, bytes]] = []
-    pixels = False
+    size, pixels = 0, False
     while len(start := file.read(8)) == 8:
         length, kind = struct.unpack(">I4s", start)
         pixels |= kind == b"IDAT"
@@ -197,11 +198,12 @@ def _png_facts(file: BinaryIO, keep: Collection[str]) -> _Facts | None:
             return None
         if pixels:
             file.seek(length + 4, SEEK_CUR)
-        elif sum(len(body) for _, body in before) + length > DEFAULT_LIMITS.metadata_bytes:
+            continue
+        size += length
+        if size > limits.metadata_bytes or len(before) >= limits.metadata_chunks:
             return None
-        else:
-            before.append((kind, file.read(length)))
-            file.seek(4, SEEK_CUR)
+        before.append((kind, file.read(length)))
+        file.seek(4, SEEK_CUR)
     width, height, depth, colour, _, _, interlace = struct.unpack(">IIBBBBB", before[0][1])
     if not pixels or depth != 8 or colour not in (_GRAY, _RGB) or interlace:
         return None

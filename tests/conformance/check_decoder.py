@@ -14,8 +14,9 @@ if everything passes.
 exactly, also under an alpha of 0; `pixels_sha256` of the samples in the order row, column, channel;
 `latents_sha256` and `symbols_sha256` over all TILE chunks (symbols: little-endian int32,
 hyper-latents and then passes 1 to 4 of each tile, each group in the order of `aecodec/latents.py`);
-`regions` as [x, y, width, height]. Under `invalid` it lists the errors of `aecodec/container.py`,
-section 5, of which any may be reported.
+`regions` as [x, y, width, height]; `optional` chunks as [type, SHA-256 of the payload], and how
+many equal ones follow each other if more than one. Under `invalid` it lists the errors of
+`aecodec/container.py`, section 5, of which any may be reported.
 """
 
 import argparse

@@ -12,14 +12,14 @@ from PIL import Image
 from aecodec.codec import Codec
 from aecodec.coding.ans import SymbolEncoder
 from aecodec.coding.lossless import encode_png
-from aecodec.format.chunks import LosslessTile, PixelCoder, Tile
+from aecodec.format.chunks import DEFAULT_LIMITS, LosslessTile, PixelCoder, Tile
 from aecodec.format.container import SIGNATURE, chunk_table, parse, serialize
 
 Pixels = npt.NDArray[np.uint8]
 Piece = tuple[bytes, bytes]
 """Type and payload of a chunk."""
-Fault = tuple[str, bytes, str]
-"""What it is, the file, and the error."""
+Fault = tuple[str, bytes, *tuple[str, ...]]
+"""What it is, the file, and the errors of which any may be reported."""
 _RIFF = struct.Struct("<4sI4s4sI")
 
 
@@ -125,6 +125,12 @@ def broken_chunks(data: bytes, tiles: bytes) -> dict[str, Fault]:
             unsupported,
         ),
         "optional-late": ("an optional chunk after a tile", between(tile, (b"note", b"")), header),
+        "optional-endless": (
+            "more optional chunks than a decoder must accept, and then the file is cut off",
+            join((b"HEAD", top), *[(b"note", b"")] * (DEFAULT_LIMITS.metadata_chunks + 1)),
+            "LimitError",
+            "TruncatedError",
+        ),
         "tile-empty": ("a TILE of 0 bytes", between((b"TILE", b"")), header),
         "tile-odd": ("a TILE of 10 bytes", between((b"TILE", b"\0" * 10)), header),
         "pixl-short": ("a PIXL of 4 bytes", between((b"PIXL", b"\0" * 4)), header),
