@@ -14,7 +14,7 @@ from PIL import Image
 from torch import Tensor
 
 from aecodec.decoder.latents import MEAN_STEP, Grid, decode_prefix
-from aecodec.decoder.rows import Bands
+from aecodec.decoder.rows import TileRows
 from aecodec.encoder.latent_refinement import EFFORTS
 from aecodec.encoder.latents import encode_latents
 from aecodec.encoder.mode_selection import store_unusual_tiles
@@ -36,7 +36,7 @@ from aecodec.format.chunks import (
 from aecodec.format.container import Stream, check_optional, parse, serialize
 from aecodec.format.digest import check_digest, pixel_digest, with_digest
 from aecodec.format.quality import quality_index
-from aecodec.format.reader import PartialFile, StreamTiles, Tiles, TileState
+from aecodec.format.reader import FileReader, StreamTiles, Tiles, TileState
 from aecodec.format.recovery import Rescued, rescue
 from aecodec.format.tiling import Region, boxes_of, tile_boxes
 from aecodec.models import registry
@@ -58,7 +58,7 @@ from aecodec.picture.metadata import KINDS, Ancillary, Metadata, metadata_in
 from aecodec.picture.metrics import measure as measure_fidelity
 from aecodec.picture.picture import Picture, to_picture, to_pil
 from aecodec.picture.pixels import Pixels, split
-from aecodec.picture.row_readers import ScanlinePicture, StripPicture
+from aecodec.picture.row_readers import NetpbmSource, ScanlineSource
 from aecodec.storage.sources import Source, can_seek, opened, read_all
 
 if TYPE_CHECKING:
@@ -180,7 +180,7 @@ class Codec:
             width=width,
             height=height,
             pixel_format=PixelFormat.of(
-                rgb=pixels.ndim == 3, deep=pixels.dtype == np.uint16, alpha=alpha is not None
+                rgb=pixels.ndim == 3, sixteen_bit=pixels.dtype == np.uint16, alpha=alpha is not None
             ),
             tile_exponent=tile_exponent,
             quality_index=index,
@@ -207,7 +207,7 @@ class Codec:
 
     def compress_strips(
         self,
-        picture: StripPicture | ScanlinePicture,
+        picture: NetpbmSource | ScanlineSource,
         quality: float | None = None,
         *,
         effort: int = DEFAULT_EFFORT,
@@ -217,7 +217,7 @@ class Codec:
         """Compresses by rows of tiles, in memory that does not grow with the height.
 
         Args:
-            picture: see `strips.open_strips` and `scanlines.open_scanlines`.
+            picture: see `strips.open_netpbm` and `scanlines.open_scanlines`.
             quality: see `compress`.
             effort: see `compress`.
             tile_exponent: see `compress`.
@@ -232,10 +232,10 @@ class Codec:
         _check_effort(effort)
         self._limits.check_pixels(picture.width, picture.height)
         model = self.model
-        form = PixelFormat.of(rgb=not picture.gray, deep=picture.deep, alpha=False)
+        form = PixelFormat.of(rgb=not picture.gray, sixteen_bit=picture.sixteen_bit, alpha=False)
         header = Header(picture.width, picture.height, form, tile_exponent, index, model.model_id)
         step = _Steps(header.tile_count * (EFFORTS[effort].rounds + 1), progress)
-        optional = picture.metadata.chunks() if isinstance(picture, ScanlinePicture) else ()
+        optional = picture.metadata.chunks() if isinstance(picture, ScanlineSource) else ()
         check_optional(optional, self._limits)
         yield from pack(model, picture, header, EFFORTS[effort], step=step, optional=optional)
 
@@ -388,7 +388,7 @@ class Codec:
         else:
             with opened(source) as file:
                 if can_seek(file):
-                    partial = PartialFile(file, self._limits)
+                    partial = FileReader(file, self._limits)
                     yield partial, None, partial
                 else:
                     stream = parse(read_all(file, self._limits), self._limits)
@@ -398,10 +398,10 @@ class Codec:
         self, tiles: Tiles, states: "Sequence[TileState] | None", view: View, *, lossy: bool
     ) -> Pixels:
         model = tiles.header.model_id
-        return Bands(lambda: self._model_for(model), tiles, view, states, lossy=lossy).whole()
+        return TileRows(lambda: self._model_for(model), tiles, view, states, lossy=lossy).whole()
 
     @contextmanager
-    def open_bands(
+    def open_rows(
         self,
         source: Source,
         *,
@@ -409,7 +409,7 @@ class Codec:
         scale: "int | float | Rational" = 1,
         depth: int | None = None,
         lossy: bool = False,
-    ) -> "Iterator[tuple[Bands, Metadata]]":
+    ) -> "Iterator[tuple[TileRows, Metadata]]":
         """Decompresses from top to bottom, in memory that does not grow with the height.
 
         Iterate over the bands, once, before the block ends. A file is read as they ask for it, so
@@ -427,11 +427,11 @@ class Codec:
         with opened(source) as file:
             if not can_seek(file):
                 file = BytesIO(read_all(file, self._limits))
-            tiles = PartialFile(file, self._limits)
+            tiles = FileReader(file, self._limits)
             if region is None:
                 tiles.table()
             view, model = _view(tiles.header, region, scale, depth), tiles.header.model_id
-            bands = Bands(lambda: self._model_for(model), tiles, view, lossy=lossy)
+            bands = TileRows(lambda: self._model_for(model), tiles, view, lossy=lossy)
             yield bands, metadata_in(tiles)
 
     def with_checksum(self, data: Buffer) -> bytes:
@@ -552,7 +552,7 @@ def _view(
 ) -> View:
     if depth not in (None, 8):
         raise InputError(f"depth must be 8, or None for the picture's own, not {depth}")
-    return view_of(header, region, scale_of(scale), shallow=depth == 8)
+    return view_of(header, region, scale_of(scale), eight_bit=depth == 8)
 
 
 class _Steps:

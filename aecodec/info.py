@@ -13,7 +13,7 @@ from aecodec.format.chunks import (
     Limits,
 )
 from aecodec.format.container import chunk_table, parse, parse_header
-from aecodec.format.reader import PartialFile
+from aecodec.format.reader import FileReader
 from aecodec.models import registry
 from aecodec.storage.sources import Source, can_seek, is_url, opened, read_all
 
@@ -34,7 +34,7 @@ def facts_of(name: str) -> dict[str, Any]:
     if is_url(name):
         with opened(name) as file:
             if can_seek(file):
-                return _facts(name, *_survey(PartialFile(file)))
+                return _facts(name, *_survey(FileReader(file)))
             data = read_all(file)
     else:
         data = load(name)
@@ -64,7 +64,7 @@ def facts_text(facts: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def _survey(file: PartialFile) -> tuple[Header, Table, LayerHead | None]:
+def _survey(file: FileReader) -> tuple[Header, Table, LayerHead | None]:
     table = [(place.type.decode(), place.offset, place.length) for place in file.table()]
     return file.header, table, file.layer
 

@@ -250,9 +250,7 @@ class DecodeOptions:
         """
         scale_of(self.scale)
         if self.depth not in (None, 8):
-            raise InputError(
-                f"depth must be 8, or None for the picture's own, not {self.depth}"
-            )
+            raise InputError(f"depth must be 8, or None for the picture's own, not {self.depth}")
 
     def view(self, header: Header) -> "View":
         """What of a file with this header is wanted.

@@ -29,19 +29,19 @@ def sheet(
     """Crops of `box` (left, top, width, height) side by side, enlarged, captions below."""
     left, top, width, height = box
     side = (width * zoom, height * zoom)
-    canvas = Image.new(
+    context = Image.new(
         "RGB",
         (len(panels) * (side[0] + MARGIN) + MARGIN, side[1] + 2 * MARGIN + CAPTION),
         "white",
     )
-    draw = ImageDraw.Draw(canvas)
+    draw = ImageDraw.Draw(context)
     font = ImageFont.load_default(22)
     for number, (caption, image) in enumerate(panels):
         x = MARGIN + number * (side[0] + MARGIN)
         crop = image.crop((left, top, left + width, top + height))
-        canvas.paste(crop.resize(side, Image.Resampling.NEAREST), (x, MARGIN))
+        context.paste(crop.resize(side, Image.Resampling.NEAREST), (x, MARGIN))
         draw.text((x, MARGIN + side[1] + 6), caption, fill="black", font=font)
-    return canvas
+    return context
 
 
 @click.command()

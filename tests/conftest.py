@@ -1,18 +1,19 @@
 """A tiny seeded model, so that the default run needs neither trained weights nor ../shared."""
 
+import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 import pytest
-import torch
-
-from aecodec.autoencoder.model import HyperpriorModel
-from aecodec.codec import Codec
-from aecodec.encoder.networks import CodecModel
-from aecodec.export.weights import export_weights
 from aecodec.models.config import ModelConfig
+
+if TYPE_CHECKING:
+    from aecodec.autoencoder.model import HyperpriorModel
+    from aecodec.codec import Codec
+    from aecodec.encoder.networks import CodecModel
 
 TINY = ModelConfig(
     channels=12,
@@ -24,8 +25,12 @@ TINY = ModelConfig(
 )
 
 
-def make_tiny_model() -> HyperpriorModel:
+def make_tiny_model() -> "HyperpriorModel":
     """A model of a few thousand parameters whose every layer takes part (no zeros left)."""
+    import torch
+
+    from aecodec.autoencoder.model import HyperpriorModel
+
     torch.manual_seed(7)
     model = HyperpriorModel(TINY)
     coarse = torch.rand(8, 3, 8, 8)
@@ -50,6 +55,11 @@ def make_picture(height: int, width: int, *, seed: int = 0) -> npt.NDArray[np.ui
 @pytest.fixture(autouse=True)
 def _threads(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Undoes `hold_threads`: sums of floats, and so exports, depend on the number of threads."""
+    if "torch" not in sys.modules:
+        yield
+        return
+    import torch
+
     before = torch.get_num_threads()
     monkeypatch.setenv("OMP_NUM_THREADS", str(before))
     yield
@@ -58,18 +68,22 @@ def _threads(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def tiny_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    from aecodec.export.weights import export_weights
+
     path = tmp_path_factory.mktemp("weights") / "tiny.safetensors"
     export_weights(make_tiny_model(), path)
     return path
 
 
 @pytest.fixture(scope="session")
-def tiny_codec(tiny_weights: Path) -> Codec:
+def tiny_codec(tiny_weights: Path) -> "Codec":
+    from aecodec.codec import Codec
+
     return Codec(tiny_weights)
 
 
 @pytest.fixture(scope="session")
-def tiny_coder(tiny_codec: Codec) -> CodecModel:
+def tiny_coder(tiny_codec: "Codec") -> "CodecModel":
     return tiny_codec.model
 
 

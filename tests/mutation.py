@@ -369,7 +369,7 @@ def _parts(codec: Codec, data: bytes, outcome: object, draw: random.Random) -> N
 
 
 def _bands(codec: Codec, data: bytes) -> None:
-    with codec.open_bands(data) as (bands, _):
+    with codec.open_rows(data) as (bands, _):
         for _ in bands:
             pass
 

@@ -235,7 +235,7 @@ def test_parts_and_previews_have_the_alpha_of_the_whole(
 
 
 def test_bands_are_the_whole(tiny_codec: Codec, tiled: bytes) -> None:
-    with tiny_codec.open_bands(BytesIO(tiled)) as (bands, _):
+    with tiny_codec.open_rows(BytesIO(tiled)) as (bands, _):
         rows = list(bands)
     assert len(rows) == 3
     np.testing.assert_array_equal(np.concatenate(rows), tiny_codec.decompress_array(tiled))

@@ -25,7 +25,7 @@ ROWS = (
         "registry",
     },
     {"checksums", "metadata", "modes", "sources", "strips"},
-    {"deep"},
+    {"sixteen_bit"},
     {"images"},
     {
         "dead_zone",
@@ -61,7 +61,7 @@ ROWS = (
 NO_TORCH = {
     "alpha",
     "checksums",
-    "deep",
+    "sixteen_bit",
     "outputs",
     "errors",
     "container",

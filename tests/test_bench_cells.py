@@ -110,12 +110,15 @@ def test_more_threads_than_cores_are_refused(tmp_path: Path) -> None:
 def test_odd_pictures_are_lines_or_taken_as_rgb(tmp_path: Path) -> None:
     for mode in ("L", "RGBA", "LA"):
         write_picture(tmp_path / f"{mode}.png", mode=mode)
-    Image.fromarray(np.zeros((32, 48), np.uint16)).save(tmp_path / "deep.png")
+    Image.fromarray(np.zeros((32, 48), np.uint16)).save(tmp_path / "sixteen_bit.png")
     output = tmp_path / "points.json"
     result = run(tmp_path, "--json", output)
     assert result.exit_code == 0
     assert result.stderr.count("left out") == 1
-    assert f"left out: {tmp_path / 'deep.png'}: ValueError: mode I;16 is not 8-bit" in result.stderr
+    assert (
+        f"left out: {tmp_path / 'sixteen_bit.png'}: ValueError: mode I;16 is not 8-bit"
+        in result.stderr
+    )
     assert len(json.loads(output.read_text())["pictures"]) == 3
 
 

@@ -74,7 +74,7 @@ def test_each_bad_input_is_a_line_in_the_report(
         base.resize((side, side), Image.Resampling.BICUBIC).convert(mode).save(
             folder / f"{name}.png"
         )
-    Image.fromarray(np.zeros((32, 48), np.uint16)).save(folder / "deep.png")
+    Image.fromarray(np.zeros((32, 48), np.uint16)).save(folder / "sixteen_bit.png")
     (folder / "empty.png").write_bytes(b"")
     good = jpeg420()
 
@@ -94,7 +94,7 @@ def test_each_bad_input_is_a_line_in_the_report(
     page = html.unescape((output / "report.html").read_text(encoding="utf-8"))
     for line in (
         f"crashing on {folder}/alpha.png: MemoryError: out of room",
-        f"{folder}/deep.png: ValueError: mode I;16 is not 8-bit",
+        f"{folder}/sixteen_bit.png: ValueError: mode I;16 is not 8-bit",
         f"{folder}/empty.png: UnidentifiedImageError: cannot identify image file",
         f"{folder}/small.png: MS-SSIM: needs sides of at least 161 pixels, got 7x7",
         f"{folder}/small.png: SSIMULACRA2: needs sides of at least 8 pixels, got 7x7",

@@ -136,9 +136,9 @@ def test_loads_gray_without_metadata_and_refuses_16_bits(tmp_path: Path) -> None
     gray.save(tmp_path / "gray.png", icc_profile=b"profile")
     loaded = load_picture(tmp_path / "gray.png")
     assert (loaded.mode, loaded.info) == ("RGB", {})
-    Image.fromarray(np.zeros((2, 3), np.uint16)).save(tmp_path / "deep.png")
+    Image.fromarray(np.zeros((2, 3), np.uint16)).save(tmp_path / "sixteen_bit.png")
     with pytest.raises(ValueError, match="not 8-bit"):
-        load_picture(tmp_path / "deep.png")
+        load_picture(tmp_path / "sixteen_bit.png")
 
 
 def test_failures_become_lines_and_are_left_out(tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ KINDS: dict[str, Pixels] = {
     "rgba": np.dstack([make_picture(70, 90), np.arange(6300).reshape(70, 90) % 256]).astype(
         np.uint8
     ),
-    "deep": make_picture(40, 30).astype(np.uint16) * 201,
+    "sixteen_bit": make_picture(40, 30).astype(np.uint16) * 201,
 }
 
 
@@ -48,10 +48,10 @@ def test_other_pixels_are_noticed(tiny_codec: Codec) -> None:
 
 
 def test_the_digest_does_not_depend_on_byte_order_or_layout() -> None:
-    deep = KINDS["deep"]
-    assert pixel_digest(deep) == pixel_digest(deep.astype(">u2"))
-    assert pixel_digest(deep) == pixel_digest(np.asfortranarray(deep))
-    assert pixel_digest(deep) != pixel_digest(deep.astype(np.uint8))
+    sixteen_bit = KINDS["sixteen_bit"]
+    assert pixel_digest(sixteen_bit) == pixel_digest(sixteen_bit.astype(">u2"))
+    assert pixel_digest(sixteen_bit) == pixel_digest(np.asfortranarray(sixteen_bit))
+    assert pixel_digest(sixteen_bit) != pixel_digest(sixteen_bit.astype(np.uint8))
 
 
 def test_repair_drops_the_checksum_of_what_is_gone(tiny_codec: Codec) -> None:

@@ -110,7 +110,9 @@ def draw_stream(draw: st.DrawFn) -> Stream:
     residuals = st.lists(residual, min_size=learned, max_size=learned).map(tuple)
     start = st.builds(LayerHead, st.binary(min_size=4, max_size=4), st.integers(0, 255))
     layers = (
-        st.none() if header.pixel_format.is_deep else st.none() | st.builds(Layer, start, residuals)
+        st.none()
+        if header.pixel_format.is_sixteen_bit
+        else st.none() | st.builds(Layer, start, residuals)
     )
     return Stream(header, tuple(tiles), tuple(ancillary), tuple(alphas), draw(layers))
 
@@ -371,11 +373,13 @@ def test_residuals_stand_behind_all_tiles() -> None:
 def test_pixel_formats_are_sums_of_what_they_say(form: PixelFormat) -> None:
     name = form.name
     assert form.is_gray == name.startswith("GRAY")
-    assert form.is_deep == name.endswith("16")
+    assert form.is_sixteen_bit == name.endswith("16")
     assert form.has_alpha == (name.rstrip("0123456789")[-1] == "A")
     assert form.channels == (1 if form.is_gray else 3) + form.has_alpha
-    assert form.maximum == 2 ** (16 if form.is_deep else 8) - 1
-    assert form == PixelFormat.of(rgb=not form.is_gray, deep=form.is_deep, alpha=form.has_alpha)
+    assert form.maximum == 2 ** (16 if form.is_sixteen_bit else 8) - 1
+    assert form == PixelFormat.of(
+        rgb=not form.is_gray, sixteen_bit=form.is_sixteen_bit, alpha=form.has_alpha
+    )
 
 
 @pytest.mark.parametrize("border", [8, 36, 50, 70, 90])

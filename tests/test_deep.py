@@ -25,7 +25,7 @@ from aecodec.picture.metadata import Metadata, metadata_of
 from aecodec.picture.metrics import pixels_ms_ssim, pixels_psnr
 from aecodec.picture.picture import decode_picture, to_picture, to_pil
 from aecodec.picture.pixels import rounded_to_bytes, shrink
-from aecodec.picture.row_readers import open_strips
+from aecodec.picture.row_readers import open_netpbm
 from aecodec.picture.writers import encode
 
 Deep = npt.NDArray[np.uint16]
@@ -84,9 +84,9 @@ def test_16_bit_ppm_goes_in_and_out(channels: int, tmp_path: Path) -> None:
     path.write_bytes(encode(pixels, "PPM", Metadata()))
     np.testing.assert_array_equal(to_picture(path).pixels, pixels)
     with path.open("rb") as file:
-        strips = open_strips(file)
+        strips = open_netpbm(file)
         assert strips is not None
-        assert strips.deep
+        assert strips.sixteen_bit
         np.testing.assert_array_equal(strips.rows(2, 7), pixels[2:7])
 
 
@@ -109,12 +109,12 @@ def test_colour_keys_of_16_bits_become_alpha() -> None:
 def test_16_bit_pictures_are_turned_like_others(orientation: int, channels: int) -> None:
     exif = Image.Exif()
     exif[0x0112] = orientation
-    deep = make_deep(4, 6, channels)
-    data = encode(deep, "PNG", Metadata(exif=exif.tobytes()))
-    shallow = BytesIO()
-    Image.fromarray((deep >> 8).astype(np.uint8)).save(shallow, "PNG", exif=exif)
+    sixteen_bit = make_deep(4, 6, channels)
+    data = encode(sixteen_bit, "PNG", Metadata(exif=exif.tobytes()))
+    eight_bit = BytesIO()
+    Image.fromarray((sixteen_bit >> 8).astype(np.uint8)).save(eight_bit, "PNG", exif=exif)
     found = decode_picture(data, keep=()).pixels
-    np.testing.assert_array_equal(found >> 8, decode_picture(shallow.getvalue(), keep=()).pixels)
+    np.testing.assert_array_equal(found >> 8, decode_picture(eight_bit.getvalue(), keep=()).pixels)
 
 
 def test_profiles_go_along_in_16_bit_tiff(tmp_path: Path) -> None:
@@ -130,9 +130,9 @@ def test_profiles_go_along_in_16_bit_tiff(tmp_path: Path) -> None:
 def test_without_pyvips_the_error_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     data = encode(make_deep(8, 9, 3), "PNG", Metadata())
     monkeypatch.setitem(sys.modules, "pyvips", None)
-    with pytest.raises(InputError, match=r"needs pyvips: pip install 'aecodec\[deep\]'"):
+    with pytest.raises(InputError, match=r"needs pyvips: pip install 'aecodec\[sixteen_bit\]'"):
         decode_picture(data)
-    with pytest.raises(InputError, match=r"needs pyvips: pip install 'aecodec\[deep\]'"):
+    with pytest.raises(InputError, match=r"needs pyvips: pip install 'aecodec\[sixteen_bit\]'"):
         encode(make_deep(8, 9, 3), "TIFF", Metadata())
     assert decode_picture(encode(make_deep(8, 9, 1), "PNG", Metadata())).pixels.ndim == 2
 
@@ -163,20 +163,20 @@ def test_16_bits_in_are_16_bits_out(
     error = np.abs(decoded[shown].astype(float) - pixels[shown])
     assert error.mean() < 12 * 257
     form = aecodec.read_info(data).pixel_format
-    assert form.is_deep
+    assert form.is_sixteen_bit
     assert form.channels == channels
-    shallow = tiny_codec.decompress_array(data, depth=8)
-    assert shallow.dtype == np.uint8
-    assert np.abs(shallow - decoded / 257).max() <= 0.51
+    eight_bit = tiny_codec.decompress_array(data, depth=8)
+    assert eight_bit.dtype == np.uint8
+    assert np.abs(eight_bit - decoded / 257).max() <= 0.51
 
 
 def test_nothing_is_rounded_to_8_bits_on_the_way(tiny_codec: Codec) -> None:
     """What 16 bits show of the synthesis lies within half a step of what 8 bits show."""
     y = torch.randint(-48, 48, (1, 16, 3, 3), generator=torch.Generator().manual_seed(0))
     with torch.inference_mode():
-        deep = tiny_codec.model.synthesis(y, 200, maximum=65535) / 257
-        shallow = tiny_codec.model.synthesis(y, 200, maximum=255)
-    assert float((deep - shallow).abs().max()) < 0.503
+        sixteen_bit = tiny_codec.model.synthesis(y, 200, maximum=65535) / 257
+        eight_bit = tiny_codec.model.synthesis(y, 200, maximum=255)
+    assert float((sixteen_bit - eight_bit).abs().max()) < 0.503
     pixels = make_deep(64, 96, 3)
     data = tiny_codec.compress(pixels, 95, lossless_tiles=False)
     low = tiny_codec.decompress_array(data) % 257
@@ -202,8 +202,8 @@ def test_lossless_tiles_have_16_bits(tiny_codec: Codec) -> None:
     assert isinstance(parse(data).tiles[0], LosslessTile)
     decoded = tiny_codec.decompress_array(data)
     np.testing.assert_array_equal(decoded[:, :64], pixels[:, :64])
-    shallow = tiny_codec.decompress_array(data, depth=8)
-    np.testing.assert_array_equal(shallow[:, :64], rounded_to_bytes(pixels[:, :64]))
+    eight_bit = tiny_codec.decompress_array(data, depth=8)
+    np.testing.assert_array_equal(eight_bit[:, :64], rounded_to_bytes(pixels[:, :64]))
 
 
 @pytest.mark.parametrize("gray", [False, True])
@@ -223,13 +223,13 @@ def test_lossless_coders_keep_16_bits(what: str, gray: bool) -> None:
     tile = encode_pixels(pixels)
     assert tile.coder == coders.get(what, PixelCoder.PNG)
     for each in (tile, encode_png(pixels)):
-        found = decode_pixels(each, 33, 20, gray=gray, deep=True)
+        found = decode_pixels(each, 33, 20, gray=gray, sixteen_bit=True)
         assert found.dtype == np.uint16
         np.testing.assert_array_equal(found, pixels)
         with pytest.raises(AecError):
-            decode_pixels(each, 33, 20, gray=gray, deep=False)
+            decode_pixels(each, 33, 20, gray=gray, sixteen_bit=False)
         with pytest.raises(AecError):
-            decode_pixels(each, 32, 20, gray=gray, deep=True)
+            decode_pixels(each, 32, 20, gray=gray, sixteen_bit=True)
 
 
 @pytest.mark.parametrize("scale", [2, 8])
@@ -253,8 +253,8 @@ def test_targets_are_in_the_pictures_own_steps(tiny_codec: Codec) -> None:
     data, found = tiny_codec.compress_to(pixels, Target("psnr", 30.0))
     decoded = tiny_codec.decompress_array(data)
     assert found.measured == pytest.approx(pixels_psnr(pixels, decoded))
-    shallow = rounded_to_bytes(pixels), rounded_to_bytes(decoded)
-    assert found.measured == pytest.approx(pixels_psnr(*shallow), abs=0.1)
+    eight_bit = rounded_to_bytes(pixels), rounded_to_bytes(decoded)
+    assert found.measured == pytest.approx(pixels_psnr(*eight_bit), abs=0.1)
     wide = make_deep(170, 170, 1), make_deep(170, 170, 1, seed=1)
     bytes_of = [rounded_to_bytes(each) for each in wide]
     assert pixels_ms_ssim(*wide) == pytest.approx(pixels_ms_ssim(*bytes_of), abs=0.005)
@@ -262,8 +262,8 @@ def test_targets_are_in_the_pictures_own_steps(tiny_codec: Codec) -> None:
 
 def test_floats_are_coded_as_16_bits(tiny_codec: Codec) -> None:
     values = np.random.default_rng(0).random((20, 30, 3))
-    deep = np.floor(values * 65535 + 0.5).astype(np.uint16)
-    expected = tiny_codec.compress(deep, 60)
+    sixteen_bit = np.floor(values * 65535 + 0.5).astype(np.uint16)
+    expected = tiny_codec.compress(sixteen_bit, 60)
     assert tiny_codec.compress(values, 60) == expected
     assert tiny_codec.compress(torch.from_numpy(values).permute(2, 0, 1), 60) == expected
 
@@ -277,8 +277,8 @@ def test_pil_has_only_gray_of_16_bits(tiny_codec: Codec) -> None:
         data = tiny_codec.compress(make_deep(20, 30, channels), 60)
         with pytest.raises(InputError, match=r"no mode for 16-bit pixels .* ask for depth 8"):
             tiny_codec.decompress(data)
-        shallow = tiny_codec.decompress(data, depth=8)
-        assert shallow.mode == {2: "LA", 3: "RGB", 4: "RGBA"}[channels]
+        eight_bit = tiny_codec.decompress(data, depth=8)
+        assert eight_bit.mode == {2: "LA", 3: "RGB", 4: "RGBA"}[channels]
     with pytest.raises(InputError, match="depth must be 8"):
         tiny_codec.decompress_array(gray, depth=10)
     with pytest.raises(InputError, match="no mode"):
@@ -295,7 +295,7 @@ def test_the_command_line(
     model = ("--model", tiny_weights)
     assert run("compress", source, *model) == 0
     data = packed.read_bytes()
-    assert parse(data).header.pixel_format.is_deep
+    assert parse(data).header.pixel_format.is_sixteen_bit
     expected = Codec(tiny_weights).decompress_array(data)
     for name in ("out.png", "out.tiff"):
         assert run("decompress", packed, "-o", tmp_path / name, *model) == 0

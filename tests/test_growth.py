@@ -15,7 +15,7 @@ from PIL import Image
 from aecodec.errors import LimitError
 from aecodec.format.chunks import DEFAULT_LIMITS, Limits
 from aecodec.format.container import SIGNATURE, chunk_table, parse, serialize
-from aecodec.format.reader import PartialFile, TileState
+from aecodec.format.reader import FileReader, TileState
 from aecodec.format.recovery import encode_flat, rescue
 from aecodec.picture.metadata import metadata_in
 from aecodec.picture.row_readers import open_scanlines
@@ -38,7 +38,7 @@ def head(tiles: int, pixel_format: int = 0) -> bytes:
     return SIGNATURE + chunk(b"HEAD", fields)
 
 
-FLAT = encode_flat(255, 64, 64, deep=False)
+FLAT = encode_flat(255, 64, 64, sixteen_bit=False)
 PIXELS = struct.pack("<IB", FLAT.checksum, FLAT.coder) + FLAT.data
 TILE, PIXL, ALPH = chunk(b"TILE", bytes(4)), chunk(b"PIXL", PIXELS), chunk(b"ALPH", PIXELS)
 NOTE, RESI, DONE = chunk(b"note"), chunk(b"RESI", bytes(4)), chunk(b"DONE")
@@ -99,7 +99,7 @@ def check_growth(work: Callable[[bytes], object], make: Callable[[int], bytes]) 
 
 
 def table(data: bytes) -> None:
-    file = PartialFile(BytesIO(data), BOUNDLESS)
+    file = FileReader(BytesIO(data), BOUNDLESS)
     metadata_in(file)
     file.table()
 
@@ -132,7 +132,7 @@ def test_the_effort_of_a_rescue_is_not_spent_on_a_few_damaged_tiles() -> None:
 
 def test_a_file_above_the_limit_is_refused_at_once() -> None:
     data = SOUND["optional"](100_000)
-    for read in (parse, rescue, lambda d: PartialFile(BytesIO(d)).table()):
+    for read in (parse, rescue, lambda d: FileReader(BytesIO(d)).table()):
         with pytest.raises(LimitError, match=r"^4097 optional chunks, the limit is 4096$"):
             read(data)
 

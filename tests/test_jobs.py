@@ -19,7 +19,7 @@ import aecodec
 from aecodec.cli import main
 from aecodec.errors import InputError
 from aecodec.format.container import parse
-from aecodec.jobs.runner import Voice, for_each, share_threads
+from aecodec.jobs.runner import JobLog, for_each, share_threads
 
 WAIT = 30.0
 """Seconds after which a test gives up."""
@@ -29,11 +29,11 @@ def test_lines_come_in_the_order_of_the_inputs() -> None:
     """The first input ends last: it waits for the others."""
     done = {name: threading.Event() for name in "abc"}
 
-    def work(name: str, target: str, voice: Voice) -> None:
+    def work(name: str, target: str, log: JobLog) -> None:
         if name == "a":
             assert done["b"].wait(WAIT)
             assert done["c"].wait(WAIT)
-        voice.say(f"{name} to {target}")
+        log.say(f"{name} to {target}")
         done[name].set()
 
     said: list[tuple[str, bool, threading.Thread]] = []
@@ -48,12 +48,12 @@ def test_lines_come_in_the_order_of_the_inputs() -> None:
 
 @pytest.mark.parametrize("jobs", [1, 2, 5])
 def test_a_failing_input_does_not_lose_the_others(jobs: int) -> None:
-    def work(name: str, _target: str, voice: Voice) -> None:
+    def work(name: str, _target: str, log: JobLog) -> None:
         if name == "b":
             raise InputError("is bad")
         if name == "c":
             raise MemoryError
-        voice.say(name)
+        log.say(name)
 
     said: list[tuple[str, bool]] = []
     assert for_each("abcd", "abcd", work, jobs, say=lambda text, *, err: said.append((text, err)))
@@ -69,7 +69,7 @@ def test_no_more_than_the_jobs_asked_for_run_at_a_time() -> None:
     lock, now, most = threading.Lock(), 0, 0
     both = threading.Barrier(2, timeout=WAIT)
 
-    def work(_name: str, _target: str, _voice: Voice) -> None:
+    def work(_name: str, _target: str, _voice: JobLog) -> None:
         nonlocal now, most
         with lock:
             now += 1
@@ -86,7 +86,7 @@ def test_an_interruption_ends_works_at_their_next_check() -> None:
     """The first input is interrupted while the second works and the third waits."""
     started, begun = threading.Event(), []
 
-    def work(name: str, _target: str, voice: Voice) -> None:
+    def work(name: str, _target: str, log: JobLog) -> None:
         begun.append(name)
         if name == "a":
             assert started.wait(WAIT)
@@ -94,7 +94,7 @@ def test_an_interruption_ends_works_at_their_next_check() -> None:
         started.set()
         deadline = time.monotonic() + WAIT
         while time.monotonic() < deadline:
-            voice.check()
+            log.check()
             time.sleep(0.001)
         begun.append("never stopped")
 

@@ -170,22 +170,22 @@ def test_lab_goes_through_its_colour_space() -> None:
 
 @pytest.mark.parametrize("mode", ["I;16", "I;16L", "I;16B"])
 def test_16_bit_gray_stays(mode: str) -> None:
-    deep = RNG.integers(0, 65536, (6, 5)).astype(np.uint16)
-    data = deep.astype(">u2" if mode == "I;16B" else "<u2").tobytes()
+    sixteen_bit = RNG.integers(0, 65536, (6, 5)).astype(np.uint16)
+    data = sixteen_bit.astype(">u2" if mode == "I;16B" else "<u2").tobytes()
     result = to_array(Image.frombytes(mode, (5, 6), data))
     assert result.dtype == np.uint16
-    assert np.array_equal(result, deep)
+    assert np.array_equal(result, sixteen_bit)
 
 
 def test_mode_i_is_16_bit_gray_if_it_lies_in_that_range() -> None:
-    deep = RNG.integers(0, 65536, (6, 5)).astype(np.int32)
-    result = to_array(Image.fromarray(deep))
+    sixteen_bit = RNG.integers(0, 65536, (6, 5)).astype(np.int32)
+    result = to_array(Image.fromarray(sixteen_bit))
     assert result.dtype == np.uint16
-    assert np.array_equal(result, deep)
+    assert np.array_equal(result, sixteen_bit)
     for wrong in (-1, 65536):
-        deep[2, 2] = wrong
+        sixteen_bit[2, 2] = wrong
         with pytest.raises(InputError, match="mode I must lie in 0 to 65535"):
-            to_array(Image.fromarray(deep))
+            to_array(Image.fromarray(sixteen_bit))
 
 
 def test_mode_f_is_a_part_of_65535() -> None:
@@ -197,9 +197,9 @@ def test_mode_f_is_a_part_of_65535() -> None:
 
 
 def test_a_transparent_16_bit_gray_becomes_alpha() -> None:
-    deep = np.array([[7, 8, 7]], np.uint16)
+    sixteen_bit = np.array([[7, 8, 7]], np.uint16)
     stored = BytesIO()
-    Image.fromarray(deep).save(stored, "PNG", transparency=7)
+    Image.fromarray(sixteen_bit).save(stored, "PNG", transparency=7)
     with Image.open(stored) as opened:
         picture = to_picture(opened)
     assert picture.alpha is not None

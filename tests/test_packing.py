@@ -14,7 +14,7 @@ from aecodec.codec import Codec
 from aecodec.errors import InputError, LimitError
 from aecodec.format.chunks import Limits, LosslessTile, Tile
 from aecodec.format.container import parse
-from aecodec.picture.row_readers import StripPicture, open_strips
+from aecodec.picture.row_readers import NetpbmSource, open_netpbm
 
 
 def ppm(pixels: "np.ndarray[tuple[int, ...], np.dtype[np.uint8]]") -> BytesIO:
@@ -23,8 +23,8 @@ def ppm(pixels: "np.ndarray[tuple[int, ...], np.dtype[np.uint8]]") -> BytesIO:
     return file
 
 
-def strips(file: BytesIO) -> StripPicture:
-    found = open_strips(file)
+def strips(file: BytesIO) -> NetpbmSource:
+    found = open_netpbm(file)
     assert found is not None
     return found
 
@@ -66,7 +66,7 @@ def test_rows_are_read_where_they_lie() -> None:
     "data", [b"", b"P6 2", b"P3 1 1 255 1 2 3", b"P5 1 1 1023 ab", b"P6 0 1 255 ", b"\x89PNG"]
 )
 def test_other_files_have_no_strips(data: bytes) -> None:
-    assert open_strips(BytesIO(data)) is None
+    assert open_netpbm(BytesIO(data)) is None
 
 
 def test_faults_are_named(tiny_codec: Codec) -> None:

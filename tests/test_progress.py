@@ -7,7 +7,7 @@ import click
 import pytest
 
 from aecodec.cli import console as running
-from aecodec.jobs.runner import Voice
+from aecodec.jobs.runner import JobLog
 
 
 class Screen(io.StringIO):
@@ -26,7 +26,7 @@ def shown(monkeypatch: pytest.MonkeyPatch, *, terminal: bool, seconds: float) ->
     screen = Screen(terminal)
     monkeypatch.setattr(sys, "stderr", screen)
     monkeypatch.setattr(running, "PROGRESS_SECONDS", seconds)
-    with running.Progress("img.png", Voice(click.echo)) as progress:
+    with running.Progress("img.png", JobLog(click.echo)) as progress:
         progress(0.25)
         progress(1.0)
     return screen.getvalue()

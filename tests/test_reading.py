@@ -15,7 +15,7 @@ from aecodec.decoder.latents import Grid, YHat, decode_latents
 from aecodec.errors import AecError, ChecksumError, HeaderError, LimitError, TruncatedError
 from aecodec.format.chunks import CHUNK_BYTES, Chunk, Limits, LosslessTile, Tile
 from aecodec.format.container import Stream, chunk_table, parse, serialize
-from aecodec.format.reader import PartialFile
+from aecodec.format.reader import FileReader
 from aecodec.format.tiling import Region
 
 WIDTH, HEIGHT = 500, 460
@@ -123,7 +123,7 @@ def test_a_region_at_the_top_reads_nothing_behind_it(tiny_codec: Codec, tiled: b
 
 def test_the_table_is_that_of_the_whole_file(tiled: bytes) -> None:
     file = CountingFile(tiled)
-    places = PartialFile(file).table()
+    places = FileReader(file).table()
     assert [(p.type.decode(), p.offset, p.length) for p in places] == chunk_table(tiled)
     assert file.bytes_read == 36 + 8 * 66 + CHUNK_BYTES + 4
 
@@ -163,16 +163,16 @@ def test_damage_is_named(
 
 def test_limits_hold_for_parts(tiled: bytes) -> None:
     with pytest.raises(LimitError, match="metadata"):
-        PartialFile(BytesIO(tiled), Limits(metadata_bytes=3)).table()
+        FileReader(BytesIO(tiled), Limits(metadata_bytes=3)).table()
     with pytest.raises(LimitError, match="1 optional chunks, the limit is 0"):
-        PartialFile(BytesIO(tiled), Limits(metadata_chunks=0)).table()
+        FileReader(BytesIO(tiled), Limits(metadata_chunks=0)).table()
     with pytest.raises(LimitError, match="pixels"):
-        PartialFile(BytesIO(tiled), Limits(pixels=100))
+        FileReader(BytesIO(tiled), Limits(pixels=100))
 
 
 @pytest.mark.parametrize("cut", [1, 12])
 def test_the_table_needs_the_end(tiled: bytes, cut: int) -> None:
     with pytest.raises(TruncatedError):
-        PartialFile(BytesIO(tiled[:-cut])).table()
+        FileReader(BytesIO(tiled[:-cut])).table()
     with pytest.raises(HeaderError, match="bytes behind"):
-        PartialFile(BytesIO(tiled + b"\0")).table()
+        FileReader(BytesIO(tiled + b"\0")).table()

@@ -21,7 +21,7 @@ from aecodec.picture import row_readers as strips
 from aecodec.picture.metadata import Metadata, metadata_in
 from aecodec.picture.picture import to_picture
 from aecodec.picture.pixels import Pixels as AnyPixels
-from aecodec.picture.row_readers import ScanlinePicture, open_scanlines
+from aecodec.picture.row_readers import ScanlineSource, open_scanlines
 
 pytest.importorskip("pyvips", exc_type=ImportError)
 
@@ -39,13 +39,13 @@ def pixels() -> Pixels:
     return make_picture(HEIGHT, WIDTH)
 
 
-def opened(path: Path) -> ScanlinePicture:
+def opened(path: Path) -> ScanlineSource:
     found = open_scanlines(path)
     assert found is not None
     return found
 
 
-def check_rows(picture: ScanlinePicture, pixels: Pixels) -> None:
+def check_rows(picture: ScanlineSource, pixels: Pixels) -> None:
     """In the order of `packing.pack` with tiles of 64, and then back to the beginning."""
     assert (picture.height, picture.width, picture.gray) == (*pixels.shape[:2], pixels.ndim == 2)
     for top, bottom in ((0, 128), (0, 192), (0, 128), (64, 256), (0, 192), (128, 300), (64, 256),
@@ -97,9 +97,9 @@ def refused(tmp_path: Path) -> dict[str, Path]:
     rgb.convert("P").save(tmp_path / "palette.png")
     rgb.save(tmp_path / "key.png", transparency=(1, 2, 3))
     gray.convert("1").save(tmp_path / "bilevel.png")
-    gray.convert("I;16").save(tmp_path / "deep.png")
+    gray.convert("I;16").save(tmp_path / "sixteen_bit.png")
     rgb.save(tmp_path / "animated.png", save_all=True, append_images=[rgb.rotate(180)])
-    gray.convert("I;16").save(tmp_path / "deep.tif")
+    gray.convert("I;16").save(tmp_path / "sixteen_bit.tif")
     rgb.convert("CMYK").save(tmp_path / "cmyk.tif")
     rgb.save(tmp_path / "pages.tif", save_all=True, append_images=[rgb])
     rgb.save(tmp_path / "turned.tif", exif=exif)
@@ -159,13 +159,13 @@ def test_the_command_makes_the_file_that_it_makes_at_once(
     monkeypatch.setattr(strips, "STRIP_PIXELS", 1)
     at_once = tiny_codec.compress(path, 60)
     used: list[int] = []
-    original = ScanlinePicture.rows
+    original = ScanlineSource.rows
 
-    def rows(self: ScanlinePicture, top: int, bottom: int) -> AnyPixels:
+    def rows(self: ScanlineSource, top: int, bottom: int) -> AnyPixels:
         used.append(top)
         return original(self, top, bottom)
 
-    monkeypatch.setattr(ScanlinePicture, "rows", rows)
+    monkeypatch.setattr(ScanlineSource, "rows", rows)
     assert run("compress", str(path), "-q", "60", "--model", str(tiny_weights)) == 0
     assert used
     assert output.read_bytes() == at_once

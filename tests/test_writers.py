@@ -43,7 +43,7 @@ def test_rows_become_a_picture(kind: str, gray: bool, cuts: list[int]) -> None:
 def test_bands_are_the_picture(tiny_codec: Codec, scale: int) -> None:
     data = tiny_codec.compress(make_picture(300, 200), 80, tile_exponent=6)
     parts = []
-    with tiny_codec.open_bands(BytesIO(data), scale=scale) as (bands, _):
+    with tiny_codec.open_rows(BytesIO(data), scale=scale) as (bands, _):
         for band in bands:
             assert not torch.is_inference_mode_enabled()  # in the caller's code
             parts.append(band)
@@ -55,12 +55,12 @@ def test_bands_are_the_picture(tiny_codec: Codec, scale: int) -> None:
 
 def test_damage_is_found(tiny_codec: Codec) -> None:
     data = tiny_codec.compress(make_picture(150, 100), 80, tile_exponent=6)
-    with pytest.raises(TruncatedError), tiny_codec.open_bands(BytesIO(data[:-1])):
+    with pytest.raises(TruncatedError), tiny_codec.open_rows(BytesIO(data[:-1])):
         pass
     damaged = data[:-30] + bytes([data[-30] ^ 1]) + data[-29:]
     with (
         pytest.raises(ChecksumError),
-        tiny_codec.open_bands(BytesIO(damaged)) as (bands, _),
+        tiny_codec.open_rows(BytesIO(damaged)) as (bands, _),
     ):
         list(bands)
 

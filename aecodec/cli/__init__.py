@@ -13,7 +13,7 @@ import click
 
 from aecodec import __version__
 from aecodec.errors import AecError
-from aecodec.jobs.runner import complain
+from aecodec.jobs.runner import report_error
 
 INTERRUPTED = 130
 
@@ -43,7 +43,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         click.echo("aecodec: interrupted", err=True)
         sys.exit(INTERRUPTED)
     except (AecError, OSError) as exc:
-        complain(None, exc, click.echo)
+        report_error(None, exc, click.echo)
         sys.exit(1)
     sys.exit(code if isinstance(code, int) else 0)
 

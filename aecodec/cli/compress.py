@@ -21,7 +21,7 @@ from aecodec.cli.options import (
     output_option,
 )
 from aecodec.format.container import parse_header
-from aecodec.jobs.runner import Voice, for_each
+from aecodec.jobs.runner import JobLog, for_each
 from aecodec.storage.files import STANDARD, check_output, replacing, write_bytes
 
 if TYPE_CHECKING:
@@ -83,39 +83,39 @@ def compress(
     limits = limits_of(wishes["max_pixels"])
     codec = LazyCodec(model, min(jobs, len(inputs)), limits)
 
-    def at_once(name: str, target: str, voice: Voice) -> _Packed:
+    def at_once(name: str, target: str, log: JobLog) -> _Packed:
         original = load(name)
         picture = _picture(original, keep, wishes["alpha_quality"])
         if picture.frames > 1:
             only = f"warning: only the first of {picture.frames} frames is kept"
-            voice.say(f"aecodec: {name}: {only}", err=True)
+            log.say(f"aecodec: {name}: {only}", err=True)
         wish = _target(wishes, picture.pixels.shape[0] * picture.pixels.shape[1])
         if wish is None:
-            with Progress(name, voice) as progress:
+            with Progress(name, log) as progress:
                 data = codec.get().compress(
                     picture, quality, effort=effort, progress=progress, max_error=bound
                 )
         else:
             data, found = codec.get().compress_to(picture, wish, effort=effort)
             if not found.met:
-                voice.say(f"aecodec: {name}: {_nearest(wish, found)}", err=True)
+                log.say(f"aecodec: {name}: {_nearest(wish, found)}", err=True)
         if wishes["checksum"]:
             data = codec.get().with_checksum(data)
-        voice.check()
+        log.check()
         write_bytes(target, data)
         header = parse_header(data, limits)
         return _Packed(len(original), len(data), header.width * header.height)
 
-    def work(name: str, target: str, voice: Voice) -> None:
+    def work(name: str, target: str, log: JobLog) -> None:
         check_output(target, force=force)
         start = time.perf_counter()
         done = None
         at_quality = bound is None and _target(wishes, 1) is None and not wishes["checksum"]
         if target != STANDARD and at_quality and Path(name).is_file():
-            done = _pack_huge(codec, name, target, (quality, effort, keep), voice)
-        done = done or at_once(name, target, voice)
+            done = _pack_huge(codec, name, target, (quality, effort, keep), log)
+        done = done or at_once(name, target, log)
         seconds = time.perf_counter() - start
-        voice.say(
+        log.say(
             f"{name} -> {target}: {done.before} -> {done.after} bytes, "
             f"{8 * done.after / done.pixels:.3f} bpp, "
             f"ratio {done.before / done.after:.1f}, {seconds:.2f} s",
@@ -135,7 +135,7 @@ class _Packed(NamedTuple):
 
 def _pack_huge(
     codec: LazyCodec, name: str, target: str, settings: tuple[float | None, int, tuple[str, ...]],
-    voice: Voice,
+    log: JobLog,
 ) -> _Packed | None:  # fmt: skip
     """Encodes by rows of tiles with quality, effort and metadata, if called for and possible."""
     from aecodec.picture import row_readers as scanlines
@@ -144,12 +144,12 @@ def _pack_huge(
     quality, effort, keep = settings
     least = strips.STRIP_PIXELS
     with Path(name).open("rb") as source:
-        picture = strips.open_strips(source) or scanlines.open_scanlines(
+        picture = strips.open_netpbm(source) or scanlines.open_scanlines(
             Path(name), least=least, keep=keep
         )
         if picture is None or picture.width * picture.height < least:
             return None
-        with Progress(name, voice) as progress, replacing(target) as file:
+        with Progress(name, log) as progress, replacing(target) as file:
             pieces = codec.get().compress_strips(picture, quality, effort=effort, progress=progress)
             after = sum(file.write(piece) for piece in pieces)
         before = source.seek(0, SEEK_END)

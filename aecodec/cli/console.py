@@ -13,7 +13,7 @@ import click
 from aecodec.cli.startup import keep_freed_memory, prepare_process
 from aecodec.format.chunks import DEFAULT_LIMITS, Limits
 from aecodec.format.reader import Seekable
-from aecodec.jobs.runner import Voice, share_threads
+from aecodec.jobs.runner import JobLog, share_threads
 from aecodec.storage.files import STANDARD, read_bytes
 from aecodec.storage.sources import can_seek, is_url, opened, read_all
 
@@ -31,9 +31,9 @@ class Progress:
     Works beside others show none, but end here when the run is stopped.
     """
 
-    def __init__(self, name: str, voice: Voice) -> None:
+    def __init__(self, name: str, log: JobLog) -> None:
         self._start = time.monotonic()
-        self._name, self._voice = name, voice
+        self._name, self._voice = name, log
         self._bar: Any = None
         self._shown = 0
 

@@ -25,7 +25,7 @@ from aecodec.errors import InputError
 from aecodec.format.chunks import Header, Limits
 from aecodec.format.container import parse
 from aecodec.info import read_info
-from aecodec.jobs.runner import Voice, for_each
+from aecodec.jobs.runner import JobLog, for_each
 from aecodec.storage.files import STANDARD, check_output, write_bytes
 from aecodec.storage.sources import Source
 
@@ -80,7 +80,7 @@ def decompress(
     )
     outputs = output_names(inputs, output, ".png")
 
-    def work(name: str, target: str, voice: Voice) -> None:
+    def work(name: str, target: str, log: JobLog) -> None:
         from aecodec.picture import writers as outputs
         from aecodec.picture.metadata import turned
 
@@ -88,28 +88,28 @@ def decompress(
         kind = picture_format(target)
         start = time.perf_counter()
         if target != STANDARD:
-            size = wish.write_huge(name, target, kind, voice)
+            size = wish.write_huge(name, target, kind, log)
             if size is not None:
                 seconds = time.perf_counter() - start
-                voice.say(f"{name} -> {target}: {size[1]}x{size[0]}, {seconds:.2f} s")
+                log.say(f"{name} -> {target}: {size[1]}x{size[0]}, {seconds:.2f} s")
                 return
-        picture = wish.picture(name, kind, voice)
+        picture = wish.picture(name, kind, log)
         metadata = picture.metadata
         pixels = outputs.prepared(picture.whole, kind, wish.background)
         lost = outputs.lost_in(pixels, kind, metadata)
         if lost:
-            voice.say(f"aecodec: {target}: warning: {kind} carries no {', '.join(lost)}", err=True)
+            log.say(f"aecodec: {target}: warning: {kind} carries no {', '.join(lost)}", err=True)
         if "exif" in lost:
             pixels = turned(pixels, metadata.orientation)
         try:
             encoded = outputs.encode(pixels, kind, metadata)
         except InputError as exc:
             raise InputError(f"cannot write {target}: {exc}") from exc
-        voice.check()
+        log.check()
         write_bytes(target, encoded)
         seconds = time.perf_counter() - start
         height, width = pixels.shape[:2]
-        voice.say(
+        log.say(
             f"{name} -> {target}: {width}x{height}, {seconds:.2f} s",
             err=target == STANDARD,
         )
@@ -138,16 +138,16 @@ class _Wish:
             self.part.check(header.width, header.height)
         form = header.pixel_format
         alpha = form.has_alpha and self.background is None
-        check_format(kind, alpha=alpha, deep=form.is_deep and self.depth is None)
+        check_format(kind, alpha=alpha, sixteen_bit=form.is_sixteen_bit and self.depth is None)
 
-    def picture(self, name: str, kind: str, voice: Voice) -> "Picture":
+    def picture(self, name: str, kind: str, log: JobLog) -> "Picture":
         """The whole result as one picture, for an output of that kind."""
         with ExitStack() as stack:
             source: Source
             # Without the permission a damaged file fails here, before torch is imported.
             if self.allow_truncated:
                 source = load(name)
-                header = _rescue(name, source, voice, self.limits)
+                header = _rescue(name, source, log, self.limits)
             elif self.part is not None:
                 source = stack.enter_context(opened_for_parts(name))
                 header = read_info(source, self.limits)
@@ -164,7 +164,7 @@ class _Wish:
                 lossy=self.lossy,
             )
 
-    def write_huge(self, name: str, target: str, kind: str, voice: Voice) -> tuple[int, int] | None:
+    def write_huge(self, name: str, target: str, kind: str, log: JobLog) -> tuple[int, int] | None:
         """Decodes by rows of tiles, if called for and possible; returns height and width."""
         from aecodec.picture import writers
 
@@ -188,22 +188,22 @@ class _Wish:
                 target,
                 kind,
                 wish=Wish(self.part, self.scale, self.depth, self.background, self.lossy),
-                check=voice.check,
+                check=log.check,
             )
         if done is None:
             return None
         size, lost = done
         if lost:
-            voice.say(f"aecodec: {target}: warning: {kind} carries no {', '.join(lost)}", err=True)
+            log.say(f"aecodec: {target}: warning: {kind} carries no {', '.join(lost)}", err=True)
         return size
 
 
-def _rescue(name: str, data: bytes, voice: Voice, limits: Limits) -> Header:
+def _rescue(name: str, data: bytes, log: JobLog, limits: Limits) -> Header:
     from aecodec.format.recovery import rescue
 
     left = rescue(data, limits)
     for line in left.report():
-        voice.say(f"aecodec: {name}: warning: {line}", err=True)
+        log.say(f"aecodec: {name}: warning: {line}", err=True)
     return left.stream.header
 
 

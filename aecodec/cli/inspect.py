@@ -8,7 +8,7 @@ from aecodec.cli.console import LazyCodec, load
 from aecodec.cli.options import force_option, jobs_option, model_option
 from aecodec.format.container import parse
 from aecodec.info import facts_of, facts_text
-from aecodec.jobs.runner import Voice, for_each
+from aecodec.jobs.runner import JobLog, for_each
 from aecodec.storage.files import STANDARD, check_output, write_bytes
 
 
@@ -21,9 +21,9 @@ def info(files: tuple[str, ...], as_json: bool) -> int:
     Checksums of local files are checked. Behind a URL only the starts of chunks are read.
     """
 
-    def work(name: str, _target: str, voice: Voice) -> None:
+    def work(name: str, _target: str, log: JobLog) -> None:
         facts = facts_of(name)
-        voice.say(json.dumps(facts) if as_json else facts_text(facts))
+        log.say(json.dumps(facts) if as_json else facts_text(facts))
 
     return for_each(files, files, work, say=click.echo)
 
@@ -36,12 +36,12 @@ def verify(files: tuple[str, ...], jobs: int, model: str | None) -> int:
     """Check every checksum of .aec files and decode them."""
     codec = LazyCodec(model, min(jobs, len(files)))
 
-    def work(name: str, _target: str, voice: Voice) -> None:
+    def work(name: str, _target: str, log: JobLog) -> None:
         data = load(name)
         stream = parse(data)  # a damaged file fails here, before torch is imported
         codec.get().verify(data)
         tiles = f"{len(stream.tiles)} tiles, {stream.lossless_count} lossless"
-        voice.say(f"{name}: ok, {tiles}")
+        log.say(f"{name}: ok, {tiles}")
 
     return for_each(files, files, work, jobs, say=click.echo)
 
@@ -57,15 +57,15 @@ def repair(file: str, output: str, force: bool, model: str | None) -> int:
 
     codec = LazyCodec(model)
 
-    def work(name: str, target: str, voice: Voice) -> None:
+    def work(name: str, target: str, log: JobLog) -> None:
         check_output(target, force=force)
         data = load(name)
         lines = rescue(data).report()
         repaired, _ = codec.get().repair(data)
         write_bytes(target, repaired)
         for line in lines:
-            voice.say(f"aecodec: {name}: warning: {line}", err=True)
-        voice.say(
+            log.say(f"aecodec: {name}: warning: {line}", err=True)
+        log.say(
             f"{name} -> {target}: {len(lines)} tiles were not whole, {len(repaired)} bytes",
             err=target == STANDARD,
         )

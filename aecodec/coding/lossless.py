@@ -35,7 +35,7 @@ from PIL.WebPImagePlugin import WebPImageFile
 
 from aecodec.errors import AecError, ChecksumError, LimitError, PayloadError, UnsupportedError
 from aecodec.format.chunks import LosslessTile, PixelCoder
-from aecodec.picture.pixels import DAMAGE, Pixels, _as_bytes, _deepened, _little
+from aecodec.picture.pixels import DAMAGE, Pixels, as_bytes, little_endian, widened
 
 WEBP_SIDE_MAX = 16383
 """Pixels; VP8L has 14 bits for a side."""
@@ -70,11 +70,11 @@ def encode_pixels(pixels: Pixels, *, thorough: bool = False) -> LosslessTile:
         thorough: takes WebP's slowest settings.
     """
     if (pixels == pixels[0, 0]).all():
-        return _tile(pixels, PixelCoder.FLAT, _little(pixels[0, 0]).tobytes())
-    shallow = _as_bytes(pixels)
-    if shallow is None or not HAS_WEBP or max(pixels.shape[:2]) > WEBP_SIDE_MAX:
+        return _tile(pixels, PixelCoder.FLAT, little_endian(pixels[0, 0]).tobytes())
+    eight_bit = as_bytes(pixels)
+    if eight_bit is None or not HAS_WEBP or max(pixels.shape[:2]) > WEBP_SIDE_MAX:
         return encode_png(pixels)
-    data = _webp_data(shallow, *(WEBP_THOROUGH if thorough else (WEBP_METHOD, WEBP_EFFORT)))
+    data = _webp_data(eight_bit, *(WEBP_THOROUGH if thorough else (WEBP_METHOD, WEBP_EFFORT)))
     stored = _tile(pixels, PixelCoder.WEBP, data)
     quick = len(_png_data(pixels, compress_level=6))
     if quick > max(PNG_GAIN * len(data), PNG_QUICK):
@@ -88,12 +88,12 @@ def encode_png(pixels: Pixels) -> LosslessTile:
 
 
 def decode_pixels(
-    tile: LosslessTile, height: int, width: int, *, gray: bool, deep: bool = False
+    tile: LosslessTile, height: int, width: int, *, gray: bool, sixteen_bit: bool = False
 ) -> Pixels:
     """Pixels of a tile; memory follows its size.
 
     Returns:
-        `(height, width, 3)`, or `(height, width)` if `gray`; uint16 if `deep`, else uint8.
+        `(height, width, 3)`, or `(height, width)` if `gray`; uint16 if `sixteen_bit`, else uint8.
 
     Raises:
         PayloadError: the data break the rules above.
@@ -102,21 +102,21 @@ def decode_pixels(
     """
     decode = _DECODERS[tile.coder]
     try:
-        pixels = decode(tile.data, height, width, gray, deep)
+        pixels = decode(tile.data, height, width, gray, sixteen_bit)
     except AecError:
         raise
     except (*DAMAGE, OSError) as exc:
         raise PayloadError(f"damaged {tile.coder.name} data of a tile: {exc}") from exc
     except Image.DecompressionBombError as exc:
         raise LimitError(str(exc)) from exc
-    computed = zlib.crc32(_little(pixels).tobytes())
+    computed = zlib.crc32(little_endian(pixels).tobytes())
     if computed != tile.checksum:
         raise ChecksumError("decoded pixels", stored=tile.checksum, computed=computed)
     return pixels
 
 
 def _tile(pixels: Pixels, coder: PixelCoder, data: bytes) -> LosslessTile:
-    return LosslessTile(zlib.crc32(_little(pixels).tobytes()), coder, data)
+    return LosslessTile(zlib.crc32(little_endian(pixels).tobytes()), coder, data)
 
 
 def _webp_data(pixels: npt.NDArray[np.uint8], method: int, effort: int) -> bytes:
@@ -128,17 +128,17 @@ def _webp_data(pixels: npt.NDArray[np.uint8], method: int, effort: int) -> bytes
     return data[_RIFF.size : _RIFF.size + size]
 
 
-def _decode_flat(data: bytes, height: int, width: int, gray: bool, deep: bool) -> Pixels:
+def _decode_flat(data: bytes, height: int, width: int, gray: bool, sixteen_bit: bool) -> Pixels:
     shape = (height, width) if gray else (height, width, 3)
-    if len(data) != (1 if gray else 3) * (2 if deep else 1):
+    if len(data) != (1 if gray else 3) * (2 if sixteen_bit else 1):
         raise PayloadError(f"the flat data of a tile have {len(data)} bytes, which is no pixel")
-    pixel = np.frombuffer(data, "<u2" if deep else np.uint8)
-    pixels = np.empty(shape, np.uint16 if deep else np.uint8)
+    pixel = np.frombuffer(data, "<u2" if sixteen_bit else np.uint8)
+    pixels = np.empty(shape, np.uint16 if sixteen_bit else np.uint8)
     pixels[:] = pixel[0] if gray else pixel
     return pixels
 
 
-def _decode_webp(data: bytes, height: int, width: int, gray: bool, deep: bool) -> Pixels:
+def _decode_webp(data: bytes, height: int, width: int, gray: bool, sixteen_bit: bool) -> Pixels:
     if not HAS_WEBP:
         raise UnsupportedError("the file has tiles in WebP, which this build of Pillow lacks")
     fields = int.from_bytes(data[1:5], "little")
@@ -152,7 +152,7 @@ def _decode_webp(data: bytes, height: int, width: int, gray: bool, deep: bool) -
     with WebPImageFile(BytesIO(file)) as image:
         pixels = np.asarray(image.convert("RGB"))
     pixels = np.ascontiguousarray(pixels[:, :, 1]) if gray else pixels
-    return _deepened(pixels) if deep else pixels
+    return widened(pixels) if sixteen_bit else pixels
 
 
 def _stacked(pixels: Pixels) -> Pixels:
@@ -182,11 +182,11 @@ def _png_data(pixels: Pixels, **options: int) -> bytes:
     return b"".join(parts)
 
 
-def _decode_png(data: bytes, height: int, width: int, gray: bool, deep: bool) -> Pixels:
-    if deep and not gray:
-        return _unstacked(_decode_png(data, 3 * height, width, gray=True, deep=True))
+def _decode_png(data: bytes, height: int, width: int, gray: bool, sixteen_bit: bool) -> Pixels:
+    if sixteen_bit and not gray:
+        return _unstacked(_decode_png(data, 3 * height, width, gray=True, sixteen_bit=True))
     inflater = zlib.decompressobj()
-    expected = height * (1 + width * (1 if gray else 3) * (2 if deep else 1))
+    expected = height * (1 + width * (1 if gray else 3) * (2 if sixteen_bit else 1))
     try:
         found = len(inflater.decompress(data, expected + 1))
     except zlib.error as exc:
@@ -194,12 +194,12 @@ def _decode_png(data: bytes, height: int, width: int, gray: bool, deep: bool) ->
     if found != expected or not inflater.eof or inflater.unused_data:
         raise PayloadError(f"the PNG data of a tile do not hold {width} x {height} pixels")
     head = _PNG_HEAD.pack(
-        width, height, 16 if deep else 8, _PNG_GRAY if gray else _PNG_RGB, 0, 0, 0
+        width, height, 16 if sixteen_bit else 8, _PNG_GRAY if gray else _PNG_RGB, 0, 0, 0
     )
     chunks = [(b"IHDR", head), (b"IDAT", data), (b"IEND", b"")]
     file = _PNG_SIGNATURE + b"".join(_png_chunk(*chunk) for chunk in chunks)
     with PngImageFile(BytesIO(file)) as image:
-        return np.asarray(image).astype(np.uint16 if deep else np.uint8, copy=False)
+        return np.asarray(image).astype(np.uint16 if sixteen_bit else np.uint8, copy=False)
 
 
 _DECODERS = {

@@ -102,7 +102,13 @@ import numpy as np
 import numpy.typing as npt
 
 from aecodec.coding.ans import SymbolDecoder, SymbolTable
-from aecodec.coding.residual_context import Canvas, Ints, PlaneModel, Site, sites
+from aecodec.coding.residual_context import (
+    Ints,
+    PlaneModel,
+    PlaneSite,
+    ResidualContext,
+    plane_sites,
+)
 from aecodec.coding.residual_tables import FRACTIONS, LEVELS, ResidualTables
 from aecodec.errors import ChecksumError, PayloadError
 from aecodec.format.chunks import ResidualTile
@@ -145,20 +151,20 @@ def decode_residual(
         PayloadError: the words break the rules above.
         ChecksumError: the pixels are not those that were encoded.
     """
-    canvas = Canvas(x_hat, bound)
+    context = ResidualContext(x_hat, bound)
     decoder = SymbolDecoder(tile.words)
-    for site in sites(canvas.channels):
-        if 0 in site.rows_and_columns(canvas.height, canvas.width):
+    for site in plane_sites(context.channels):
+        if 0 in site.rows_and_columns(context.height, context.width):
             continue
         model = _read_model(decoder, site, tables)
-        levels, predictions = canvas.predict(site, model, tables)
+        levels, predictions = context.predict(site, model, tables)
         numbers = table_numbers(levels, predictions, model)
         samples = decoder.take(numbers, tables.symbols).astype(np.int64) + (predictions >> 2)
         if np.abs(samples).max() > SAMPLE_MAX:
             raise PayloadError("a residual sample is out of range")
-        canvas.put(site, samples, predictions)
+        context.put(site, samples, predictions)
     decoder.finish()
-    pixels = canvas.pixels()
+    pixels = context.pixels()
     computed = zlib.crc32(pixels.tobytes())
     if computed != tile.checksum:
         raise ChecksumError("decoded pixels", stored=tile.checksum, computed=computed)
@@ -182,7 +188,7 @@ def table_of(levels: Ints) -> npt.NDArray[np.uint8]:
     return (FRACTIONS * levels.clip(0, LEVELS - 1)).astype(np.uint8)
 
 
-def _read_model(decoder: SymbolDecoder, site: Site, tables: ResidualTables) -> PlaneModel:
+def _read_model(decoder: SymbolDecoder, site: PlaneSite, tables: ResidualTables) -> PlaneModel:
     def codes(count: int, limit: int) -> Ints:
         numbers = np.zeros(count, np.uint8)
         values = decoder.take(numbers, [CODE_TABLE]).astype(np.int64)

@@ -64,7 +64,7 @@ class PlaneModel:
 
 
 @dataclass(frozen=True)
-class Site:
+class PlaneSite:
     """One plane: a channel of a pass.
 
     Attributes:
@@ -108,15 +108,15 @@ class Site:
         return max(rows, 0), max(-(-(width - unit * column) // (2 * unit)), 0)
 
 
-def sites(channels: int) -> Iterator[Site]:
+def plane_sites(channels: int) -> Iterator[PlaneSite]:
     """All planes of a picture with 1 or 3 channels, in coding order."""
     order = (0,) if channels == 1 else (1, 0, 2)
     for number in range(len(PASSES)):
         for place in range(channels):
-            yield Site(number, order, place)
+            yield PlaneSite(number, order, place)
 
 
-class Canvas:
+class ResidualContext:
     """Everything that encoder and decoder know of a tile, with borders of `PAD` pixels.
 
     Attributes:
@@ -147,7 +147,7 @@ class Canvas:
         self.errors: list[Plane] = [np.zeros_like(p) for p in self._lossy]
 
     def view(
-        self, planes: Sequence[Plane], channel: int, site: Site, rows: slice, at: Offset
+        self, planes: Sequence[Plane], channel: int, site: PlaneSite, rows: slice, at: Offset
     ) -> Plane:
         """Values of some rows of a plane, at an offset from its samples."""
         unit, row, column = PASSES[site.number]
@@ -161,14 +161,14 @@ class Canvas:
             left : left + (width - 1) * step + 1 : step,
         ]
 
-    def strips(self, site: Site) -> Iterator[slice]:
+    def strips(self, site: PlaneSite) -> Iterator[slice]:
         """Rows of a plane, a limited number of samples at a time."""
         height, width = site.rows_and_columns(self.height, self.width)
         step = max(STRIP_SAMPLES // max(width, 1), 1)
         for first in range(0, height if width else 0, step):
             yield slice(first, min(first + step, height))
 
-    def features(self, site: Site, rows: slice) -> Floats:
+    def features(self, site: PlaneSite, rows: slice) -> Floats:
         """Features of some rows, `(m, samples)`; integers."""
         c = site.channel
         z, x = self.values, self._lossy
@@ -188,7 +188,7 @@ class Canvas:
             columns.append(self._mean_guess(site, rows, guesses) - 4 * here)
         return _stack([*columns, np.ones_like(here)])
 
-    def guesses(self, site: Site, rows: slice) -> list[Plane]:
+    def guesses(self, site: PlaneSite, rows: slice) -> list[Plane]:
         """Simple predictions of some rows' values, in quarters; none without known neighbours."""
         four = site.near(4)
         if not four:
@@ -206,7 +206,7 @@ class Canvas:
             found.append(here + 2 * (pairs[1] - own[1] - own[2]))
         return found
 
-    def _mean_guess(self, site: Site, rows: slice, guesses: list[Plane]) -> Plane:
+    def _mean_guess(self, site: PlaneSite, rows: slice, guesses: list[Plane]) -> Plane:
         """Mean of guesses, weighted by how near they came to the samples around."""
         dividend = np.zeros(guesses[0].shape, np.int64)
         divisor = np.zeros_like(dividend)
@@ -218,7 +218,7 @@ class Canvas:
             divisor += weight
         return (dividend // divisor).astype(np.int32)
 
-    def activities(self, site: Site, rows: slice) -> Floats:
+    def activities(self, site: PlaneSite, rows: slice) -> Floats:
         """Activities of some rows, `(n, samples)`; integers."""
         c = site.channel
         e, x = self.errors, self._lossy
@@ -254,12 +254,14 @@ class Canvas:
                 columns.append(total(e, other, four))
         return _stack([*columns, np.full_like(here, 4)])
 
-    def levels(self, site: Site, rows: slice, activity: Ints, tables: ResidualTables) -> Ints:
+    def levels(self, site: PlaneSite, rows: slice, activity: Ints, tables: ResidualTables) -> Ints:
         """Level of each sample of some rows, `(samples,)`."""
         sums = activity.astype(np.float64) @ self.activities(site, rows)
         return np.searchsorted(tables.thresholds, sums, side="right")
 
-    def predict(self, site: Site, model: PlaneModel, tables: ResidualTables) -> tuple[Ints, Ints]:
+    def predict(
+        self, site: PlaneSite, model: PlaneModel, tables: ResidualTables
+    ) -> tuple[Ints, Ints]:
         """Levels and predictions in quarters of a plane, both `(samples,)`."""
         parts = []
         for rows in self.strips(site):
@@ -275,7 +277,7 @@ class Canvas:
         levels, predictions = (np.concatenate(part) for part in zip(*parts, strict=True))
         return levels, predictions
 
-    def put(self, site: Site, samples: Ints, predictions: Ints) -> None:
+    def put(self, site: PlaneSite, samples: Ints, predictions: Ints) -> None:
         """Takes note of a plane's samples, `(samples,)`."""
         rows = slice(0, site.rows_and_columns(self.height, self.width)[0])
         misses = (4 * samples - predictions).clip(1 - PREDICTION_MAX, PREDICTION_MAX - 1)

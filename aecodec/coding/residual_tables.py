@@ -70,7 +70,7 @@ class ResidualTables:
     Attributes:
         thresholds: `(LEVELS - 1,)` int64, rising.
         symbols: `FRACTIONS * LEVELS` tables.
-        priors: expected weights of each plane, by `Site.index`.
+        priors: expected weights of each plane, by `PlaneSite.index`.
         tables_id: 4 bytes.
     """
 

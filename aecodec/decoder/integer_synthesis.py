@@ -120,7 +120,9 @@ class ExactSynthesis(nn.Module):
         up = tensor_of(tensors["up"], "weight").double()
         self.register_buffer("up_weight", up * factor)  # (I, 4 * O)
         self.register_buffer("up_bias", biases["up"].double() * factor + 0.5)
-        self.register_buffer("exit_weight", tensor_of(tensors["exit"], "weight").double())  # (C, 192)
+        self.register_buffer(
+            "exit_weight", tensor_of(tensors["exit"], "weight").double()
+        )  # (C, 192)
         self.register_buffer("exit_bias", biases["exit"].double())
 
     up_weight: Tensor

@@ -179,4 +179,5 @@ def integer_conv(
     tensors: TensorTree, name: str, *, relu: bool = False, head: bool = False,
     depthwise: bool = False,
 ) -> IntegerConv2d:  # fmt: skip
+    """One convolution of a part, see `IntegerConv2d`."""
     return IntegerConv2d(tensors[name], relu=relu, head=head, depthwise=depthwise)

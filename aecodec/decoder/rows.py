@@ -1,35 +1,39 @@
 """Tiles to pixels, a row of tiles at a time: memory does not grow with the picture's height.
 
-Each tile is decoded once. The latents of three rows of tiles are kept, since the synthesis of one
+Each tile is decoded once. The latents of a few rows of tiles are kept, since the synthesis of one
 row looks into the next ones.
 """
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterator, Sequence
+from functools import cached_property
 
 import numpy as np
-import torch
 
 from aecodec.coding.lossless import decode_pixels
 from aecodec.coding.residual import decode_residual
 from aecodec.coding.residual_tables import released_tables
-from aecodec.decoder.integer_synthesis import synthesize_scaled
-from aecodec.decoder.latents import Grid, YHat, decode_latents, decode_prefix
-from aecodec.encoder.networks import CodecModel
+from aecodec.decoder.latents import Grid, decode_latents, decode_prefix
+from aecodec.decoder.networks import DecoderModel, YHat
+from aecodec.decoder.tile_synthesis import TileSynthesis
 from aecodec.errors import HeaderError
-from aecodec.format.chunks import Header, LayerHead, LosslessTile, Tile
+from aecodec.format.chunks import LayerHead, LosslessTile, Tile
 from aecodec.format.constants import STRIDE
 from aecodec.format.container import Stream
 from aecodec.format.reader import StreamTiles, Tiles, TileState
-from aecodec.format.tiling import Box, Mask, latent_grid, tiles_around, with_halo
-from aecodec.options import View, view_of
+from aecodec.format.tiling import (
+    Box,
+    Mask,
+    latent_grid,
+    tile_box,
+    tile_sides,
+    tiles_around,
+)
+from aecodec.options import DecodeOptions, View
 from aecodec.picture.alpha import without_hidden
 from aecodec.picture.pixels import Pixels, join, rounded_to_bytes, shrink
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
 
-
-class Bands:
+class TileRows:
     """A view, decoded from top to bottom: iterate once.
 
     Each item is one row of tiles, `(h, w, c)`, or `(h, w)` for gray without alpha, uint8 or uint16;
@@ -38,10 +42,10 @@ class Bands:
 
     def __init__(
         self,
-        model: "Callable[[], CodecModel]",
+        model: Callable[[], DecoderModel],
         tiles: Tiles,
         view: View,
-        states: "Sequence[TileState] | None" = None,
+        states: Sequence[TileState] | None = None,
         *,
         lossy: bool = False,
     ) -> None:
@@ -59,24 +63,20 @@ class Bands:
         self._header = header = tiles.header
         self._step = header.tile_side // STRIDE
         self._format = header.pixel_format
-        self._shallow = view.shallow or not self._format.is_deep
-        self._grid = latent_grid(header.height, header.width)
-        self._latents = Latents(model, tiles, states)
+        self._sixteen_bit = self._format.is_sixteen_bit and not view.eight_bit
+        self._latents = TileLatents(model, tiles, states)
         self.size = view.size
         """Rows and columns of the view."""
-        self._lossless: Mask = np.zeros((self._grid.height, self._grid.width), np.bool_)
-        sides = header.height, header.width, header.tile_side
-        for number in tiles_around(view.region.latents, *sides):
-            self._lossless[_tile_box(header, number).slices()] = tiles.is_lossless(number)
+        self._lossless = self._lossless_around(view.region.latents)
 
-    def __iter__(self) -> "Iterator[Pixels]":
+    def __iter__(self) -> Iterator[Pixels]:
         """Decodes; raises what `Codec.decompress_array` raises."""
         within, scale, step = self._view.region.latents, self._view.scale, self._step
         (top, left), (height, width) = self._view.corner, self._view.size
         left -= within.left * STRIDE // scale
         for row in range(within.top // step, -(-within.bottom // step)):
             start, end = max(row * step, within.top), min((row + 1) * step, within.bottom)
-            pixels = self._band(Box(start, within.left, end, within.right))
+            pixels = self._row(Box(start, within.left, end, within.right))
             self._latents.forget(row)
             first = top - start * STRIDE // scale
             yield pixels[max(first, 0) : first + height, left : left + width]
@@ -85,160 +85,127 @@ class Bands:
         """The view as one array."""
         pixels = self._empty(*self._view.size)
         first = 0
-        for band in self:
-            pixels[first : first + len(band)] = band
-            first += len(band)
+        for row in self:
+            pixels[first : first + len(row)] = row
+            first += len(row)
         return pixels
+
+    def _lossless_around(self, box: Box) -> Mask:
+        """Which latents of the tiles around a box are lossless; the model is not needed if all."""
+        header, tiles = self._header, self._tiles
+        grid = latent_grid(header.height, header.width)
+        mask: Mask = np.zeros((grid.height, grid.width), np.bool_)
+        learned = any(not tiles.is_lossless(n) for n in tiles_around(header, box, 0))
+        halo = self._model().config.synthesis_halo if learned else 0
+        for number in tiles_around(header, box, halo):
+            mask[tile_box(header, number).slices()] = tiles.is_lossless(number)
+        return mask
 
     def _empty(self, height: int, width: int) -> Pixels:
         channels = self._format.channels
         shape = (height, width) if channels == 1 else (height, width, channels)
-        return np.empty(shape, np.uint8 if self._shallow else np.uint16)
+        return np.empty(shape, np.uint16 if self._sixteen_bit else np.uint8)
 
-    @torch.inference_mode()  # here, so that it ends before the consumer has the band
-    def _band(self, band: Box) -> Pixels:
+    def _row(self, row: Box) -> Pixels:
         """Pixels of a box within one row of tiles, and beyond the border up to whole latents."""
         side = STRIDE // self._view.scale
-        pixels = self._empty(band.height * side, band.width * side)
-        for column in range(band.left // self._step, -(-band.right // self._step)):
-            number = band.top // self._step * self._header.tile_columns + column
-            tile = _tile_box(self._header, number)
-            box = tile.overlap(band) or tile
-            target = pixels[box.relative_to(band).slices(side)]
+        pixels = self._empty(row.height * side, row.width * side)
+        for number in tiles_around(self._header, row, 0):
+            tile = tile_box(self._header, number)
+            box = tile.overlap(row) or tile
+            target = pixels[box.relative_to(row).slices(side)]
             inner = box.relative_to(tile).slices(side)
             if self._lossless[tile.top, tile.left]:
-                part = self._stored(number, tile)[inner]
+                part = self._stored(number)[inner]
             elif self._layer is not None:
                 part = self._refined(number, tile, self._layer)[inner]
             else:
-                part = self._synthesize(tile, box, self._view.scale)
+                part = self._synthesis.pixels(tile, box, self._view.scale)
             if self._format.has_alpha:
-                alpha = self._alpha(number, tile)[inner]
+                alpha = self._wanted(self._alpha(number))[inner]
                 part = join(part[: alpha.shape[0], : alpha.shape[1]], alpha)
             target[: part.shape[0], : part.shape[1]] = part
         return pixels
 
-    def _synthesize(self, tile: Box, box: Box, scale: int) -> Pixels:
-        """Pixels of a box in a learned tile, and beyond the border up to whole latents."""
-        header, grid = self._header, self._grid
-        # The tile's own window ends at lossless neighbours, which a part of it need not touch.
-        window = with_halo(box, grid).overlap(with_halo(tile, grid, self._lossless)) or box
-        y = torch.from_numpy(self._latents.window(window)).permute(2, 0, 1)[None]  # (1, M, h, w)
-        inside = header.height - window.top * STRIDE, header.width - window.left * STRIDE
-        samples = synthesize_scaled(
-            self._model().synthesis, y, header.quality_index, scale, inside,
-            maximum=255 if self._shallow else 65535, gray=self._format.is_gray,
+    @cached_property
+    def _synthesis(self) -> TileSynthesis:
+        return TileSynthesis(
+            self._model(), self._header, self._lossless, self._latents.tile,
+            sixteen_bit=self._sixteen_bit,
         )  # fmt: skip
-        part = samples[box.relative_to(window).slices(STRIDE // scale)]
-        return to_pixels(part, deep=not self._shallow)
 
     def _refined(self, number: int, box: Box, layer: LayerHead) -> Pixels:
         """Pixels of a learned tile with its residual."""
-        height, width = self._sides(box)
-        x_hat = np.ascontiguousarray(self._synthesize(box, box, 1)[:height, :width])
+        height, width = tile_sides(self._header, number)
+        x_hat = np.ascontiguousarray(self._synthesis.pixels(box, box)[:height, :width])
         tables = released_tables(layer.tables_id)
         pixels = decode_residual(self._tiles.residual(number), x_hat, tables, bound=layer.bound)
-        if self._format.has_alpha and self._view.scale > 1:
-            alpha = self._pixels(self._tiles.alpha(number), box, gray=True)
-            pixels = without_hidden(pixels, alpha)
-        return self._wanted(pixels)
+        return self._wanted(self._without_hidden(number, pixels))
 
-    def _sides(self, box: Box) -> tuple[int, int]:
-        """Height and width of a tile in pixels."""
-        height = min(box.bottom * STRIDE, self._header.height) - box.top * STRIDE
-        return height, min(box.right * STRIDE, self._header.width) - box.left * STRIDE
-
-    def _stored(self, number: int, box: Box) -> Pixels:
+    def _stored(self, number: int) -> Pixels:
         """Pixels of a lossless tile."""
         tile = self._tiles.tile(number)
         if not isinstance(tile, LosslessTile):
             raise HeaderError(f"tile {number} changed while it was read")
-        pixels = self._pixels(tile, box, gray=self._format.is_gray)
-        if self._format.has_alpha and self._view.scale > 1:
-            # The means shall not mix the colours of hidden pixels into those of visible ones.
-            alpha = self._pixels(self._tiles.alpha(number), box, gray=True)
-            pixels = without_hidden(pixels, alpha)
-        return self._wanted(pixels)
+        pixels = self._pixels(tile, number, gray=self._format.is_gray)
+        return self._wanted(self._without_hidden(number, pixels))
 
-    def _alpha(self, number: int, box: Box) -> Pixels:
-        """Alpha of a tile."""
-        return self._wanted(self._pixels(self._tiles.alpha(number), box, gray=True))
+    def _without_hidden(self, number: int, pixels: Pixels) -> Pixels:
+        """Means shall not mix the colours of hidden pixels into those of visible ones."""
+        if not self._format.has_alpha or self._view.scale == 1:
+            return pixels
+        return without_hidden(pixels, self._alpha(number))
 
-    def _pixels(self, tile: LosslessTile, box: Box, *, gray: bool) -> Pixels:
-        height, width = self._sides(box)
-        return decode_pixels(tile, height, width, gray=gray, deep=self._format.is_deep)
+    def _alpha(self, number: int) -> Pixels:
+        return self._pixels(self._tiles.alpha(number), number, gray=True)
+
+    def _pixels(self, tile: LosslessTile, number: int, *, gray: bool) -> Pixels:
+        height, width = tile_sides(self._header, number)
+        return decode_pixels(
+            tile, height, width, gray=gray, sixteen_bit=self._format.is_sixteen_bit
+        )
 
     def _wanted(self, pixels: Pixels) -> Pixels:
         """Pixels in the size and depth of the view."""
         small = shrink(pixels, self._view.scale)
-        return rounded_to_bytes(small) if self._shallow else small
+        return small if self._sixteen_bit else rounded_to_bytes(small)
 
 
-class Latents:
+class TileLatents:
     """Latents of the tiles near the row that is being made; each tile is decoded once."""
 
     def __init__(
         self,
-        model: "Callable[[], CodecModel]",
+        model: Callable[[], DecoderModel],
         tiles: Tiles,
-        states: "Sequence[TileState] | None" = None,
+        states: Sequence[TileState] | None = None,
     ) -> None:
+        """Takes what `TileRows` takes."""
         self._model, self._tiles, self._states = model, tiles, states
         self._decoded: dict[int, YHat | None] = {}
 
-    def window(self, window: Box) -> YHat:
-        """`(h, w, M)` int16 in 1/16 step, 0 in lossless tiles."""
-        header = self._tiles.header
-        step = header.tile_side // STRIDE
-        channels = self._model().config.latent_channels
-        y_hat = np.zeros((window.height, window.width, channels), np.int16)
-        for row in range(window.top // step, -(-window.bottom // step)):
-            for column in range(window.left // step, -(-window.right // step)):
-                number = row * header.tile_columns + column
-                box = _tile_box(header, number)
-                shared, part = box.overlap(window), self._tile(number, box)
-                if shared is not None and part is not None:
-                    inner = part[shared.relative_to(box).slices()]
-                    y_hat[shared.relative_to(window).slices()] = inner
-        return y_hat
+    def tile(self, number: int) -> YHat | None:
+        """`(h, w, M)` latents of a tile in 1/16 step; None for a lossless one."""
+        if number not in self._decoded:
+            self._decoded[number] = self._decode(number)
+        return self._decoded[number]
 
     def forget(self, row: int) -> None:
         """Drops what no row of tiles after this one looks into."""
         for number in [n for n in self._decoded if n // self._tiles.header.tile_columns < row]:
             del self._decoded[number]
 
-    def _tile(self, number: int, box: Box) -> YHat | None:
-        if number not in self._decoded:
-            self._decoded[number] = self._decode(number, Grid(box.height, box.width))
-        return self._decoded[number]
-
-    def _decode(self, number: int, size: Grid) -> YHat | None:
-        tile = self._tiles.tile(number)
+    def _decode(self, number: int) -> YHat | None:
+        tile, header = self._tiles.tile(number), self._tiles.header
         if not isinstance(tile, Tile):
             return None
-        prior, index = self._model().prior, self._tiles.header.quality_index
+        box = tile_box(header, number)
+        prior, size = self._model().prior, Grid(box.height, box.width)
         if self._states is None or self._states[number] is TileState.WHOLE:
-            return decode_latents(prior, tile, size, index)
-        y_hat, _ = decode_prefix(prior, tile.words, size, index)
-        return y_hat
+            return decode_latents(prior, tile, size, header.quality_index)
+        return decode_prefix(prior, tile.words, size, header.quality_index)[0]
 
 
-def to_pixels(samples: torch.Tensor, *, deep: bool) -> Pixels:
-    """`(H, W, C)` integers to `(H, W, C)`, or `(H, W)` if C is 1, uint8 or uint16."""
-    array: Pixels = samples.to(torch.uint16 if deep else torch.uint8).contiguous().numpy()
-    return array[:, :, 0] if array.shape[2] == 1 else array
-
-
-def _tile_box(header: Header, number: int) -> Box:
-    row, column = divmod(number, header.tile_columns)
-    grid = latent_grid(header.height, header.width)
-    step = header.tile_side // STRIDE
-    return Box(
-        row * step, column * step,
-        min((row + 1) * step, grid.bottom), min((column + 1) * step, grid.right),
-    )  # fmt: skip
-
-
-def render(model: CodecModel, stream: Stream) -> Pixels:
+def render(model: DecoderModel, stream: Stream) -> Pixels:
     """Pixels of a whole picture."""
-    return Bands(lambda: model, StreamTiles(stream), view_of(stream.header)).whole()
+    return TileRows(lambda: model, StreamTiles(stream), DecodeOptions().view(stream.header)).whole()

@@ -44,7 +44,7 @@ from aecodec.format.constants import STRIDE
 from aecodec.format.container import Stream, serialize
 from aecodec.format.quality import lmbda, relative_quality
 from aecodec.format.tiling import Box, Mask, latent_grid, tile_boxes, touches
-from aecodec.picture.pixels import DEEP_STEP, Pixels, _as_bytes, rounded_to_bytes
+from aecodec.picture.pixels import SIXTEEN_BIT_STEP, Pixels, as_bytes, rounded_to_bytes
 
 Render = Callable[[Stream], Pixels]
 
@@ -181,7 +181,7 @@ def _mse(a: Pixels, b: Pixels) -> float:
 def _in_bytes(pixels: Pixels) -> npt.NDArray[np.float32]:
     x = pixels.astype(np.float32)
     if pixels.dtype == np.uint16:
-        x *= np.float32(1 / DEEP_STEP)
+        x *= np.float32(1 / SIXTEEN_BIT_STEP)
     return x
 
 
@@ -248,8 +248,8 @@ def estimate_bytes(pixels: Pixels) -> int:
     if not HAS_WEBP:
         return 0
     part = _sample(pixels)
-    shallow = _as_bytes(part)
-    planes = [part >> 8, part & 255] if shallow is None else [shallow]
+    eight_bit = as_bytes(part)
+    planes = [part >> 8, part & 255] if eight_bit is None else [eight_bit]
     size = sum(len(_webp_data(plane.astype(np.uint8), 0, 0)) for plane in planes)
     return round(size * pixels.size / part.size)
 
@@ -276,7 +276,7 @@ def roughness(pixels: Pixels) -> float:
         return 0.0
     x = pixels[:height, :width].astype(np.float64)
     if pixels.dtype == np.uint16:
-        x /= DEEP_STEP
+        x /= SIXTEEN_BIT_STEP
     rows = x[::2] - x[1::2]
     detail = rows[:, ::2] - rows[:, 1::2]
     return float(np.square(detail).sum()) / 4 / detail.size

@@ -27,12 +27,12 @@ from aecodec.coding.residual_context import (
     PAD,
     PREDICTION_MAX,
     WEIGHT_ONE,
-    Canvas,
     Floats,
     Ints,
     PlaneModel,
-    Site,
-    sites,
+    PlaneSite,
+    ResidualContext,
+    plane_sites,
 )
 from aecodec.coding.residual_tables import FRACTIONS, LEVELS, PlanePrior, ResidualTables
 from aecodec.format.chunks import ResidualTile
@@ -62,7 +62,7 @@ ACTIVITY_MAX = 2**14
 SMALLEST = 0.15
 """Smallest expected error, in samples."""
 
-Observer = Callable[[Site, PlaneModel, Ints, Ints], None]
+Observer = Callable[[PlaneSite, PlaneModel, Ints, Ints], None]
 
 
 def encode_residual(
@@ -81,42 +81,44 @@ def encode_residual(
     Returns:
         The chunk.
     """
-    canvas = Canvas(x_hat, bound)
+    context = ResidualContext(x_hat, bound)
     original = pixels[:, :, None] if pixels.ndim == 2 else pixels
     lossy = x_hat[:, :, None] if x_hat.ndim == 2 else x_hat
-    whole = Canvas(x_hat, bound)
-    for c in range(canvas.channels):
+    whole = ResidualContext(x_hat, bound)
+    for c in range(context.channels):
         t = (original[:, :, c].astype(np.int32) - lossy[:, :, c] + bound) // whole.step
         whole.samples[c][PAD:-PAD, PAD:-PAD] = t
     encoder = SymbolEncoder()
-    for site in sites(canvas.channels):
-        if 0 in site.rows_and_columns(canvas.height, canvas.width):
+    for site in plane_sites(context.channels):
+        if 0 in site.rows_and_columns(context.height, context.width):
             continue
-        rows = slice(0, site.rows_and_columns(canvas.height, canvas.width)[0])
+        rows = slice(0, site.rows_and_columns(context.height, context.width)[0])
         samples: Ints = whole.view(whole.samples, site.channel, site, rows, (0, 0)).astype(np.int64)
         samples = samples.reshape(-1)
-        model = _fit(canvas, site, samples, tables)
-        levels, predictions = canvas.predict(site, model, tables)
+        model = _fit(context, site, samples, tables)
+        levels, predictions = context.predict(site, model, tables)
         model = _mapped(model, levels, 4 * samples - predictions, tables)
         _write_model(encoder, site, model, tables)
         symbols = (samples - (predictions >> 2)).astype(np.int32)
         encoder.add(symbols, table_numbers(levels, predictions, model), tables.symbols)
         if observe is not None:
             observe(site, model, model.tables[levels], 4 * samples - predictions)
-        canvas.put(site, samples, predictions)
-    checksum = zlib.crc32(canvas.pixels().tobytes())
+        context.put(site, samples, predictions)
+    checksum = zlib.crc32(context.pixels().tobytes())
     return ResidualTile(checksum, encoder.words())
 
 
-def _fit(canvas: Canvas, site: Site, samples: Ints, tables: ResidualTables) -> PlaneModel:
+def _fit(
+    context: ResidualContext, site: PlaneSite, samples: Ints, tables: ResidualTables
+) -> PlaneModel:
     """Weights and classes; the map of levels stays empty."""
-    strips = list(canvas.strips(site))
-    width = site.rows_and_columns(canvas.height, canvas.width)[1]
+    strips = list(context.strips(site))
+    width = site.rows_and_columns(context.height, context.width)[1]
     share = max(len(strips) * (strips[0].stop * width) // FIT_SAMPLES, 1)
     strips = strips[::share]
-    features = np.concatenate([canvas.features(site, rows) for rows in strips], 1)
-    activities = np.concatenate([canvas.activities(site, rows) for rows in strips], 1)
-    step = canvas.step
+    features = np.concatenate([context.features(site, rows) for rows in strips], 1)
+    activities = np.concatenate([context.activities(site, rows) for rows in strips], 1)
+    step = context.step
     target = step * np.concatenate(
         [samples[rows.start * width : rows.stop * width] for rows in strips]
     ).astype(np.float64)
@@ -246,7 +248,7 @@ def _costs(tables: ResidualTables) -> Floats:
 
 
 def _write_model(
-    encoder: SymbolEncoder, site: Site, model: PlaneModel, tables: ResidualTables
+    encoder: SymbolEncoder, site: PlaneSite, model: PlaneModel, tables: ResidualTables
 ) -> None:
     prior = tables.priors[site.index]
     used = np.flatnonzero(model.tables >= 0)

@@ -43,7 +43,7 @@ def add_layer(
     header, tables = stream.header, newest_tables()
     boxes = list(boxes_of(header))
     x_hat, _ = split(render(model, stream))
-    deep = header.pixel_format.is_deep
+    sixteen_bit = header.pixel_format.is_sixteen_bit
     tiles = list(stream.tiles)
     residuals: dict[int, ResidualTile] = {}
     grid = latent_grid(header.height, header.width)
@@ -54,7 +54,7 @@ def add_layer(
         return encode_residual(pixels[part], x_hat[part], tables, bound=bound)
 
     for number, box in enumerate(boxes):
-        found = None if deep else residual(box)
+        found = None if sixteen_bit else residual(box)
         part = np.ascontiguousarray(pixels[box.slices(STRIDE)])
         exact = encode_pixels(part)
         if found is not None and exact.size < THOROUGH_BELOW * (found.size + tiles[number].size):
@@ -74,7 +74,7 @@ def add_layer(
         x_hat, _ = split(render(model, replace(stream, tiles=tuple(tiles))))
         for number in again:
             residuals[number] = residual(boxes[number])
-    if deep:
+    if sixteen_bit:
         return replace(stream, tiles=tuple(tiles))
     found_all = tuple(residuals[number] for number in sorted(residuals))
     layer = Layer(LayerHead(tables.tables_id, bound), found_all)

@@ -18,12 +18,12 @@ from aecodec.format.constants import STRIDE
 from aecodec.format.container import ENDING, opening
 from aecodec.format.quality import lmbda, relative_quality
 from aecodec.format.tiling import HALO, Box, Mask, latent_grid, tile_boxes, touches
-from aecodec.picture.row_readers import ScanlinePicture, StripPicture
+from aecodec.picture.row_readers import NetpbmSource, ScanlineSource
 
 
 def pack(
     model: CodecModel,
-    picture: StripPicture | ScanlinePicture,
+    picture: NetpbmSource | ScanlineSource,
     header: Header,
     effort: Effort,
     *,

@@ -23,7 +23,13 @@ import torch
 
 from aecodec.codec import Codec
 from aecodec.coding.ans import frequency_counts
-from aecodec.coding.residual_context import PREDICTION_MAX, Canvas, PlaneModel, Site, sites
+from aecodec.coding.residual_context import (
+    PREDICTION_MAX,
+    PlaneModel,
+    PlaneSite,
+    ResidualContext,
+    plane_sites,
+)
 from aecodec.coding.residual_tables import (
     FRACTIONS,
     LEVELS,
@@ -153,7 +159,7 @@ class Observations:
         self.errors = np.zeros((LEVELS, 2 * PREDICTION_MAX + 1), np.int64)
         self.models: list[list[PlaneModel]] = [[] for _ in range(PLANES)]
 
-    def add(self, site: Site, model: PlaneModel, scales: Counts, errors: Counts) -> None:
+    def add(self, site: PlaneSite, model: PlaneModel, scales: Counts, errors: Counts) -> None:
         """Takes note of one plane, as `encode_residual` tells of it."""
         bounded = errors.clip(-PREDICTION_MAX, PREDICTION_MAX) + PREDICTION_MAX
         np.add.at(self.errors, (scales, bounded), 1)
@@ -168,11 +174,11 @@ def neutral_priors() -> list[PlanePrior]:
     """What one expects of weights before any was seen."""
     priors = []
     for channels in (1, 3):
-        canvas = Canvas(np.zeros((4, 4, 3) if channels == 3 else (4, 4), np.uint8), 0)
-        for site in sites(channels):
+        context = ResidualContext(np.zeros((4, 4, 3) if channels == 3 else (4, 4), np.uint8), 0)
+        for site in plane_sites(channels):
             row = slice(0, 1)
-            n = len(canvas.activities(site, row))
-            priors.append(_neutral(n, len(canvas.features(site, row))))
+            n = len(context.activities(site, row))
+            priors.append(_neutral(n, len(context.features(site, row))))
     return priors
 
 

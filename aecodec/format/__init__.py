@@ -1,1 +1,1 @@
-"""The .aec file: specification, chunks, container, random access, recovery, tiling, quality grid."""
+"""The .aec file: specification, chunks, container, parts, recovery, tiling, quality grid."""

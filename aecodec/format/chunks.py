@@ -42,6 +42,9 @@ CHUNK_START_BYTES = _CHUNK_START.size
 CHUNK_BYTES = CHUNK_START_BYTES + _U32.size
 """Size of a chunk beside its payload."""
 
+METADATA_KINDS = ("icc", "exif", "xmp", "resolution", "text")
+"""What optional chunks can carry of a picture's metadata; SPECIFICATION.md, section 4.2."""
+
 Buffer = bytes | bytearray | memoryview
 
 
@@ -58,9 +61,9 @@ class PixelFormat(IntEnum):
     RGBA16 = 7
 
     @classmethod
-    def of(cls, *, rgb: bool, deep: bool, alpha: bool) -> "PixelFormat":
+    def of(cls, *, rgb: bool, sixteen_bit: bool, alpha: bool) -> "PixelFormat":
         """The format of colour or gray, 16 or 8 bits, with or without alpha."""
-        return cls(rgb + 2 * deep + 4 * alpha)
+        return cls(rgb + 2 * sixteen_bit + 4 * alpha)
 
     @property
     def is_gray(self) -> bool:
@@ -68,7 +71,7 @@ class PixelFormat(IntEnum):
         return not self & 1
 
     @property
-    def is_deep(self) -> bool:
+    def is_sixteen_bit(self) -> bool:
         """Whether samples have 16 bits rather than 8."""
         return bool(self & 2)
 
@@ -80,7 +83,7 @@ class PixelFormat(IntEnum):
     @property
     def maximum(self) -> int:
         """The largest sample, which is white or opaque."""
-        return 65535 if self.is_deep else 255
+        return 65535 if self.is_sixteen_bit else 255
 
     @property
     def channels(self) -> int:
@@ -137,17 +140,17 @@ class Header:
     model_id: bytes
 
     def __post_init__(self) -> None:
-        _check_range("width", self.width, 1, SIDE_MAX)
-        _check_range("height", self.height, 1, SIDE_MAX)
-        _check_range("tile exponent", self.tile_exponent, TILE_EXPONENT_MIN, TILE_EXPONENT_MAX)
-        _check_range("quality index", self.quality_index, 0, QUALITY_INDEX_MAX)
-        _check_range("size of the model id", len(self.model_id), 4, 4)
+        check_range("width", self.width, 1, SIDE_MAX)
+        check_range("height", self.height, 1, SIDE_MAX)
+        check_range("tile exponent", self.tile_exponent, TILE_EXPONENT_MIN, TILE_EXPONENT_MAX)
+        check_range("quality index", self.quality_index, 0, QUALITY_INDEX_MAX)
+        check_range("size of the model id", len(self.model_id), 4, 4)
 
     @property
     def opaque(self) -> "Header":
         """The same without alpha."""
         form = self.pixel_format
-        plain = PixelFormat.of(rgb=not form.is_gray, deep=form.is_deep, alpha=False)
+        plain = PixelFormat.of(rgb=not form.is_gray, sixteen_bit=form.is_sixteen_bit, alpha=False)
         return replace(self, pixel_format=plain)
 
     @property
@@ -184,8 +187,8 @@ class Tile:
     words: bytes
 
     def __post_init__(self) -> None:
-        _check_range("checksum of a tile", self.checksum, 0, 2**32 - 1)
-        _check_range("size of a tile's words", len(self.words), 0, LENGTH_MAX - _U32.size)
+        check_range("checksum of a tile", self.checksum, 0, 2**32 - 1)
+        check_range("size of a tile's words", len(self.words), 0, LENGTH_MAX - _U32.size)
         if len(self.words) % 4:
             raise HeaderError(f"a tile's words have {len(self.words)} bytes, no multiple of 4")
 
@@ -204,8 +207,8 @@ class LosslessTile:
     data: bytes
 
     def __post_init__(self) -> None:
-        _check_range("checksum of a tile", self.checksum, 0, 2**32 - 1)
-        _check_range("size of a tile's data", len(self.data), 0, LENGTH_MAX - _PIXL_FIELDS.size)
+        check_range("checksum of a tile", self.checksum, 0, 2**32 - 1)
+        check_range("size of a tile's data", len(self.data), 0, LENGTH_MAX - _PIXL_FIELDS.size)
 
     @property
     def size(self) -> int:
@@ -224,8 +227,8 @@ class ResidualTile:
     words: bytes
 
     def __post_init__(self) -> None:
-        _check_range("checksum of a residual tile", self.checksum, 0, 2**32 - 1)
-        _check_range("size of a residual's words", len(self.words), 0, LENGTH_MAX - _U32.size)
+        check_range("checksum of a residual tile", self.checksum, 0, 2**32 - 1)
+        check_range("size of a residual's words", len(self.words), 0, LENGTH_MAX - _U32.size)
         if len(self.words) % 4:
             raise HeaderError(f"a residual's words have {len(self.words)} bytes, no multiple of 4")
 
@@ -243,8 +246,8 @@ class LayerHead:
     bound: int
 
     def __post_init__(self) -> None:
-        _check_range("size of a tables id", len(self.tables_id), 4, 4)
-        _check_range("bound of a residual layer", self.bound, 0, BOUND_MAX)
+        check_range("size of a tables id", len(self.tables_id), 4, 4)
+        check_range("bound of a residual layer", self.bound, 0, BOUND_MAX)
 
 
 @dataclass(frozen=True)
@@ -263,9 +266,9 @@ class Chunk:
     payload: bytes
 
     def __post_init__(self) -> None:
-        if not _is_type(self.type) or self.type[:1].isupper():
+        if not is_chunk_type(self.type) or self.type[:1].isupper():
             raise HeaderError(f"{self.type!r} is not the type of an optional chunk")
-        _check_range("size of an optional chunk", len(self.payload), 0, LENGTH_MAX)
+        check_range("size of an optional chunk", len(self.payload), 0, LENGTH_MAX)
 
 
 class RawChunk(NamedTuple):
@@ -298,13 +301,14 @@ def read_chunk(view: memoryview, offset: int, tile: int) -> RawChunk:
 def read_start(start: memoryview, offset: int) -> tuple[int, bytes]:
     """Length of the payload and type, from the first 8 bytes of the chunk at `offset`."""
     length, kind = _CHUNK_START.unpack(start)
-    _check_range(f"length of the chunk at byte {offset}", length, 0, LENGTH_MAX)
-    if not _is_type(kind):
+    check_range(f"length of the chunk at byte {offset}", length, 0, LENGTH_MAX)
+    if not is_chunk_type(kind):
         raise HeaderError(f"type {kind!r} of the chunk at byte {offset} is not four letters")
     return length, kind
 
 
-def _write_chunk(kind: bytes, payload: bytes) -> bytes:
+def write_chunk(kind: bytes, payload: bytes) -> bytes:
+    """A chunk's bytes."""
     crc = zlib.crc32(payload, zlib.crc32(kind))
     return b"".join((_CHUNK_START.pack(len(payload), kind), payload, _U32.pack(crc)))
 
@@ -313,7 +317,7 @@ def read_header(chunk: RawChunk, limits: Limits) -> Header:
     """The fields of a HEAD, checked."""
     if chunk.type != _HEAD:
         raise HeaderError(f"the first chunk is not HEAD but {chunk.type!r}")
-    _check_range("length of the HEAD chunk", len(chunk.payload), 16, 16)
+    check_range("length of the HEAD chunk", len(chunk.payload), 16, 16)
     width, height, code, tile_exponent, quality_index, model_id = _HEAD_FIELDS.unpack(chunk.payload)
     try:
         pixel_format = PixelFormat(code)
@@ -349,7 +353,7 @@ def read_lossless(chunk: RawChunk) -> LosslessTile:
 def read_layer_head(chunk: RawChunk) -> LayerHead:
     """The fields of a LAYR, checked."""
     size = _LAYR_FIELDS.size
-    _check_range(f"length of the {chunk.name}", len(chunk.payload), size, size)
+    check_range(f"length of the {chunk.name}", len(chunk.payload), size, size)
     return LayerHead(*_LAYR_FIELDS.unpack(chunk.payload))
 
 
@@ -367,18 +371,20 @@ def tile_chunk(tile: AnyTile, alpha: LosslessTile | None = None) -> bytes:
     before = b"" if alpha is None else _lossless_chunk(_ALPH, alpha)
     if isinstance(tile, LosslessTile):
         return before + _lossless_chunk(_PIXL, tile)
-    return before + _write_chunk(_TILE, _U32.pack(tile.checksum) + tile.words)
+    return before + write_chunk(_TILE, _U32.pack(tile.checksum) + tile.words)
 
 
 def _lossless_chunk(kind: bytes, tile: LosslessTile) -> bytes:
-    return _write_chunk(kind, _PIXL_FIELDS.pack(tile.checksum, tile.coder) + tile.data)
+    return write_chunk(kind, _PIXL_FIELDS.pack(tile.checksum, tile.coder) + tile.data)
 
 
-def _check_range(name: str, value: int, low: int, high: int) -> None:
+def check_range(name: str, value: int, low: int, high: int) -> None:
+    """Raises `HeaderError` if a value lies outside what the format allows."""
     if not low <= value <= high:
         allowed = f"{low} to {high}" if low < high else str(low)
         raise HeaderError(f"{name} is {value}, the format allows {allowed}")
 
 
-def _is_type(kind: bytes) -> bool:
+def is_chunk_type(kind: bytes) -> bool:
+    """Whether four bytes are the type of a chunk."""
     return len(kind) == 4 and kind.isalpha()

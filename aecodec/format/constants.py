@@ -1,4 +1,4 @@
-"""Numbers that the format fixes for every model; SPECIFICATION.md explains each where it is used."""
+"""Numbers that the format fixes for every model; SPECIFICATION.md says what they are for."""
 
 STRIDE = 16
 """Pixels per latent along one side."""

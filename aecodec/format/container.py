@@ -176,8 +176,7 @@ from aecodec.format.chunks import (
     LosslessTile,
     RawChunk,
     ResidualTile,
-    _check_range,
-    _write_chunk,
+    check_range,
     read_chunk,
     read_header,
     read_layer_head,
@@ -185,6 +184,7 @@ from aecodec.format.chunks import (
     read_residual,
     read_tile,
     tile_chunk,
+    write_chunk,
 )
 
 VERSION = 1
@@ -236,7 +236,7 @@ class Stream:
         if len(self.alphas) != wanted:
             raise HeaderError(f"{len(self.alphas)} tiles of alpha, the header asks {wanted}")
         if self.layer is not None:
-            if self.header.pixel_format.is_deep:
+            if self.header.pixel_format.is_sixteen_bit:
                 raise HeaderError("a residual layer in a 16-bit picture")
             found, learned = len(self.layer.residuals), count - self.lossless_count
             if found != learned:
@@ -295,7 +295,7 @@ def parse(data: Buffer, limits: Limits = DEFAULT_LIMITS) -> Stream:
         elif chunk.type in (_TILE, _PIXL):
             tiles.append(read_tile(chunk) if chunk.type == _TILE else read_lossless(chunk))
         elif chunk.type == _DONE:
-            _check_range(f"length of the {chunk.name}", len(chunk.payload), 0, 0)
+            check_range(f"length of the {chunk.name}", len(chunk.payload), 0, 0)
         elif chunk.type == _HEAD:
             raise HeaderError(f"a second HEAD chunk at byte {chunk.offset}")
         elif chunk.type[:1].isupper():
@@ -319,7 +319,7 @@ def serialize(stream: Stream) -> bytes:
     parts = [opening(stream.header, stream.ancillary, stream.layer), *stream.tile_chunks()]
     if stream.layer is not None:
         parts += [
-            _write_chunk(_RESI, _U32.pack(residual.checksum) + residual.words)
+            write_chunk(_RESI, _U32.pack(residual.checksum) + residual.words)
             for residual in stream.layer.residuals
         ]
     return b"".join((*parts, ENDING))
@@ -334,11 +334,11 @@ def check_optional(chunks: Iterable[Chunk], limits: Limits) -> None:
 
 def opening(header: Header, ancillary: tuple[Chunk, ...], layer: Layer | None = None) -> bytes:
     """What a file begins with: all before the first tile."""
-    parts = [SIGNATURE, _write_chunk(_HEAD, _HEAD_FIELDS.pack(*astuple(header)))]
+    parts = [SIGNATURE, write_chunk(_HEAD, _HEAD_FIELDS.pack(*astuple(header)))]
     if layer is not None:
         head = layer.head
-        parts.append(_write_chunk(_LAYR, _LAYR_FIELDS.pack(head.tables_id, head.bound)))
-    return b"".join((*parts, *(_write_chunk(chunk.type, chunk.payload) for chunk in ancillary)))
+        parts.append(write_chunk(_LAYR, _LAYR_FIELDS.pack(head.tables_id, head.bound)))
+    return b"".join((*parts, *(write_chunk(chunk.type, chunk.payload) for chunk in ancillary)))
 
 
 def chunk_table(data: Buffer) -> list[tuple[str, int, int]]:
@@ -440,5 +440,5 @@ def _chunks(view: memoryview) -> Iterator[RawChunk]:
         raise HeaderError(f"{len(view) - offset} trailing bytes after the DONE chunk")
 
 
-ENDING = _write_chunk(_DONE, b"")
+ENDING = write_chunk(_DONE, b"")
 """What a file ends with."""

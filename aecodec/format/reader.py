@@ -59,7 +59,7 @@ class Place(NamedTuple):
     length: int
 
 
-class PartialFile:
+class FileReader:
     """A file of which only what is asked for is read.
 
     Attributes:
@@ -223,7 +223,7 @@ class PartialFile:
 
 
 class Tiles(Protocol):
-    """A file, of which tiles can be read; see `reading.PartialFile`."""
+    """A file, of which tiles can be read; see `reading.FileReader`."""
 
     @property
     def header(self) -> Header:

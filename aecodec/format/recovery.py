@@ -120,13 +120,13 @@ def _opaque(header: Header, number: int) -> LosslessTile:
     side, form = header.tile_side, header.pixel_format
     height = min(side, header.height - row * side)
     width = min(side, header.width - column * side)
-    return _flat(form.maximum, height, width, deep=form.is_deep)
+    return _flat(form.maximum, height, width, sixteen_bit=form.is_sixteen_bit)
 
 
 @lru_cache(maxsize=8)
-def _flat(value: int, height: int, width: int, *, deep: bool) -> LosslessTile:
+def _flat(value: int, height: int, width: int, *, sixteen_bit: bool) -> LosslessTile:
     """Tiles of a picture have four sizes at most, however many there are."""
-    return encode_flat(value, height, width, deep=deep)
+    return encode_flat(value, height, width, sixteen_bit=sixteen_bit)
 
 
 class _Scan:
@@ -251,9 +251,9 @@ class _Scan:
         return Tile(0, words[: len(words) // 4 * 4])
 
 
-def encode_flat(sample: int, height: int, width: int, *, deep: bool) -> LosslessTile:
+def encode_flat(sample: int, height: int, width: int, *, sixteen_bit: bool) -> LosslessTile:
     """A gray tile or one of alpha, of equal samples; memory does not grow with its size."""
-    data = sample.to_bytes(1 + deep, "little")
+    data = sample.to_bytes(1 + sixteen_bit, "little")
     checksum, left = 0, height * width
     while left:
         count = min(left, _FLAT_PIECE)

@@ -1,15 +1,9 @@
-"""Cuts a picture into entropy tiles and the transforms' windows around them.
+"""Tiles of a picture and the transforms' windows around them; SPECIFICATION.md, section 7.
 
 Tiles are coded independently; the transforms do not know about them. They run over windows that
-exceed a tile by `HALO` on every side that has a neighbour, so that what they give inside the
-tile is what they would give for the whole picture.
-
-A tile that is stored losslessly has no latents. To a learned tile beside, above or below it, it is
-outside the picture: the window ends at their common side, for the analysis and for the synthesis,
-which know from every picture's border what to do there. Where it lies in a corner of the window,
-the analysis sees pixels of value 128 and the synthesis latents of value 0. So nothing of a lossless
-tile rings into its neighbours. Within 16 pixels of it they lose 0.03 to 0.11 dB against learned
-neighbours, within 2 pixels 0.3 to 0.7 dB (aec-1, 12 Kodak pictures, qualities 15 to 95).
+exceed a tile by a model's halo on every side that has a neighbour, so that what they give inside
+the tile is what they would give for the whole picture. A tile that is stored losslessly has no
+latents: to a learned tile beside, above or below it, it is outside the picture.
 """
 
 from collections.abc import Iterator
@@ -21,9 +15,6 @@ import numpy.typing as npt
 from aecodec.errors import InputError
 from aecodec.format.chunks import Header
 from aecodec.format.constants import STRIDE
-
-HALO = 64
-"""Pixels; the receptive fields reach 40 (analysis) and 56 (synthesis) pixels beyond a latent."""
 
 Mask = npt.NDArray[np.bool_]
 
@@ -118,24 +109,37 @@ def latent_grid(height: int, width: int) -> Box:
     return Box(0, 0, -(-height // STRIDE), -(-width // STRIDE))
 
 
-def tile_boxes(height: int, width: int, tile_side: int) -> Iterator[Box]:
-    """Tiles of `tile_side` pixels in raster order, as boxes in latents."""
-    grid = latent_grid(height, width)
-    step = tile_side // STRIDE
-    for top in range(0, grid.bottom, step):
-        for left in range(0, grid.right, step):
-            yield Box(top, left, min(top + step, grid.bottom), min(left + step, grid.right))
+def tile_box(header: Header, number: int) -> Box:
+    """The latents of a tile, counted in raster order."""
+    row, column = divmod(number, header.tile_columns)
+    grid, step = latent_grid(header.height, header.width), header.tile_side // STRIDE
+    return Box(
+        row * step, column * step,
+        min((row + 1) * step, grid.bottom), min((column + 1) * step, grid.right),
+    )  # fmt: skip
 
 
-def with_halo(box: Box, grid: Box, lossless: Mask | None = None) -> Box:
+def tile_boxes(header: Header) -> Iterator[Box]:
+    """The latents of every tile, in raster order."""
+    return (tile_box(header, number) for number in range(header.tile_count))
+
+
+def tile_sides(header: Header, number: int) -> tuple[int, int]:
+    """Height and width of a tile in pixels."""
+    box = tile_box(header, number)
+    height = min(box.bottom * STRIDE, header.height) - box.top * STRIDE
+    return height, min(box.right * STRIDE, header.width) - box.left * STRIDE
+
+
+def with_halo(box: Box, grid: Box, halo: int, lossless: Mask | None = None) -> Box:
     """`box` and its surroundings, cut off where the picture ends or a lossless tile begins.
 
     Args:
         box: a learned tile.
         grid: the picture.
+        halo: latents on each side.
         lossless: `(h, w)` of the grid, whether a latent's tile is stored losslessly; None: none.
     """
-    halo = HALO // STRIDE
     window = Box(
         max(box.top - halo, 0), max(box.left - halo, 0),
         min(box.bottom + halo, grid.bottom), min(box.right + halo, grid.right),
@@ -154,19 +158,15 @@ def with_halo(box: Box, grid: Box, lossless: Mask | None = None) -> Box:
     )
 
 
-def tiles_around(box: Box, height: int, width: int, tile_side: int) -> Iterator[int]:
-    """Numbers of the tiles, as `tile_boxes` counts, that the pixels of a box depend on."""
-    needed = with_halo(box, latent_grid(height, width))
-    for number, tile in enumerate(tile_boxes(height, width, tile_side)):
-        if tile.overlap(needed):
-            yield number
+def tiles_around(header: Header, box: Box, halo: int) -> Iterator[int]:
+    """Numbers of the tiles that the pixels of a box depend on, in rising order."""
+    needed = with_halo(box, latent_grid(header.height, header.width), halo)
+    step = header.tile_side // STRIDE
+    for row in range(needed.top // step, -(-needed.bottom // step)):
+        for column in range(needed.left // step, -(-needed.right // step)):
+            yield row * header.tile_columns + column
 
 
-def touches(box: Box, grid: Box, lossless: Mask) -> bool:
-    """Whether one of the eight tiles around a tile is stored losslessly."""
-    return bool(lossless[with_halo(box, grid).slices()].any())
-
-
-def boxes_of(header: Header) -> "Iterator[Box]":
-    """The tiles of a picture, in their order."""
-    return tile_boxes(header.height, header.width, header.tile_side)
+def touches(box: Box, grid: Box, halo: int, marked: Mask) -> bool:
+    """Whether a tile's window holds a marked latent."""
+    return bool(marked[with_halo(box, grid, halo).slices()].any())

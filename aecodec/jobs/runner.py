@@ -19,7 +19,7 @@ class Say(Protocol):
         """Puts the line out as a result, or as a message about errors."""
 
 
-class Voice:
+class JobLog:
     """What one input's work says, and whether it shall go on."""
 
     def __init__(self, say: Say, stop: threading.Event | None = None) -> None:
@@ -51,7 +51,7 @@ class Voice:
         self._lines.clear()
 
 
-Work = Callable[[str, str, Voice], None]
+Work = Callable[[str, str, JobLog], None]
 
 
 def for_each(
@@ -60,12 +60,12 @@ def for_each(
     """Runs `work` on every input, up to `jobs` at a time; a failing one does not stop the others.
 
     When an exception such as KeyboardInterrupt ends the run, inputs that wait are given up, and
-    those at work end at their next `Voice.check`.
+    those at work end at their next `JobLog.check`.
 
     Args:
         names: the inputs.
         targets: the output of each.
-        work: what to do with an input, its output and its voice.
+        work: what to do with an input, its output and its log.
         jobs: how many to work on at a time.
         say: puts out what the works say, always in this thread.
 
@@ -74,20 +74,20 @@ def for_each(
     """
     pairs = list(zip(names, targets, strict=True))
     if min(jobs, len(pairs)) == 1:
-        return max(_attempt(*pair, work, Voice(say)) for pair in pairs)
+        return max(_attempt(*pair, work, JobLog(say)) for pair in pairs)
     from concurrent.futures import ThreadPoolExecutor  # here, for a single job starts sooner so
 
     stop = threading.Event()
     pool = ThreadPoolExecutor(min(jobs, len(pairs)), "aecodec")
-    voices = [Voice(say, stop) for _ in pairs]
+    logs = [JobLog(say, stop) for _ in pairs]
     attempts = [
-        pool.submit(_attempt, *pair, work, voice) for pair, voice in zip(pairs, voices, strict=True)
+        pool.submit(_attempt, *pair, work, log) for pair, log in zip(pairs, logs, strict=True)
     ]
     code = 0
     try:
-        for attempt, voice in zip(attempts, voices, strict=True):
+        for attempt, log in zip(attempts, logs, strict=True):
             code = max(code, attempt.result())
-            voice.flush()
+            log.flush()
     except BaseException:
         stop.set()
         raise
@@ -103,7 +103,7 @@ def share_threads(jobs: int) -> None:
     torch.set_num_threads(max(1, torch.get_num_threads() // jobs))
 
 
-def complain(name: str | None, exc: BaseException, say: Say) -> None:
+def report_error(name: str | None, exc: BaseException, say: Say) -> None:
     """Says in one line what went wrong with an input, or without one."""
     if isinstance(exc, OSError) and exc.strerror:
         about = exc.filename
@@ -119,11 +119,11 @@ class _Stopped(Exception):  # no error
     """The whole run is being stopped."""
 
 
-def _attempt(name: str, target: str, work: Work, voice: Voice) -> int:
+def _attempt(name: str, target: str, work: Work, log: JobLog) -> int:
     try:
-        work(name, target, voice)
+        work(name, target, log)
     except (AecError, OSError, MemoryError) as exc:
-        complain(name, exc, voice.say)
+        report_error(name, exc, log.say)
         return 1
     except _Stopped:
         return 1

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 
 from aecodec.codec import Codec
-from aecodec.decoder.rows import Bands
+from aecodec.decoder.rows import TileRows
 from aecodec.options import Wish
 from aecodec.picture.alpha import over_background
 from aecodec.picture.pixels import Pixels
@@ -38,7 +38,7 @@ def unpack(
     Raises what `Codec.decompress_array` raises.
     """
     wish = wish or Wish()
-    opened = codec.open_bands(
+    opened = codec.open_rows(
         source, region=wish.region, scale=wish.scale, depth=wish.depth, lossy=wish.lossy
     )
     with opened as (bands, metadata):
@@ -52,7 +52,7 @@ def unpack(
 
 
 def _checked(
-    bands: Bands, check: Callable[[], None], background: tuple[int, int, int] | None
+    bands: TileRows, check: Callable[[], None], background: tuple[int, int, int] | None
 ) -> Iterator[Pixels]:
     for band in bands:
         check()

@@ -7,6 +7,8 @@ from aecodec.format.constants import PASSES, PATCH, STRIDE
 
 SIZE_MAX = 4096
 """Largest width or number of blocks of a model."""
+HYPER_CHANNELS_MAX = 256
+"""Each has a table, whose number has 8 bits."""
 
 
 @dataclass(frozen=True)
@@ -16,7 +18,7 @@ class ModelConfig:
     Attributes:
         channels: width at stride 8 of both transforms.
         latent_channels: M, channels of y; divisible by 4.
-        hyper_channels: Z, channels of z.
+        hyper_channels: Z, channels of z; at most 256.
         context_channels: H, width of the hyper and context networks.
         analysis_blocks: blocks at stride 8 in the analysis.
         synthesis_blocks: blocks at stride 8 in the synthesis.
@@ -36,19 +38,20 @@ class ModelConfig:
             WeightsError: a size is no whole number, out of range, or does not divide.
         """
         for name, value in vars(self).items():
-            if type(value) is not int or not 1 <= value <= SIZE_MAX:
-                raise WeightsError(f"{name} must be a whole number in 1 to {SIZE_MAX}")
+            most = HYPER_CHANNELS_MAX if name == "hyper_channels" else SIZE_MAX
+            if type(value) is not int or not 1 <= value <= most:
+                raise WeightsError(f"{name} must be a whole number in 1 to {most}")
         if self.latent_channels % PASSES:
             raise WeightsError(f"latent_channels must be a multiple of {PASSES}")
 
     @property
     def analysis_halo(self) -> int:
-        """Latents around a tile that its latents depend on, rounded up."""
-        return _halo(self.analysis_blocks)
+        """Latents around a tile that the encoder looks at, no fewer than the decoder does."""
+        return max(_halo(self.analysis_blocks), self.synthesis_halo)
 
     @property
     def synthesis_halo(self) -> int:
-        """Latents around a tile that its pixels depend on, rounded up; SPECIFICATION.md, section 7.3."""
+        """Latents around a tile that its pixels depend on; SPECIFICATION.md, section 7.3."""
         return _halo(self.synthesis_blocks)
 
 

@@ -12,11 +12,10 @@ from typing import Any, Protocol
 import numpy.typing as npt
 from PIL import ExifTags, Image, PngImagePlugin
 
-from aecodec.format.chunks import Chunk
+from aecodec.format.chunks import METADATA_KINDS, Chunk
 
 UPRIGHT = 1
 
-KINDS = ("icc", "exif", "xmp", "resolution", "text")
 
 _PACKETS = {"icc": b"iccp", "exif": b"exif", "xmp": b"xmpd"}
 
@@ -86,7 +85,7 @@ class Metadata:
 
     def select(self, keep: Collection[str]) -> "Metadata":
         """The part whose names are in `keep`."""
-        return Metadata(**{name: getattr(self, name) for name in KINDS if name in keep})
+        return Metadata(**{name: getattr(self, name) for name in METADATA_KINDS if name in keep})
 
     def attach(self, image: Image.Image) -> None:
         """Writes it where Pillow and its users look for it: `image.info`, and `image.text`."""

@@ -11,11 +11,12 @@ import numpy.typing as npt
 from PIL import Image, UnidentifiedImageError
 
 from aecodec.errors import InputError, LimitError
+from aecodec.format.chunks import METADATA_KINDS
 from aecodec.picture.alpha import EXACT, check_alpha_quality, with_fewer_levels, without_hidden
-from aecodec.picture.metadata import KINDS, Metadata, metadata_of, orientation_of, turned
+from aecodec.picture.metadata import Metadata, metadata_of, orientation_of, turned
 from aecodec.picture.pillow_modes import LOSES_PROFILE, to_array
 from aecodec.picture.pixels import DAMAGE, Pixels, from_floats, join, split
-from aecodec.picture.sixteen_bit import is_rounded, read_deep
+from aecodec.picture.sixteen_bit import is_rounded, read_sixteen_bit
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -48,7 +49,7 @@ class Picture:
 
 def to_picture(
     picture: "str | os.PathLike[str] | Image.Image | npt.NDArray[Any] | Tensor | Picture",
-    keep: Collection[str] = KINDS,
+    keep: Collection[str] = METADATA_KINDS,
     alpha_quality: float = EXACT,
 ) -> Picture:
     """Any accepted picture as arrays and metadata.
@@ -57,7 +58,7 @@ def to_picture(
         picture: a path, a PIL image (see `modes.py`), a NumPy array `(H, W)`, `(H, W, 3)` or with
             alpha `(H, W, 2)` or `(H, W, 4)`, or a torch tensor `(c, H, W)` of 1 to 4 channels.
             Arrays and tensors are uint8, uint16, or floating in [0, 1], which becomes uint16.
-        keep: which metadata of files and PIL images to keep, out of `metadata.KINDS`. Without
+        keep: which metadata of files and PIL images to keep, out of `METADATA_KINDS`. Without
             "exif" the EXIF orientation is applied to the pixels.
         alpha_quality: 0 to 100, see `alpha.with_fewer_levels`.
 
@@ -67,9 +68,9 @@ def to_picture(
         OSError: the file cannot be read.
     """
     check_alpha_quality(alpha_quality)
-    unknown = sorted(set(keep) - set(KINDS))
+    unknown = sorted(set(keep) - set(METADATA_KINDS))
     if unknown:
-        raise InputError(f"cannot keep {', '.join(unknown)}; known are {', '.join(KINDS)}")
+        raise InputError(f"cannot keep {', '.join(unknown)}; known are {', '.join(METADATA_KINDS)}")
     if isinstance(picture, Picture):
         kept = replace(picture, metadata=picture.metadata.select(keep))
         return _economized(_checked_picture(kept), alpha_quality)
@@ -99,7 +100,7 @@ def to_pil(pixels: Pixels) -> Image.Image:
 
 
 def decode_picture(
-    data: bytes, keep: Collection[str] = KINDS, alpha_quality: float = EXACT
+    data: bytes, keep: Collection[str] = METADATA_KINDS, alpha_quality: float = EXACT
 ) -> Picture:
     """A picture file's bytes as arrays and metadata; see `to_picture`."""
     return _economized(_open(BytesIO(data), keep), alpha_quality)
@@ -108,8 +109,8 @@ def decode_picture(
 def _open(source: "str | os.PathLike[str] | BytesIO", keep: Collection[str]) -> Picture:
     try:
         with Image.open(source) as image:
-            deep = read_deep(source, image) if is_rounded(image) else None
-            return _from_pil(image, keep, deep)
+            sixteen_bit = read_sixteen_bit(source, image) if is_rounded(image) else None
+            return _from_pil(image, keep, sixteen_bit)
     except UnidentifiedImageError as exc:
         raise InputError("not a picture that Pillow can read") from exc
     except Image.DecompressionBombError as exc:
@@ -120,10 +121,12 @@ def _open(source: "str | os.PathLike[str] | BytesIO", keep: Collection[str]) -> 
         raise InputError(f"damaged picture: {exc}") from exc
 
 
-def _from_pil(image: Image.Image, keep: Collection[str], deep: Pixels | None = None) -> Picture:
-    """A PIL image, with `deep` its pixels if Pillow would round them."""
+def _from_pil(
+    image: Image.Image, keep: Collection[str], sixteen_bit: Pixels | None = None
+) -> Picture:
+    """A PIL image, with `sixteen_bit` its pixels if Pillow would round them."""
     image.load()  # some formats have their metadata behind the pixels
-    pixels = to_array(image) if deep is None else deep
+    pixels = to_array(image) if sixteen_bit is None else sixteen_bit
     metadata = metadata_of(image)
     if image.mode in LOSES_PROFILE:
         metadata = replace(metadata, icc=None)

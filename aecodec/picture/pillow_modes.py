@@ -28,7 +28,7 @@ _ALPHA_OF = {
 }
 """What shows the alpha of a mode; some hide it in a palette, a colour key or the colours."""
 
-_DEEP = {"I;16", "I;16L", "I;16B", "I;16N"}
+_SIXTEEN_BIT = {"I;16", "I;16L", "I;16B", "I;16N"}
 
 LOSES_PROFILE = {"CMYK", "LAB"}
 """Modes whose profile means nothing to the RGB that they become."""
@@ -45,7 +45,7 @@ def to_array(image: Image.Image) -> Pixels:
         InputError: the mode is not supported, or values do not lie in its range; the message says
             how to convert it.
     """
-    if image.mode in _DEEP:
+    if image.mode in _SIXTEEN_BIT:
         return _keyed(np.asarray(image).astype(np.uint16), image)
     if image.mode == "I":
         return _keyed(_from_integers(np.asarray(image)), image)

@@ -14,7 +14,7 @@ Pixels = npt.NDArray[np.uint8 | np.uint16]
 DAMAGE = (SyntaxError, ValueError, EOFError, LookupError, RuntimeError, struct.error)
 """What Pillow raises on damaged pictures, besides OSError."""
 
-DEEP_STEP = 257
+SIXTEEN_BIT_STEP = 257
 """Steps of 16 bits in one of 8: 65535 / 255."""
 
 _MAXIMUM = 65535
@@ -51,25 +51,25 @@ def rounded_to_bytes(pixels: Pixels) -> npt.NDArray[np.uint8]:
     """16-bit pixels as the nearest 8-bit ones; 8-bit ones as they are."""
     if pixels.dtype == np.uint8:
         return pixels.astype(np.uint8, copy=False)
-    half = np.uint32(DEEP_STEP // 2)
-    return ((pixels + half) // np.uint32(DEEP_STEP)).astype(np.uint8)
+    half = np.uint32(SIXTEEN_BIT_STEP // 2)
+    return ((pixels + half) // np.uint32(SIXTEEN_BIT_STEP)).astype(np.uint8)
 
 
-def _little(samples: npt.NDArray[Any] | np.generic) -> npt.NDArray[Any]:
+def little_endian(samples: npt.NDArray[Any] | np.generic) -> npt.NDArray[Any]:
     """Samples, of whatever machine, as little-endian ones in C order."""
     return np.ascontiguousarray(samples, samples.dtype.newbyteorder("<"))
 
 
-def _as_bytes(pixels: Pixels) -> npt.NDArray[np.uint8] | None:
+def as_bytes(pixels: Pixels) -> npt.NDArray[np.uint8] | None:
     """8-bit pixels of the same colours; None if there are none."""
     if pixels.dtype == np.uint8:
         return pixels.astype(np.uint8, copy=False)
-    shallow = (pixels >> 8).astype(np.uint8)
-    return shallow if np.array_equal(_deepened(shallow), pixels) else None
+    eight_bit = (pixels >> 8).astype(np.uint8)
+    return eight_bit if np.array_equal(widened(eight_bit), pixels) else None
 
 
-def _deepened(pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint16]:
-    return pixels * np.uint16(DEEP_STEP)
+def widened(pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint16]:
+    return pixels * np.uint16(SIXTEEN_BIT_STEP)
 
 
 def from_floats(values: npt.NDArray[np.floating], what: str) -> Pixels:
@@ -81,8 +81,8 @@ def from_floats(values: npt.NDArray[np.floating], what: str) -> Pixels:
     real = values.astype(np.float64)
     if not np.isfinite(real).all() or real.min(initial=0) < 0 or real.max(initial=0) > 1:
         raise InputError(f"{what} must be finite and lie in [0, 1]")
-    deep: Pixels = np.floor(real * _MAXIMUM + 0.5).astype(np.uint16)
-    return deep
+    sixteen_bit: Pixels = np.floor(real * _MAXIMUM + 0.5).astype(np.uint16)
+    return sixteen_bit
 
 
 def shrink(pixels: Pixels, scale: int) -> Pixels:

@@ -1,6 +1,6 @@
 """Reads PNG and TIFF from top to bottom, in memory that does not grow with their height.
 
-libvips decodes the pixels (package pyvips, of the extra `deep`). Pillow reads the metadata, as it
+libvips decodes the pixels (package pyvips, of the extra `vips`). Pillow reads the metadata, as it
 does of smaller pictures. Files that do not allow this are left to those who read all at once.
 
 
@@ -24,8 +24,8 @@ from PIL.PngImagePlugin import PngImageFile
 from PIL.TiffImagePlugin import TiffImageFile
 
 from aecodec.errors import InputError
-from aecodec.format.chunks import DEFAULT_LIMITS
-from aecodec.picture.metadata import KINDS, Metadata, metadata_of
+from aecodec.format.chunks import DEFAULT_LIMITS, METADATA_KINDS
+from aecodec.picture.metadata import Metadata, metadata_of
 from aecodec.picture.pixels import DAMAGE, Pixels
 
 _PNG = b"\x89PNG\r\n\x1a\n"
@@ -63,18 +63,18 @@ class _Facts:
     metadata: Metadata
 
 
-class ScanlinePicture:
+class ScanlineSource:
     """An open picture.
 
     Attributes:
         height: rows.
         width: columns.
         gray: whether it has one channel rather than three.
-        deep: whether its samples have 16 bits: never.
+        sixteen_bit: whether its samples have 16 bits: never.
         metadata: what is to be kept of what it says about itself.
     """
 
-    deep = False
+    sixteen_bit = False
 
     def __init__(self, path: Path, facts: _Facts) -> None:
         self._path = path
@@ -144,8 +144,8 @@ class ScanlinePicture:
 
 
 def open_scanlines(
-    path: Path, *, least: int = 1, keep: Collection[str] = KINDS
-) -> ScanlinePicture | None:
+    path: Path, *, least: int = 1, keep: Collection[str] = METADATA_KINDS
+) -> ScanlineSource | None:
     """A picture that can be read from top to bottom; None if it cannot.
 
     That takes pyvips and a PNG without interlacing, or a TIFF with one page and interleaved
@@ -154,7 +154,7 @@ def open_scanlines(
     Args:
         path: of the file.
         least: pixels; None for smaller pictures.
-        keep: which metadata to keep, out of `metadata.KINDS`.
+        keep: which metadata to keep, out of `METADATA_KINDS`.
 
     Raises:
         OSError: it cannot be read.
@@ -178,7 +178,7 @@ def open_scanlines(
     except (ImportError, OSError):  # the package, or the library that it needs
         return None
     found = replace(found, metadata=found.metadata.select(keep))
-    return ScanlinePicture(path, found) if pyvips.at_least_libvips(8, 13) else None
+    return ScanlineSource(path, found) if pyvips.at_least_libvips(8, 13) else None
 
 
 def _png_facts(file: BinaryIO, keep: Collection[str]) -> _Facts | None:
@@ -239,22 +239,22 @@ def _damage(exc: Exception) -> InputError:
     return InputError(f"damaged picture: {(str(exc).strip().splitlines() or ['?'])[-1]}")
 
 
-class StripPicture:
+class NetpbmSource:
     """An open PPM or PGM.
 
     Attributes:
         height: rows.
         width: columns.
         gray: whether it is a PGM.
-        deep: whether its samples have 16 bits.
+        sixteen_bit: whether its samples have 16 bits.
     """
 
     def __init__(
-        self, file: BinaryIO, size: tuple[int, int], *, gray: bool, deep: bool, start: int
+        self, file: BinaryIO, size: tuple[int, int], *, gray: bool, sixteen_bit: bool, start: int
     ) -> None:
         self._file, self._start = file, start
         self.height, self.width = size
-        self.gray, self.deep = gray, deep
+        self.gray, self.sixteen_bit = gray, sixteen_bit
 
     def rows(self, top: int, bottom: int) -> Pixels:
         """Rows from `top` on, without `bottom`, `(h, w, 3)` or `(h, w)`, uint8 or uint16.
@@ -262,18 +262,18 @@ class StripPicture:
         Raises:
             InputError: the file ends before.
         """
-        stride = self.width * (1 if self.gray else 3) * (2 if self.deep else 1)
+        stride = self.width * (1 if self.gray else 3) * (2 if self.sixteen_bit else 1)
         self._file.seek(self._start + top * stride)
         data = self._file.read((bottom - top) * stride)
         if len(data) != (bottom - top) * stride:
             raise InputError(f"damaged picture: it ends before row {bottom}")
         shape = (bottom - top, self.width)
-        samples = np.frombuffer(data, ">u2" if self.deep else np.uint8)
+        samples = np.frombuffer(data, ">u2" if self.sixteen_bit else np.uint8)
         pixels = samples.reshape(shape if self.gray else (*shape, 3))
-        return pixels.astype(np.uint16) if self.deep else pixels
+        return pixels.astype(np.uint16) if self.sixteen_bit else pixels
 
 
-def open_strips(file: BinaryIO) -> StripPicture | None:
+def open_netpbm(file: BinaryIO) -> NetpbmSource | None:
     """The picture in a file that can seek; None if it is no raw PPM or PGM of 8 or 16 bits."""
     file.seek(0)
     head = _HEAD.match(file.read(_HEAD_BYTES))
@@ -282,5 +282,5 @@ def open_strips(file: BinaryIO) -> StripPicture | None:
     kind, width, height, largest = head.groups()
     if int(largest) not in (255, 65535) or not int(width) or not int(height):
         return None
-    size, deep = (int(height), int(width)), int(largest) == 65535
-    return StripPicture(file, size, gray=kind == b"5", deep=deep, start=head.end())
+    size, sixteen_bit = (int(height), int(width)), int(largest) == 65535
+    return NetpbmSource(file, size, gray=kind == b"5", sixteen_bit=sixteen_bit, start=head.end())

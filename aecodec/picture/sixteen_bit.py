@@ -1,6 +1,6 @@
 """Pictures of 16 bits a sample that Pillow would round to 8: RGB, and gray with alpha.
 
-PNG and TIFF are read, and TIFF is written, by pyvips of the extra `deep`: of the libraries that do
+PNG and TIFF are read, and TIFF is written, by pyvips of the extra `vips`: of the libraries that do
 all of it, it is the smallest (its binary has 8 MB; imagecodecs has 26, OpenCV 61), and it carries
 profiles. Raw PPM is simple enough. Gray without alpha is Pillow's mode I;16.
 """
@@ -14,7 +14,7 @@ from PIL import Image
 
 from aecodec.errors import InputError
 from aecodec.picture.pixels import Pixels
-from aecodec.picture.row_readers import open_strips
+from aecodec.picture.row_readers import open_netpbm
 
 if TYPE_CHECKING:
     import os
@@ -41,7 +41,7 @@ def is_rounded(image: Image.Image) -> bool:
     return False
 
 
-def read_deep(source: "str | os.PathLike[str] | BytesIO", image: Image.Image) -> Pixels:
+def read_sixteen_bit(source: "str | os.PathLike[str] | BytesIO", image: Image.Image) -> Pixels:
     """The pixels of a file for which `is_rounded` holds.
 
     Args:
@@ -61,7 +61,7 @@ def read_deep(source: "str | os.PathLike[str] | BytesIO", image: Image.Image) ->
             if isinstance(source, BytesIO)
             else Path(source).open("rb") as file
         ):
-            strips = open_strips(file)
+            strips = open_netpbm(file)
             if strips is None:
                 raise InputError("damaged picture: its header changed")
             return strips.rows(0, strips.height)
@@ -84,7 +84,7 @@ def read_deep(source: "str | os.PathLike[str] | BytesIO", image: Image.Image) ->
     return result
 
 
-def write_deep_tiff(pixels: Pixels, metadata: "Metadata") -> bytes:
+def write_sixteen_bit_tiff(pixels: Pixels, metadata: "Metadata") -> bytes:
     """A TIFF of 16-bit pixels `(H, W)` to `(H, W, 4)`, compressed by Deflate, with metadata.
 
     Gray with alpha becomes RGB with alpha. EXIF is not written.
@@ -114,5 +114,5 @@ def _vips(purpose: str) -> Any:  # noqa: ANN401  # a module without types
     try:
         import pyvips
     except (ImportError, OSError) as exc:  # OSError: libvips itself is missing
-        raise InputError(f"{purpose} needs pyvips: pip install 'aecodec[deep]'") from exc
+        raise InputError(f"{purpose} needs pyvips: pip install 'aecodec[vips]'") from exc
     return pyvips

@@ -1,6 +1,7 @@
 """Decoded pictures as files of other formats, with what each can carry of them.
 
-Writes pictures from top to bottom, a few rows at a time: PNG, and raw PPM and PGM."""
+Writes pictures from top to bottom, a few rows at a time: PNG, and raw PPM and PGM.
+"""
 
 import struct
 import zlib
@@ -17,17 +18,17 @@ from aecodec.picture.alpha import over_background
 from aecodec.picture.metadata import Metadata
 from aecodec.picture.picture import to_pil
 from aecodec.picture.pixels import DAMAGE, Pixels, peak
-from aecodec.picture.sixteen_bit import write_deep_tiff
+from aecodec.picture.sixteen_bit import write_sixteen_bit_tiff
 
 Colour = tuple[int, int, int]
 
 ALPHA_FORMATS = ("PNG", "WEBP", "TIFF", "AVIF", "JPEG2000", "TGA", "ICO", "ICNS")
 """Formats that carry levels of alpha, as Pillow calls and writes them."""
 
-DEEP_FORMATS = ("PNG", "TIFF", "PPM")
+SIXTEEN_BIT_FORMATS = ("PNG", "TIFF", "PPM")
 """Formats that carry 16 bits a sample."""
 
-_DEEP_TIFF_LOSES = "exif"
+_VIPS_TIFF_LOSES = "exif"
 
 STREAMED = ("PNG", "PPM")
 """Formats that `write_rows` knows, as Pillow calls them."""
@@ -43,7 +44,7 @@ _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _SUB, _UP = 1, 2
 
 
-def check_format(kind: str, *, alpha: bool, deep: bool) -> None:
+def check_format(kind: str, *, alpha: bool, sixteen_bit: bool) -> None:
     """Checks that a format can carry a picture.
 
     Raises:
@@ -54,7 +55,7 @@ def check_format(kind: str, *, alpha: bool, deep: bool) -> None:
             f"{kind} carries no transparency: give --background COLOR, "
             "or write PNG, WebP, TIFF or AVIF"
         )
-    if deep and kind not in DEEP_FORMATS:
+    if sixteen_bit and kind not in SIXTEEN_BIT_FORMATS:
         raise InputError(
             f"{kind} carries no 16 bits a sample: give --depth 8, or write PNG or TIFF"
         )
@@ -74,15 +75,15 @@ def prepared(pixels: Pixels, kind: str, background: Colour | None) -> Pixels:
     if background is not None:
         pixels = over_background(pixels, background)
     alpha = pixels.ndim == 3 and pixels.shape[2] in (2, 4)
-    check_format(kind, alpha=alpha, deep=pixels.dtype == np.uint16)
+    check_format(kind, alpha=alpha, sixteen_bit=pixels.dtype == np.uint16)
     return pixels
 
 
 def lost_in(pixels: Pixels, kind: str, metadata: Metadata) -> list[str]:
     """Names of metadata that are lost when these pixels are written in a format."""
     lost = metadata.lost_in(kind)
-    if kind == "TIFF" and _needs_deep_tiff(pixels) and metadata.exif:
-        lost.append(_DEEP_TIFF_LOSES)
+    if kind == "TIFF" and _needs_vips(pixels) and metadata.exif:
+        lost.append(_VIPS_TIFF_LOSES)
     return lost
 
 
@@ -97,8 +98,8 @@ def encode(pixels: Pixels, kind: str, metadata: Metadata) -> bytes:
     Raises:
         InputError: Pillow cannot write it, or pyvips is needed and not installed.
     """
-    if kind == "TIFF" and _needs_deep_tiff(pixels):
-        return write_deep_tiff(pixels, metadata)
+    if kind == "TIFF" and _needs_vips(pixels):
+        return write_sixteen_bit_tiff(pixels, metadata)
     encoded = BytesIO()
     if pixels.dtype == np.uint16 and pixels.ndim == 3 and kind in STREAMED:
         write_rows(encoded, kind, (pixels.shape[0], pixels.shape[1]), [pixels], metadata)
@@ -110,7 +111,7 @@ def encode(pixels: Pixels, kind: str, metadata: Metadata) -> bytes:
     return encoded.getvalue()
 
 
-def _needs_deep_tiff(pixels: Pixels) -> bool:
+def _needs_vips(pixels: Pixels) -> bool:
     return pixels.dtype == np.uint16 and pixels.ndim == 3
 
 
@@ -141,9 +142,9 @@ def write_rows(
             depth = 8 * band.dtype.itemsize
             head = struct.pack(">IIBBBBB", size[1], size[0], depth, _colour_type(band), 0, 0, 0)
             file.write(_SIGNATURE + _chunk(b"IHDR", head) + _metadata_chunks(metadata, gray=gray))
-            previous = _as_bytes(np.zeros_like(band[:1]))
+            previous = _png_bytes(np.zeros_like(band[:1]))
         for first in range(0, len(band), _ROWS):
-            rows = _as_bytes(band[first : first + _ROWS])
+            rows = _png_bytes(band[first : first + _ROWS])
             data = deflater.compress(_filtered(rows, previous).data)
             previous = rows[-1:]
             if data:
@@ -161,7 +162,7 @@ def _big(pixels: Pixels) -> npt.NDArray[np.uint8 | np.uint16]:
     return np.ascontiguousarray(pixels, pixels.dtype.newbyteorder(">"))
 
 
-def _as_bytes(pixels: Pixels) -> npt.NDArray[np.uint8]:
+def _png_bytes(pixels: Pixels) -> npt.NDArray[np.uint8]:
     """`(h, w, b)`, each pixel's bytes, which PNG filters one by one."""
     height, width = pixels.shape[:2]
     return _big(pixels).view(np.uint8).reshape(height, width, -1)

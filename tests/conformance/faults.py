@@ -215,7 +215,7 @@ def broken_layer(data: bytes) -> dict[str, Fault]:
     top, layer, tile, residual, done = split(data)
     wrong = (b"RESI", bytes([residual[1][0] ^ 1]) + residual[1][1:])
     cut, odd = (b"RESI", residual[1][:-4]), (b"RESI", residual[1] + b"\0")
-    deep = (b"HEAD", head(top[1], form=3))
+    sixteen_bit = (b"HEAD", head(top[1], form=3))
     header = "HeaderError"
     return {
         "layr-late": ("a LAYR after a tile", join(top, tile, layer, residual, done), header),
@@ -224,9 +224,9 @@ def broken_layer(data: bytes) -> dict[str, Fault]:
             join(top, (b"LAYR", layer[1][:4]), tile, residual, done),
             header,
         ),
-        "layr-deep": (
+        "layr-sixteen_bit": (
             "a LAYR in a 16-bit picture",
-            join(deep, layer, tile, residual, done),
+            join(sixteen_bit, layer, tile, residual, done),
             header,
         ),
         "layr-tables": (

@@ -82,7 +82,7 @@ def with_alpha(pixels: Pixels) -> Pixels:
     return np.dstack([pixels, alpha.astype(np.uint8)])
 
 
-def deep(pixels: Pixels) -> npt.NDArray[np.uint16]:
+def sixteen_bit(pixels: Pixels) -> npt.NDArray[np.uint16]:
     """The same pixels in 16 bits, with detail below the eighth."""
     noise = np.random.default_rng(2).integers(0, 257, pixels.shape)
     wide: npt.NDArray[np.uint16] = (
@@ -171,7 +171,7 @@ def valid_files(codec: Codec) -> dict[str, tuple[str, bytes]]:
         "rgba": ("alpha beside RGB, several tiles", tiled(codec, with_alpha(smooth(70, 90, 8)))),
         "gray-alpha": ("alpha beside gray", learned(codec, with_alpha(smooth(40, 30, 8)[..., 0]))),
         "rgba-hidden": ("transparent everywhere", learned(codec, np.zeros((30, 40, 4), np.uint8))),
-        "gray16": ("gray of 16 bits", learned(codec, deep(smooth(50, 40, 9)[..., 0]), 90)),
+        "gray16": ("gray of 16 bits", learned(codec, sixteen_bit(smooth(50, 40, 9)[..., 0]), 90)),
         "lossless-webp": ("RGB pixels, WebP", stored(codec, drawing(50, 70), webp)),
         "lossless-png": ("RGB pixels, PNG", stored(codec, drawing(50, 70), encode_png)),
         "lossless-gray-webp": (
@@ -236,7 +236,11 @@ def describe_valid(codec: Codec, name: str, what: str, data: bytes) -> tuple[Ent
     entry: Entry = {"file": f"valid/{name}.aec", "what": what, "pixels": f"valid/{name}.png"}
     entry |= {"width": stream.header.width, "height": stream.header.height}
     form = stream.header.pixel_format
-    entry |= {"channels": form.channels, "alpha": form.has_alpha, "bits": 16 if form.is_deep else 8}
+    entry |= {
+        "channels": form.channels,
+        "alpha": form.has_alpha,
+        "bits": 16 if form.is_sixteen_bit else 8,
+    }
     entry["model"] = stream.header.model_id.hex()
     entry["tiles"] = ["PIXL" if isinstance(t, LosslessTile) else "TILE" for t in stream.tiles]
     if "TILE" in entry["tiles"]:

@@ -1,0 +1,66 @@
+"""Latents of tiles to pixels of a part of one tile, with what it sees of its neighbours."""
+
+from collections.abc import Callable
+
+import numpy as np
+
+from aecodec.decoder.networks import DecoderModel, YHat
+from aecodec.format.chunks import Header
+from aecodec.format.constants import STRIDE
+from aecodec.format.tiling import Box, Mask, latent_grid, tile_box, tiles_around, with_halo
+from aecodec.picture.pixels import Pixels
+
+
+class TileSynthesis:
+    """Pixels of learned tiles; SPECIFICATION.md, section 7.3."""
+
+    def __init__(
+        self, model: DecoderModel, header: Header, lossless: Mask,
+        latents: Callable[[int], YHat | None], *, sixteen_bit: bool,
+    ) -> None:  # fmt: skip
+        """Takes what stays the same for all tiles.
+
+        Args:
+            model: of the file.
+            header: of the file.
+            lossless: `(h, w)` of the grid, whether a latent's tile is stored losslessly.
+            latents: gives those of a tile by its number, `(h, w, M)`; None for a lossless one.
+            sixteen_bit: samples up to 65535 rather than 255.
+        """
+        self._model, self._header, self._lossless = model, header, lossless
+        self._latents, self._sixteen_bit = latents, sixteen_bit
+        self._grid = latent_grid(header.height, header.width)
+
+    def pixels(self, tile: Box, box: Box, scale: int = 1) -> Pixels:
+        """Pixels of a box within a learned tile, and beyond the border up to whole latents.
+
+        Args:
+            tile: the whole tile.
+            box: the part of it.
+            scale: pixels a side that become one.
+        """
+        header, halo = self._header, self._model.config.synthesis_halo
+        # The tile's own window ends at lossless neighbours, which a part of it need not touch.
+        whole = with_halo(tile, self._grid, halo, self._lossless)
+        window = with_halo(box, self._grid, halo).overlap(whole) or box
+        samples = self._model.synthesis.pixels(
+            self._window(window),
+            header.quality_index,
+            scale=scale,
+            inside=(header.height - window.top * STRIDE, header.width - window.left * STRIDE),
+            sixteen_bit=self._sixteen_bit,
+            gray=header.pixel_format.is_gray,
+        )
+        return samples[box.relative_to(window).slices(STRIDE // scale)]
+
+    def _window(self, window: Box) -> YHat:
+        """`(h, w, M)` latents, 0 in lossless tiles."""
+        channels = self._model.config.latent_channels
+        y_hat = np.zeros((window.height, window.width, channels), np.int16)
+        for number in tiles_around(self._header, window, 0):
+            part, box = self._latents(number), tile_box(self._header, number)
+            shared = box.overlap(window)
+            if part is not None and shared is not None:
+                inner = part[shared.relative_to(box).slices()]
+                y_hat[shared.relative_to(window).slices()] = inner
+        return y_hat
