@@ -15,14 +15,14 @@ from torch import Tensor
 
 from aecodec.decoder.latents import MEAN_STEP, Grid, decode_prefix
 from aecodec.decoder.rows import Bands
-from aecodec.encoder.latent_refinement import EFFORTS
+from aecodec.encoder.latent_refinement import EFFORTS, Effort
 from aecodec.encoder.latents import encode_latents
 from aecodec.encoder.mode_selection import store_unusual_tiles
 from aecodec.encoder.networks import CodecModel, load_weights
 from aecodec.encoder.rate_control import search_quality
 from aecodec.encoder.residual_layer import add_layer
 from aecodec.encoder.rows import pack
-from aecodec.encoder.tile import encode_alpha, encode_picture_tile
+from aecodec.encoder.tile import BegunTiles, encode_alpha, encode_picture_tile
 from aecodec.errors import InputError, UnsupportedError, WeightsError
 from aecodec.format.chunks import (
     TILE_EXPONENT_MAX,
@@ -111,12 +111,6 @@ class Codec:
                     self._own = _load_released(registry.MODELS[-1])
             return self._own
 
-    def using(self, model: CodecModel) -> "Codec":
-        """The same codec with another form of its own model, e.g. one that remembers."""
-        other = Codec(self._path, limits=self._limits)
-        other._own = model
-        return other
-
     def compress(  # noqa: PLR0913  # wishes of one call, all but the quality by name
         self,
         image: "str | os.PathLike[str] | Image.Image | npt.NDArray[Any] | Tensor | Picture",
@@ -172,6 +166,29 @@ class Codec:
         if not TILE_EXPONENT_MIN <= tile_exponent <= TILE_EXPONENT_MAX:
             raise InputError(f"tile exponent must lie in 6 to 14, not {tile_exponent}")
         picture = to_picture(image, keep, alpha_quality)
+        return self._compress(
+            picture,
+            index,
+            EFFORTS[effort],
+            tile_exponent=tile_exponent,
+            progress=progress,
+            lossless_tiles=lossless_tiles,
+            max_error=max_error,
+        )
+
+    def _compress(  # noqa: PLR0913  # what `compress` takes, checked
+        self,
+        picture: Picture,
+        index: int,
+        effort: Effort,
+        *,
+        tile_exponent: int = TILE_EXPONENT,
+        progress: "Callable[[float], None] | None" = None,
+        lossless_tiles: bool = True,
+        max_error: int | None = None,
+        begun: BegunTiles | None = None,
+    ) -> bytes:
+        """See `compress`; `begun` is of the same picture, coded before at another quality."""
         pixels, alpha = picture.pixels, picture.alpha
         model = self.model
         height, width = pixels.shape[:2]
@@ -187,19 +204,19 @@ class Codec:
         )
         self._limits.check_pixels(width, height)
         boxes = list(tile_boxes(height, width, header.tile_side))
-        steps = EFFORTS[effort].rounds + (1 if max_error is None else 2)
+        steps = effort.rounds + (1 if max_error is None else 2)
         step = _Steps(len(boxes) * steps, progress)
         with torch.inference_mode():
             tiles = tuple(
-                encode_picture_tile(model, pixels, box, index, EFFORTS[effort], step)
+                encode_picture_tile(model, pixels, box, index, effort, step, begun=begun)
                 for box in boxes
             )
             alphas = encode_alpha(header, alpha)
             stream = Stream(header, tiles, picture.metadata.chunks(), alphas)
             if max_error is not None:
-                stream = add_layer(model, pixels, stream, max_error, EFFORTS[effort], step=step)
+                stream = add_layer(model, pixels, stream, max_error, effort, step=step)
             elif lossless_tiles:
-                stream = store_unusual_tiles(model, pixels, stream, EFFORTS[effort], alpha)
+                stream = store_unusual_tiles(model, pixels, stream, effort, alpha, begun)
         return serialize(stream)
 
     def compress_strips(
@@ -262,16 +279,18 @@ class Codec:
             LimitError: see `compress`.
             OSError: see `compress`.
         """
+        _check_effort(effort)
         picture = to_picture(image, keep, alpha_quality)
         files: dict[float, bytes] = {}
-        analysis = self.model.analysis.remembering(KEPT_BYTES)
-        codec = self.using(replace(self.model, analysis=analysis))
+        begun = BegunTiles(KEPT_BYTES)
 
         def measure(quality: float) -> float:
-            files[quality] = data = codec.compress(picture, quality, effort=effort)
+            files[quality] = data = self._compress(
+                picture, quality_index(quality), EFFORTS[effort], begun=begun
+            )
             if target.kind == "size":
                 return float(len(data))
-            decoded, _ = split(codec.decompress_array(data))
+            decoded, _ = split(self.decompress_array(data))
             return measure_fidelity(target.kind, picture.pixels, decoded, picture.alpha)
 
         found = search_quality(target, measure)

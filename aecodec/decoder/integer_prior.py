@@ -55,6 +55,7 @@ from torch.nn import functional
 from aecodec.coding.ans import SymbolTable
 from aecodec.decoder.integer_layers import ACTIVATION_MAX, IntegerBlock, IntegerPass, Ints, _conv
 from aecodec.encoder.rdoq import symbol_costs
+from aecodec.encoder.symbol_costs import Costs
 from aecodec.errors import WeightsError
 from aecodec.format.constants import PASS_POSITION, PASSES, SCALE_FRACTION, SCALE_LEVELS
 from aecodec.models.weights import TensorDict, below
@@ -72,6 +73,11 @@ RECIPROCAL_SHIFT = 20
 HYPER_RADIUS = 40
 
 HALF_LEVEL = SCALE_FRACTION // 2
+
+COSTS_REACH = 2048
+"""Largest symbol whose cost is told apart: beyond, all take the escape."""
+
+HYPER_COSTS_REACH = 64
 
 
 @dataclass(frozen=True, eq=False)
@@ -138,6 +144,16 @@ class IntegerPrior(nn.Module):
         )
 
     rate_features: Tensor
+
+    @cached_property
+    def costs(self) -> Costs:
+        """Bits of latents under each scale level's table."""
+        return Costs.of(self.scale_tables, COSTS_REACH)
+
+    @cached_property
+    def hyper_costs(self) -> Costs:
+        """Bits of hyper-latents under each channel's table."""
+        return Costs.of(self.hyper_tables, HYPER_COSTS_REACH)
 
     @cached_property
     def symbol_costs(self) -> npt.NDArray[np.float32]:
