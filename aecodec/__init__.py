@@ -13,7 +13,7 @@ Example:
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from aecodec.codec import Codec, compress, decompress, decompress_array
+    from aecodec.codec import Codec, close, compress, decompress, decompress_array
     from aecodec.errors import (
         AecError,
         ChecksumError,
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from aecodec.format.chunks import Header, Limits
     from aecodec.format.tiling import Region
     from aecodec.info import read_info
-    from aecodec.options import Target
+    from aecodec.options import DecodeOptions, EncodeOptions, Found, Target
 
 __version__ = "0.1.0"
 
@@ -39,7 +39,10 @@ __all__ = [
     "AecError",
     "ChecksumError",
     "Codec",
+    "DecodeOptions",
+    "EncodeOptions",
     "FormatError",
+    "Found",
     "Header",
     "HeaderError",
     "InputError",
@@ -53,6 +56,7 @@ __all__ = [
     "TruncatedError",
     "UnsupportedError",
     "WeightsError",
+    "close",
     "compress",
     "decompress",
     "decompress_array",
@@ -61,14 +65,18 @@ __all__ = [
 
 _HOMES = {
     "Codec": "codec",
+    "close": "codec",
     "compress": "codec",
     "decompress": "codec",
     "decompress_array": "codec",
-    "Header": "container",
-    "Limits": "container",
-    "Region": "windows",
-    "read_info": "sources",
-    "Target": "targets",
+    "Header": "format.chunks",
+    "Limits": "format.chunks",
+    "Region": "format.tiling",
+    "read_info": "info",
+    "DecodeOptions": "options",
+    "EncodeOptions": "options",
+    "Found": "options",
+    "Target": "options",
 }
 
 

@@ -1,163 +1,159 @@
-"""Pictures to `.aec` bytes and back: the only place where all rooms meet."""
+"""Pictures to `.aec` bytes and back: the facade over encoder and decoder.
 
+Models, and torch with them, are loaded when a picture first needs them.
+"""
+
+import os
 import threading
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from io import BytesIO
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self, Unpack
 
-import numpy as np
 import numpy.typing as npt
-import torch
 from PIL import Image
-from torch import Tensor
 
-from aecodec.decoder.latents import MEAN_STEP, Grid, decode_prefix
+from aecodec.decoder.networks import DecoderModel, load_decoder
+from aecodec.decoder.opening import OpenFile, open_file, open_rows
 from aecodec.decoder.rows import TileRows
-from aecodec.encoder.latent_refinement import EFFORTS
-from aecodec.encoder.latents import encode_latents
-from aecodec.encoder.mode_selection import store_unusual_tiles
-from aecodec.encoder.networks import CodecModel, load_weights
 from aecodec.encoder.rate_control import search_quality
-from aecodec.encoder.residual_layer import add_layer
-from aecodec.encoder.rows import pack
-from aecodec.encoder.tile import encode_alpha, encode_picture_tile
-from aecodec.errors import InputError, UnsupportedError, WeightsError
-from aecodec.format.chunks import (
-    TILE_EXPONENT_MAX,
-    TILE_EXPONENT_MIN,
-    Buffer,
-    Header,
-    Limits,
-    PixelFormat,
-    Tile,
-)
+from aecodec.encoder.repair import repaired
+from aecodec.encoder.rows import encode_rows
+from aecodec.encoder.tile import BegunTiles
+from aecodec.errors import InputError, UnsupportedError
+from aecodec.format.chunks import DEFAULT_LIMITS, Buffer, Header, Limits, PixelFormat
 from aecodec.format.container import Stream, check_optional, parse, serialize
-from aecodec.format.digest import check_digest, pixel_digest, with_digest
-from aecodec.format.quality import quality_index
-from aecodec.format.reader import FileReader, StreamTiles, Tiles, TileState
+from aecodec.format.digest import PixelDigest, check_digest
+from aecodec.format.reader import StreamTiles
 from aecodec.format.recovery import Rescued, rescue
-from aecodec.format.tiling import Region, boxes_of, tile_boxes
-from aecodec.models import registry
+from aecodec.models.registry import (
+    DEFAULT_MODEL,
+    find_model,
+    load_model,
+    named_model,
+    released_weights,
+)
+from aecodec.models.weights import Weights
 from aecodec.options import (
-    DEFAULT_EFFORT,
-    DEFAULT_QUALITY,
-    LAYER_QUALITY,
-    TILE_EXPONENT,
+    DecodeOptions,
+    DecodeWishes,
+    EncodeOptions,
+    EncodeWishes,
     Found,
     Target,
-    View,
-    _check_effort,
-    _largest_error,
-    scale_of,
-    view_of,
 )
-from aecodec.picture.alpha import EXACT
-from aecodec.picture.metadata import KINDS, Ancillary, Metadata, metadata_in
-from aecodec.picture.metrics import measure as measure_fidelity
+from aecodec.picture.metadata import Metadata
+from aecodec.picture.metrics import measure
 from aecodec.picture.picture import Picture, to_picture, to_pil
 from aecodec.picture.pixels import Pixels, split
-from aecodec.picture.row_readers import NetpbmSource, ScanlineSource
-from aecodec.storage.sources import Source, can_seek, opened, read_all
+from aecodec.picture.row_readers import PictureRows, RowSource
+from aecodec.storage.sources import Source, read_all
 
 if TYPE_CHECKING:
-    import os
-    from collections.abc import Callable, Collection, Iterator, Sequence
-    from numbers import Rational
+    from torch import Tensor
+
+    from aecodec.encoder.networks import EncoderModel
 
 KEPT_BYTES = 2**28
-"""Of what a search for a quality may keep between its tries: enough for 33 megapixels."""
+"""What a search for a quality may keep between its tries: enough for 33 megapixels."""
 
 
 class Codec:
     """Keeps models loaded for many pictures; safe to use from several threads.
 
+    Models are freed by `close`, or at the end of a `with` block; a codec that is used again loads
+    them again.
+
     Example:
-        >>> codec = Codec()
-        >>> data = codec.compress(np.zeros((20, 30, 3), np.uint8), quality=60)
-        >>> codec.decompress_array(data).shape
+        >>> with Codec() as codec:
+        ...     data = codec.compress(np.zeros((20, 30, 3), np.uint8), quality=60)
+        ...     codec.decompress_array(data).shape
         (20, 30, 3)
     """
 
     def __init__(
-        self, model: "str | os.PathLike[str] | None" = None, *, limits: Limits | None = None
+        self, model: "str | os.PathLike[str] | None" = None, *, limits: Limits = DEFAULT_LIMITS
     ) -> None:
         """Prepares a codec; models are loaded on first use.
 
         Args:
-            model: a weights file, as `aecodec export` makes it; by default the newest released
-                model for compression, and for each file the model that made it.
-            limits: what decoding may use; by default `Limits()`.
+            model: the name of a released model, or a weights file as `aecodec export` makes it; by
+                default the default model for compression, and for each file the model that made it.
+            limits: what decoding may use.
         """
-        self._path = None if model is None else Path(model)
-        self._limits = limits or Limits()
-        self._lock = threading.Lock()
-        self._own: CodecModel | None = None
-        self._others: dict[bytes, CodecModel] = {}
+        self._model, self.limits = model, limits
+        self._lock = threading.RLock()
+        self._weights: dict[bytes, Weights] = {}
+        self._decoders: dict[bytes, DecoderModel] = {}
+        self._own: bytes | None = None
+        self._encoder: EncoderModel | None = None
+
+    def __enter__(self) -> Self:
+        """Does nothing more."""
+        return self
+
+    def __exit__(self, *_exception: object) -> None:
+        """Frees the models."""
+        self.close()
+
+    def close(self) -> None:
+        """Frees the models."""
+        with self._lock:
+            self._weights.clear()
+            self._decoders.clear()
+            self._own = self._encoder = None
 
     @property
-    def model(self) -> CodecModel:
+    def encoder(self) -> "EncoderModel":
         """The model that compresses.
 
         Raises:
             WeightsError: its weights are missing or damaged.
         """
         with self._lock:
-            if self._own is None:
-                if self._path is not None:
-                    self._own = load_weights(self._path)
-                else:
-                    self._own = _load_released(registry.MODELS[-1])
-            return self._own
+            if self._encoder is None:
+                from aecodec.encoder.networks import load_encoder
 
-    def using(self, model: CodecModel) -> "Codec":
-        """The same codec with another form of its own model, e.g. one that remembers."""
-        other = Codec(self._path, limits=self._limits)
-        other._own = model
-        return other
+                model_id = self._own_id()
+                decoder = self.decoder(model_id)
+                self._encoder = load_encoder(self._weights[model_id], decoder)
+            return self._encoder
 
-    def compress(  # noqa: PLR0913  # wishes of one call, all but the quality by name
+    def decoder(self, model_id: bytes) -> DecoderModel:
+        """The model that decodes files with this id.
+
+        Raises:
+            UnsupportedError: it is neither released nor this codec's own.
+            WeightsError: its weights are missing or damaged.
+        """
+        with self._lock:
+            if model_id not in self._decoders:
+                self._decoders[model_id] = load_decoder(self._weights_of(model_id))
+            return self._decoders[model_id]
+
+    def compress(
         self,
         image: "str | os.PathLike[str] | Image.Image | npt.NDArray[Any] | Tensor | Picture",
         quality: float | None = None,
         *,
-        effort: int = DEFAULT_EFFORT,
-        tile_exponent: int = TILE_EXPONENT,
-        progress: "Callable[[float], None] | None" = None,
-        lossless_tiles: bool = True,
-        keep: "Collection[str]" = KINDS,
-        alpha_quality: float = EXACT,
-        lossless: bool = False,
-        max_error: int | None = None,
+        options: EncodeOptions | None = None,
+        progress: Callable[[float], None] | None = None,
+        **wishes: Unpack[EncodeWishes],
     ) -> bytes:
         """Compresses a picture.
 
         Args:
-            image: a path, a PIL image (see `modes.py`), a NumPy array `(H, W)`, `(H, W, 3)` or with
-                alpha `(H, W, 2)` or `(H, W, 4)`, or a torch tensor `(c, H, W)` of 1 to 4 channels.
+            image: a path, a PIL image, a NumPy array `(H, W)`, `(H, W, 3)` or with alpha
+                `(H, W, 2)` or `(H, W, 4)`, or a torch tensor `(c, H, W)` of 1 to 4 channels.
                 Arrays and tensors are uint8, uint16, or floating in [0, 1], which are coded as
                 16 bits. Alpha that is opaque everywhere is left out.
-            quality: 0 to 100, rounded to quarters; lambda = 0.001 * 200**(quality / 100). By
-                default 75, or with `max_error`, where it only says how good the lossy part of the
-                file is, 25.
-            effort: 0 to 9, see `search.EFFORTS`: 0 rounds plainly, 1 by rate and distortion, more
-                searches for cheaper latents. Decoding does not depend on it.
-            tile_exponent: side of the entropy tiles, 2**6 to 2**14 pixels; a picture that is
-                smaller as a single lossless tile becomes one.
-            lossless_tiles: whether tiles are stored losslessly where that costs less.
-            keep: metadata of files and PIL images to keep: "icc", "exif", "xmp"; without "exif" the
-                EXIF orientation is applied to the pixels, with it they stay as they are.
-            alpha_quality: 0 to 100; below 100 alpha has fewer levels, see
-                `alpha.with_fewer_levels`, and is exact otherwise. Colours where alpha is 0 are
-                replaced by what costs least, and so are lost at any quality.
-            lossless: adds a residual layer that makes visible pixels exact, as a `max_error` of 0.
-            max_error: adds a residual layer that brings each sample within so many 8-bit steps of
-                the original, 0 to 255. 16-bit pictures are stored losslessly instead.
+            quality: 0 to 100, 75 by default; see `EncodeOptions`.
+            options: how to compress.
             progress: called with the part of the work that is done, rising to 1.
+            wishes: fields of `EncodeOptions`, in place of those of `options`.
 
         Returns:
-            A complete `.aec` file.
+            A complete `.aec` file. With a target that no quality reaches it is the nearest.
 
         Raises:
             InputError: an argument is not acceptable; the message says why.
@@ -165,147 +161,94 @@ class Codec:
                 was written could not be read.
             OSError: `image` is a path that cannot be read.
         """
-        max_error = _largest_error(lossless, max_error)
-        if quality is None:
-            quality = DEFAULT_QUALITY if max_error is None else LAYER_QUALITY
-        index = quality_index(quality)
-        _check_effort(effort)
-        if not TILE_EXPONENT_MIN <= tile_exponent <= TILE_EXPONENT_MAX:
-            raise InputError(f"tile exponent must lie in 6 to 14, not {tile_exponent}")
-        picture = to_picture(image, keep, alpha_quality)
-        pixels, alpha = picture.pixels, picture.alpha
-        model = self.model
-        height, width = pixels.shape[:2]
-        header = Header(
-            width=width,
-            height=height,
-            pixel_format=PixelFormat.of(
-                rgb=pixels.ndim == 3, sixteen_bit=pixels.dtype == np.uint16, alpha=alpha is not None
-            ),
-            tile_exponent=tile_exponent,
-            quality_index=index,
-            model_id=model.model_id,
-        )
-        self._limits.check_pixels(width, height)
-        optional = picture.metadata.chunks()
-        check_optional(optional, self._limits)
-        boxes = list(tile_boxes(height, width, header.tile_side))
-        steps = EFFORTS[effort].rounds + (1 if max_error is None else 2)
-        step = _Steps(len(boxes) * steps, progress)
-        with torch.inference_mode():
-            tiles = tuple(
-                encode_picture_tile(model, pixels, box, index, EFFORTS[effort], step)
-                for box in boxes
-            )
-            alphas = encode_alpha(header, alpha)
-            stream = Stream(header, tiles, optional, alphas)
-            if max_error is not None:
-                stream = add_layer(model, pixels, stream, max_error, EFFORTS[effort], step=step)
-            elif lossless_tiles:
-                stream = store_unusual_tiles(model, pixels, stream, EFFORTS[effort], alpha)
-        return serialize(stream)
-
-    def compress_strips(
-        self,
-        picture: NetpbmSource | ScanlineSource,
-        quality: float | None = None,
-        *,
-        effort: int = DEFAULT_EFFORT,
-        tile_exponent: int = TILE_EXPONENT,
-        progress: "Callable[[float], None] | None" = None,
-    ) -> "Iterator[bytes]":
-        """Compresses by rows of tiles, in memory that does not grow with the height.
-
-        Args:
-            picture: see `strips.open_netpbm` and `scanlines.open_scanlines`.
-            quality: see `compress`.
-            effort: see `compress`.
-            tile_exponent: see `compress`.
-            progress: see `compress`; tiles beside lossless ones are made twice and counted once.
-
-        Yields:
-            The pieces of an `.aec` file.
-
-        Raises what `compress` raises.
-        """
-        index = quality_index(DEFAULT_QUALITY if quality is None else quality)
-        _check_effort(effort)
-        self._limits.check_pixels(picture.width, picture.height)
-        model = self.model
-        form = PixelFormat.of(rgb=not picture.gray, sixteen_bit=picture.sixteen_bit, alpha=False)
-        header = Header(picture.width, picture.height, form, tile_exponent, index, model.model_id)
-        step = _Steps(header.tile_count * (EFFORTS[effort].rounds + 1), progress)
-        optional = picture.metadata.chunks() if isinstance(picture, ScanlineSource) else ()
-        check_optional(optional, self._limits)
-        yield from pack(model, picture, header, EFFORTS[effort], step=step, optional=optional)
+        if quality is not None:
+            wishes["quality"] = quality
+        chosen = replace(options or EncodeOptions(), **wishes)
+        picture = to_picture(image, chosen.keep, chosen.alpha_quality)
+        if chosen.target is not None:
+            return self._search(picture, chosen.target, chosen)[0]
+        return b"".join(self.compress_rows(PictureRows(picture), chosen, progress=progress))
 
     def compress_to(
         self,
         image: "str | os.PathLike[str] | Image.Image | npt.NDArray[Any] | Tensor | Picture",
         target: Target,
         *,
-        effort: int = DEFAULT_EFFORT,
-        keep: "Collection[str]" = KINDS,
-        alpha_quality: float = EXACT,
+        options: EncodeOptions | None = None,
+        **wishes: Unpack[EncodeWishes],
     ) -> tuple[bytes, Found]:
         """Compresses a picture to a size or a fidelity, by search for the quality.
 
         Args:
             image: see `compress`.
             target: what to reach.
-            effort: see `compress`.
-            keep: see `compress`.
-            alpha_quality: see `compress`.
+            options: see `compress`.
+            wishes: see `compress`.
 
         Returns:
             The file, and what was found; `Found.met` is False where no quality reaches the target,
             and the file is the nearest.
 
-        Raises:
-            InputError: see `compress`; or the picture is too small for MS-SSIM.
-            LimitError: see `compress`.
-            OSError: see `compress`.
+        Raises what `compress` raises, and InputError where the picture is too small for MS-SSIM.
         """
-        picture = to_picture(image, keep, alpha_quality)
-        files: dict[float, bytes] = {}
-        analysis = self.model.analysis.remembering(KEPT_BYTES)
-        codec = self.using(replace(self.model, analysis=analysis))
+        wishes["target"] = target
+        chosen = replace(options or EncodeOptions(), **wishes)
+        return self._search(to_picture(image, chosen.keep, chosen.alpha_quality), target, chosen)
 
-        def measure(quality: float) -> float:
-            files[quality] = data = codec.compress(picture, quality, effort=effort)
-            if target.kind == "size":
-                return float(len(data))
-            decoded, _ = split(codec.decompress_array(data))
-            return measure_fidelity(target.kind, picture.pixels, decoded, picture.alpha)
+    def compress_rows(
+        self,
+        source: RowSource,
+        options: EncodeOptions,
+        *,
+        progress: Callable[[float], None] | None = None,
+        begun: BegunTiles | None = None,
+    ) -> Iterator[bytes]:
+        """Compresses by rows of tiles, in memory that does not grow with the picture's height.
 
-        found = search_quality(target, measure)
-        return files[found.quality], found
+        Args:
+            source: the picture, see `row_readers.open_rows`.
+            options: how, without a target.
+            progress: see `compress`.
+            begun: what was kept of the same picture at other qualities.
+
+        Returns:
+            The pieces of an `.aec` file.
+
+        Raises what `compress` raises, here or while the pieces are made.
+        """
+        if options.target is not None:
+            raise InputError("a target needs the whole picture: use compress_to")
+        self.limits.check_pixels(source.width, source.height)
+        optional = source.metadata.chunks()
+        check_optional(optional, self.limits)
+        encoder = self.encoder
+        form = PixelFormat.of(
+            rgb=not source.gray,
+            sixteen_bit=source.sixteen_bit,
+            alpha=source.alpha(0, 1) is not None,
+        )
+        header = Header(
+            source.width, source.height, form, options.tile_exponent, options.quality_index,
+            encoder.decoder.model_id,
+        )  # fmt: skip
+        return encode_rows(
+            encoder, source, header, options, optional=optional, progress=progress, begun=begun
+        )
 
     def decompress_array(
         self,
         source: Source,
         *,
-        region: Region | None = None,
-        scale: "int | float | Rational" = 1,
-        allow_truncated: bool = False,
-        depth: int | None = None,
-        lossy: bool = False,
+        options: DecodeOptions | None = None,
+        **wishes: Unpack[DecodeWishes],
     ) -> Pixels:
         """Decompresses to an array.
 
         Args:
             source: a complete `.aec` file: its bytes, a path, a URL that fsspec knows (extra
                 `remote`), or a binary file object.
-            region: the part of the picture to decode; only the tiles that it needs are decoded,
-                and where the source is no bytes but can seek, only they are read and checked.
-            scale: 2, 4 or 8, or 1/2, 1/4 or 1/8: each pixel is the mean of a square of so many
-                pixels a side; sides are rounded up. A region grows to whole squares.
-            allow_truncated: decodes what is left of a file that was cut off or damaged, see
-                `rescue.rescue`, which also tells what is lost. A tile that was cut off is as good
-                as its complete passes, and one that is lost is what the model expects of nothing.
-                A residual layer counts only if all of the file is there.
-            depth: 8 rounds 16-bit pictures to 8 bits; by default they stay.
-            lossy: leaves a residual layer out.
+            options: what of it to decode.
+            wishes: fields of `DecodeOptions`, in place of those of `options`.
 
         Returns:
             `(H, W)` gray, `(H, W, 2)` gray and alpha, `(H, W, 3)` RGB or `(H, W, 4)` RGB and alpha;
@@ -315,24 +258,19 @@ class Codec:
             FormatError: the bytes are damaged or not an .aec file.
             UnsupportedError: the file needs a newer version or an unknown model.
             LimitError: the picture exceeds the limits.
-            InputError: the region does not lie within the picture, the scale or depth is none of
-                these, or the source cannot be opened.
+            InputError: an option is not acceptable, the region does not lie within the picture, or
+                the source cannot be opened.
             OSError: it cannot be read.
         """
-        with self._opened(source, region, allow_truncated) as (tiles, states, _):
-            return self._decode(
-                tiles, states, _view(tiles.header, region, scale, depth), lossy=lossy
-            )
+        chosen = replace(options or DecodeOptions(), **wishes)
+        return self.decompress_picture(source, options=chosen).whole
 
     def decompress(
         self,
         source: Source,
         *,
-        region: Region | None = None,
-        scale: "int | float | Rational" = 1,
-        allow_truncated: bool = False,
-        depth: int | None = None,
-        lossy: bool = False,
+        options: DecodeOptions | None = None,
+        **wishes: Unpack[DecodeWishes],
     ) -> Image.Image:
         """Decompresses to a PIL image of mode L, LA, RGB or RGBA; see `decompress_array`.
 
@@ -342,14 +280,8 @@ class Codec:
         Metadata stand in its `info`; `metadata.metadata_of(image).save_options(format)` gives the
         arguments with which Pillow's `save` keeps them.
         """
-        picture = self.decompress_picture(
-            source,
-            region=region,
-            scale=scale,
-            allow_truncated=allow_truncated,
-            depth=depth,
-            lossy=lossy,
-        )
+        chosen = replace(options or DecodeOptions(), **wishes)
+        picture = self.decompress_picture(source, options=chosen)
         image = to_pil(picture.whole)
         picture.metadata.attach(image)
         return image
@@ -358,91 +290,57 @@ class Codec:
         self,
         source: Source,
         *,
-        region: Region | None = None,
-        scale: "int | float | Rational" = 1,
-        allow_truncated: bool = False,
-        depth: int | None = None,
-        lossy: bool = False,
+        options: DecodeOptions | None = None,
+        **wishes: Unpack[DecodeWishes],
     ) -> Picture:
         """Decompresses to arrays and metadata; see `decompress_array`."""
-        with self._opened(source, region, allow_truncated) as (tiles, states, ancillary):
-            view = _view(tiles.header, region, scale, depth)
-            whole = self._decode(tiles, states, view, lossy=lossy)
-            metadata = metadata_in(ancillary)
-        if not tiles.header.pixel_format.has_alpha:
+        chosen = replace(options or DecodeOptions(), **wishes)
+        with open_file(source, chosen, self.limits) as file:
+            return self.decode(file, chosen)
+
+    def decode(self, file: OpenFile, options: DecodeOptions) -> Picture:
+        """Decodes a file that was opened with the same options."""
+        header = file.tiles.header
+        rows = TileRows(
+            lambda: self.decoder(header.model_id), file.tiles, options.view(header), file.states,
+            lossy=options.lossy,
+        )  # fmt: skip
+        whole, metadata = rows.whole(), file.metadata
+        if not header.pixel_format.has_alpha:
             return Picture(whole, metadata)
         colour = whole[:, :, 0] if whole.shape[2] == 2 else whole[:, :, :3]
         return Picture(colour, metadata, alpha=whole[:, :, -1])
-
-    @contextmanager
-    def _opened(
-        self, source: Source, region: Region | None, allow_truncated: bool
-    ) -> "Iterator[tuple[Tiles, Sequence[TileState] | None, Ancillary]]":
-        """What a picture needs of a file; with permission to be incomplete, also what is left."""
-        if allow_truncated:
-            left = rescue(read_all(source, self._limits), self._limits)
-            yield StreamTiles(left.stream), left.states, left.stream
-        elif region is None or isinstance(source, Buffer):
-            stream = parse(read_all(source, self._limits), self._limits)
-            yield StreamTiles(stream), None, stream
-        else:
-            with opened(source) as file:
-                if can_seek(file):
-                    partial = FileReader(file, self._limits)
-                    yield partial, None, partial
-                else:
-                    stream = parse(read_all(file, self._limits), self._limits)
-                    yield StreamTiles(stream), None, stream
-
-    def _decode(
-        self, tiles: Tiles, states: "Sequence[TileState] | None", view: View, *, lossy: bool
-    ) -> Pixels:
-        model = tiles.header.model_id
-        return TileRows(lambda: self._model_for(model), tiles, view, states, lossy=lossy).whole()
 
     @contextmanager
     def open_rows(
         self,
         source: Source,
         *,
-        region: Region | None = None,
-        scale: "int | float | Rational" = 1,
-        depth: int | None = None,
-        lossy: bool = False,
-    ) -> "Iterator[tuple[TileRows, Metadata]]":
+        options: DecodeOptions | None = None,
+        **wishes: Unpack[DecodeWishes],
+    ) -> Iterator[tuple[TileRows, Metadata]]:
         """Decompresses from top to bottom, in memory that does not grow with the height.
 
-        Iterate over the bands, once, before the block ends. A file is read as they ask for it, so
+        Iterate over the rows, once, before the block ends. A file is read as they ask for it, so
         that damage may be found late.
 
         Args:
             source: see `decompress_array`; one that can seek is not held in memory.
-            region: see `decompress_array`.
-            scale: see `decompress_array`.
-            depth: see `decompress_array`.
-            lossy: see `decompress_array`.
+            options: see `decompress_array`; a file that was cut off cannot be read so.
+            wishes: see `decompress_array`.
 
-        Raises what `decompress_array` raises, here or while the bands are read.
+        Raises what `decompress_array` raises, here or while the rows are read.
         """
-        with opened(source) as file:
-            if not can_seek(file):
-                file = BytesIO(read_all(file, self._limits))
-            tiles = FileReader(file, self._limits)
-            if region is None:
-                tiles.table()
-            view, model = _view(tiles.header, region, scale, depth), tiles.header.model_id
-            bands = TileRows(lambda: self._model_for(model), tiles, view, lossy=lossy)
-            yield bands, metadata_in(tiles)
-
-    def with_checksum(self, data: Buffer) -> bytes:
-        """The same file with a checksum of its pixels, which `verify` compares.
-
-        Raises what `decompress_array` raises.
-        """
-        stream = parse(data, self._limits)
-        signed = with_digest(stream, pixel_digest(self._whole(stream)))
-        check_optional(signed.ancillary, self._limits)
-        return serialize(signed)
+        chosen = replace(options or DecodeOptions(), **wishes)
+        if chosen.allow_truncated:
+            raise InputError("a file that was cut off is not decoded by rows")
+        with open_rows(source, chosen, self.limits) as file:
+            model_id = file.tiles.header.model_id
+            rows = TileRows(
+                lambda: self.decoder(model_id), file.tiles, chosen.view(file.tiles.header),
+                lossy=chosen.lossy,
+            )  # fmt: skip
+            yield rows, file.metadata
 
     def verify(self, data: Buffer) -> Stream:
         """Checks everything in a file, and decodes it.
@@ -450,14 +348,18 @@ class Codec:
         Raises what `decompress_array` raises, and ChecksumError where the file has a checksum of
         other pixels.
         """
-        stream = parse(data, self._limits)
-        check_digest(stream, self._whole(stream))
+        stream = parse(data, self.limits)
+        rows = TileRows(
+            lambda: self.decoder(stream.header.model_id), StreamTiles(stream),
+            DecodeOptions().view(stream.header),
+        )  # fmt: skip
+        digest = PixelDigest()
+        for row in rows:
+            digest.update(row)
+        check_digest(stream, digest.result())
         return stream
 
-    def _whole(self, stream: Stream) -> Pixels:
-        return self._decode(StreamTiles(stream), None, view_of(stream.header), lossy=False)
-
-    def repair(self, data: "bytes | bytearray | memoryview") -> tuple[bytes, Rescued]:
+    def repair(self, source: Source) -> tuple[bytes, Rescued]:
         """Makes a valid file of what is left of one that was cut off or damaged.
 
         Optional chunks behind damage are lost; whole tiles are copied as they are.
@@ -469,102 +371,92 @@ class Codec:
         Raises:
             FormatError: signature or header are damaged or cut off.
             UnsupportedError: the file needs a newer version or an unknown model.
-            LimitError: the picture or its optional chunks exceed the limits.
+            LimitError: the picture exceeds the limits.
         """
-        left = rescue(data, self._limits)
-        header, tiles = left.stream.header, list(left.stream.tiles)
-        model = self._model_for(header.model_id)
-        index = header.quality_index
-        with torch.inference_mode():
-            for number, box in enumerate(boxes_of(header)):
-                tile = tiles[number]
-                if left.states[number] is TileState.WHOLE or not isinstance(tile, Tile):
-                    continue
-                grid = Grid(box.height, box.width)
-                y_hat, z = decode_prefix(model.prior, tile.words, grid, index)
-                tiles[number], _ = encode_latents(model.prior, y_hat * MEAN_STEP, z, index)
-        repaired = replace(left.stream, tiles=tuple(tiles))
-        if any(state is not TileState.WHOLE for state in left.states):
-            repaired = with_digest(repaired, None)  # which was of the undamaged picture
-        return serialize(repaired), left
+        left = rescue(read_all(source, self.limits), self.limits)
+        prior = self.decoder(left.stream.header.model_id).prior
+        return serialize(repaired(left, prior)), left
 
-    def _model_for(self, model_id: bytes) -> CodecModel:
-        released = registry.find_model(model_id)
-        if self._path is not None or released == registry.MODELS[-1]:
-            own = self.model
-            if own.model_id == model_id:
-                return own
+    def _search(
+        self, picture: Picture, target: Target, options: EncodeOptions
+    ) -> tuple[bytes, Found]:
+        source, begun = PictureRows(picture), BegunTiles(KEPT_BYTES)
+        area = source.width * source.height
+        files: dict[float, bytes] = {}
+
+        def measured(quality: float) -> float:
+            at = replace(options, target=None, quality=quality)
+            files[quality] = data = b"".join(self.compress_rows(source, at, begun=begun))
+            if target.kind == "size":
+                return float(len(data))
+            if target.kind == "bpp":
+                return 8 * len(data) / area
+            decoded, _ = split(self.decompress_array(data))
+            return measure(target.kind, picture.pixels, decoded, picture.alpha)
+
+        found = search_quality(target, measured)
+        return files[found.quality], found
+
+    def _own_id(self) -> bytes:
+        """The id of the model that compresses, whose weights are read."""
+        if self._own is None:
+            weights = load_model(self._model or DEFAULT_MODEL)
+            self._weights[weights.model_id] = weights
+            self._own = weights.model_id
+        return self._own
+
+    def _weights_of(self, model_id: bytes) -> Weights:
+        if model_id in self._weights:
+            return self._weights[model_id]
+        released = find_model(model_id)
+        own_file = self._model is not None and named_model(os.fspath(self._model)) is None
+        if own_file and self._own_id() == model_id:
+            return self._weights[model_id]
         if released is None:
             raise UnsupportedError(
                 f"the file needs model {model_id.hex()}, which this version does not know; "
                 "upgrade aecodec, or pass the weights that made the file"
             )
-        with self._lock:
-            if model_id not in self._others:
-                self._others[model_id] = _load_released(released)
-            return self._others[model_id]
+        self._weights[model_id] = released_weights(released)
+        return self._weights[model_id]
+
+
+_shared: Codec | None = None
+_shared_lock = threading.Lock()
+
+
+def shared_codec() -> Codec:
+    """The codec that the functions below use, made when it is first needed."""
+    global _shared
+    with _shared_lock:
+        if _shared is None:
+            _shared = Codec()
+        return _shared
+
+
+def close() -> None:
+    """Frees the models that the functions below have loaded."""
+    global _shared
+    with _shared_lock:
+        if _shared is not None:
+            _shared.close()
+        _shared = None
 
 
 def compress(
     image: "str | os.PathLike[str] | Image.Image | npt.NDArray[Any] | Tensor",
     quality: float | None = None,
-    *,
-    effort: int = DEFAULT_EFFORT,
-    lossless: bool = False,
-    max_error: int | None = None,
+    **wishes: Unpack[EncodeWishes],
 ) -> bytes:
-    """Compresses a picture with the newest released model; see `Codec.compress`."""
-    return DEFAULT_CODEC.compress(
-        image, quality, effort=effort, lossless=lossless, max_error=max_error
-    )
+    """Compresses a picture with the default model; see `Codec.compress`."""
+    return shared_codec().compress(image, quality, **wishes)
 
 
-def decompress(
-    source: Source, *, region: Region | None = None, scale: "int | float | Rational" = 1
-) -> Image.Image:
+def decompress(source: Source, **wishes: Unpack[DecodeWishes]) -> Image.Image:
     """Decompresses a file, or a part of the picture, to a PIL image; see `Codec.decompress`."""
-    return DEFAULT_CODEC.decompress(source, region=region, scale=scale)
+    return shared_codec().decompress(source, **wishes)
 
 
-def decompress_array(
-    source: Source, *, region: Region | None = None, scale: "int | float | Rational" = 1
-) -> Pixels:
+def decompress_array(source: Source, **wishes: Unpack[DecodeWishes]) -> Pixels:
     """Decompresses to an array `(H, W)` to `(H, W, 4)`; see `Codec.decompress_array`."""
-    return DEFAULT_CODEC.decompress_array(source, region=region, scale=scale)
-
-
-def _load_released(released: registry.ReleasedModel) -> CodecModel:
-    with registry.weights_path(released) as path:
-        model = load_weights(path)
-    if model.model_id != released.model_id:
-        raise WeightsError(
-            f"the weights of {released.name} are damaged: "
-            f"model {model.model_id.hex()}, not {released.model_id.hex()}"
-        )
-    return model
-
-
-def _view(
-    header: Header,
-    region: Region | None,
-    scale: "int | float | Rational",
-    depth: int | None,
-) -> View:
-    if depth not in (None, 8):
-        raise InputError(f"depth must be 8, or None for the picture's own, not {depth}")
-    return view_of(header, region, scale_of(scale), eight_bit=depth == 8)
-
-
-class _Steps:
-    """Counts steps of known number and tells what part of them is done."""
-
-    def __init__(self, total: int, report: "Callable[[float], None] | None") -> None:
-        self._total, self._done, self._report = total, 0, report
-
-    def __call__(self) -> None:
-        self._done += 1
-        if self._report is not None:
-            self._report(min(self._done / self._total, 1.0))
-
-
-DEFAULT_CODEC = Codec()
+    return shared_codec().decompress_array(source, **wishes)

@@ -1,8 +1,7 @@
-"""What `aecodec info` tells of a file: header, chunks, model."""
+"""What an .aec file says about itself: header, chunks, model."""
 
-from typing import Any
+from dataclasses import dataclass
 
-from aecodec.cli.console import load
 from aecodec.format.chunks import (
     CHUNK_BYTES,
     DEFAULT_LIMITS,
@@ -14,84 +13,84 @@ from aecodec.format.chunks import (
 )
 from aecodec.format.container import chunk_table, parse, parse_header
 from aecodec.format.reader import FileReader
-from aecodec.models import registry
+from aecodec.models.registry import find_model
+from aecodec.storage.arguments import load
 from aecodec.storage.sources import Source, can_seek, is_url, opened, read_all
 
-Table = list[tuple[str, int, int]]
-"""Type, offset in the file and size of the payload of each chunk."""
 
+@dataclass(frozen=True)
+class ChunkInfo:
+    """One chunk.
 
-def facts_of(name: str) -> dict[str, Any]:
-    """Reads a file, or of a URL that can seek only the starts of its chunks, and describes it.
-
-    Raises:
-        FormatError: the file is damaged, as far as it is read.
-        UnsupportedError: newer version, unknown pixel format or unknown critical chunk.
-        LimitError: file or picture exceed the limits.
-        InputError: the URL cannot be opened.
-        OSError: the file cannot be read.
+    Attributes:
+        type: four letters.
+        offset: of its first byte in the file.
+        length: of its payload in bytes.
     """
-    if is_url(name):
-        with opened(name) as file:
-            if can_seek(file):
-                return _facts(name, *_survey(FileReader(file)))
-            data = read_all(file)
-    else:
-        data = load(name)
-    stream = parse(data)
-    layer = None if stream.layer is None else stream.layer.head
-    return _facts(name, stream.header, chunk_table(data), layer) | {"checked": True}
+
+    type: str
+    offset: int
+    length: int
 
 
-def facts_text(facts: dict[str, Any]) -> str:
-    """The same for people, in several lines."""
-    model = facts["model"] or "unknown to this version"
-    lines = [
-        f"{facts['file']}: {facts['width']}x{facts['height']} {facts['pixel_format']}, "
-        f"{facts['bytes']} bytes, {facts['bpp']:.3f} bpp",
-        f"  quality {facts['quality']:g}, model {model} ({facts['model_id']}), "
-        f"{facts['tiles']} tiles of {facts['tile_side']} pixels, "
-        f"{facts['lossless_tiles']} lossless",
-    ]
-    if facts["alpha_bytes"]:
-        lines.append(f"  alpha takes {facts['alpha_bytes']} bytes")
-    if facts["max_error"] is not None:
-        kept = f"within {facts['max_error']}" if facts["max_error"] else "exactly"
-        lines.append(f"  a residual layer keeps every sample {kept}")
-    if not facts["checked"]:
-        lines.append("  read from afar: checksums of the chunks are not checked")
-    lines += [f"  chunk {c['type']} at {c['offset']}, {c['length']} bytes" for c in facts["chunks"]]
-    return "\n".join(lines)
+@dataclass(frozen=True)
+class FileInfo:
+    """A file, as `aecodec info` tells of it.
 
+    Attributes:
+        file: its name.
+        bytes: its size.
+        checked: whether the checksums of all chunks were checked.
+        width: pixels.
+        height: pixels.
+        pixel_format: name of the format's `PixelFormat`.
+        quality: 0 to 100.
+        bpp: bits per pixel of the whole file.
+        model: name of the released model; None for any other.
+        model_id: as hexadecimal digits.
+        tile_side: pixels.
+        tiles: their number.
+        lossless_tiles: how many of them hold pixels.
+        max_error: largest error that a residual layer leaves; None without one.
+        alpha_bytes: what alpha takes.
+        chunks: all of them.
+    """
 
-def _survey(file: FileReader) -> tuple[Header, Table, LayerHead | None]:
-    table = [(place.type.decode(), place.offset, place.length) for place in file.table()]
-    return file.header, table, file.layer
+    file: str
+    bytes: int
+    checked: bool
+    width: int
+    height: int
+    pixel_format: str
+    quality: float
+    bpp: float
+    model: str | None
+    model_id: str
+    tile_side: int
+    tiles: int
+    lossless_tiles: int
+    max_error: int | None
+    alpha_bytes: int
+    chunks: tuple[ChunkInfo, ...]
 
-
-def _facts(name: str, header: Header, table: Table, layer: LayerHead | None) -> dict[str, Any]:
-    released = registry.find_model(header.model_id)
-    size = table[-1][1] + CHUNK_BYTES  # DONE ends the file
-    return {
-        "file": name,
-        "bytes": size,
-        "checked": False,
-        "width": header.width,
-        "height": header.height,
-        "pixel_format": header.pixel_format.name,
-        "quality": header.quality,
-        "bpp": 8 * size / (header.width * header.height),
-        "model": released.name if released else None,
-        "model_id": header.model_id.hex(),
-        "tile_side": header.tile_side,
-        "tiles": header.tile_count,
-        "max_error": None if layer is None else layer.bound,
-        "lossless_tiles": sum(kind == "PIXL" for kind, _, _ in table),
-        "alpha_bytes": sum(CHUNK_BYTES + size for kind, _, size in table if kind == "ALPH"),
-        "chunks": [
-            {"type": kind, "offset": offset, "length": length} for kind, offset, length in table
-        ],
-    }
+    def text(self) -> str:
+        """The same for people, in several lines."""
+        lines = [
+            f"{self.file}: {self.width}x{self.height} {self.pixel_format}, "
+            f"{self.bytes} bytes, {self.bpp:.3f} bpp",
+            f"  quality {self.quality:g}, model {self.model or 'unknown to this version'} "
+            f"({self.model_id}), {self.tiles} tiles of {self.tile_side} pixels, "
+            f"{self.lossless_tiles} lossless",
+        ]
+        if self.alpha_bytes:
+            lines.append(f"  alpha takes {self.alpha_bytes} bytes")
+        if self.max_error is not None:
+            kept = f"within {self.max_error}" if self.max_error else "exactly"
+            lines.append(f"  a residual layer keeps every sample {kept}")
+        if not self.checked:
+            lines.append("  read from afar: checksums of the chunks are not checked")
+        lines += [f"  chunk {c.type} at {c.offset}, {c.length} bytes" for c in self.chunks]
+        return "\n".join(lines)
 
 
 def read_info(source: Source, limits: Limits = DEFAULT_LIMITS) -> Header:
@@ -114,3 +113,63 @@ def read_info(source: Source, limits: Limits = DEFAULT_LIMITS) -> Header:
         if can_seek(file):
             file.seek(0)
         return parse_header(file.read(HEADER_BYTES), limits)
+
+
+def read_file_info(name: str, limits: Limits = DEFAULT_LIMITS) -> FileInfo:
+    """Reads a file, or of a URL that can seek only the starts of its chunks, and describes it.
+
+    Args:
+        name: a path, a URL, or `-` for standard input.
+        limits: what file and picture may ask for.
+
+    Raises:
+        FormatError: the file is damaged, as far as it is read.
+        UnsupportedError: newer version, unknown pixel format or unknown critical chunk.
+        LimitError: file or picture exceed the limits.
+        InputError: the URL cannot be opened.
+        OSError: the file cannot be read.
+    """
+    if is_url(name):
+        with opened(name) as file:
+            if can_seek(file):
+                return _survey(name, FileReader(file, limits))
+            data: Buffer = read_all(file, limits)
+    else:
+        data = load(name)
+    stream = parse(data, limits)
+    head = None if stream.layer is None else stream.layer.head
+    chunks = tuple(ChunkInfo(*each) for each in chunk_table(data))
+    return _described(name, stream.header, chunks, head, checked=True)
+
+
+def _survey(name: str, file: FileReader) -> FileInfo:
+    chunks = tuple(
+        ChunkInfo(place.type.decode(), place.offset, place.length) for place in file.table()
+    )
+    return _described(name, file.header, chunks, file.layer, checked=False)
+
+
+def _described(
+    name: str, header: Header, chunks: tuple[ChunkInfo, ...], head: LayerHead | None,
+    *, checked: bool,
+) -> FileInfo:  # fmt: skip
+    released = find_model(header.model_id)
+    size = chunks[-1].offset + CHUNK_BYTES  # DONE ends the file
+    return FileInfo(
+        file=name,
+        bytes=size,
+        checked=checked,
+        width=header.width,
+        height=header.height,
+        pixel_format=header.pixel_format.name,
+        quality=header.quality,
+        bpp=8 * size / (header.width * header.height),
+        model=released.name if released else None,
+        model_id=header.model_id.hex(),
+        tile_side=header.tile_side,
+        tiles=header.tile_count,
+        lossless_tiles=sum(chunk.type == "PIXL" for chunk in chunks),
+        max_error=None if head is None else head.bound,
+        alpha_bytes=sum(CHUNK_BYTES + chunk.length for chunk in chunks if chunk.type == "ALPH"),
+        chunks=chunks,
+    )

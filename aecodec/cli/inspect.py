@@ -1,14 +1,15 @@
 """`aecodec info`, `verify` and `repair`: what is in a file, and what is left of it."""
 
 import json
+from dataclasses import asdict
 
 import click
 
-from aecodec.cli.console import LazyCodec, load
 from aecodec.cli.options import force_option, jobs_option, model_option
-from aecodec.format.container import parse
-from aecodec.info import facts_of, facts_text
+from aecodec.cli.startup import prepare_process
+from aecodec.info import read_file_info
 from aecodec.jobs.runner import JobLog, for_each
+from aecodec.storage.arguments import load
 from aecodec.storage.files import STANDARD, check_output, write_bytes
 
 
@@ -22,8 +23,8 @@ def info(files: tuple[str, ...], as_json: bool) -> int:
     """
 
     def work(name: str, _target: str, log: JobLog) -> None:
-        facts = facts_of(name)
-        log.say(json.dumps(facts) if as_json else facts_text(facts))
+        found = read_file_info(name)
+        log.say(json.dumps(asdict(found)) if as_json else found.text())
 
     return for_each(files, files, work, say=click.echo)
 
@@ -34,14 +35,14 @@ def info(files: tuple[str, ...], as_json: bool) -> int:
 @model_option
 def verify(files: tuple[str, ...], jobs: int, model: str | None) -> int:
     """Check every checksum of .aec files and decode them."""
-    codec = LazyCodec(model, min(jobs, len(files)))
+    prepare_process(min(jobs, len(files)))
+    from aecodec.codec import Codec
+
+    codec = Codec(model)
 
     def work(name: str, _target: str, log: JobLog) -> None:
-        data = load(name)
-        stream = parse(data)  # a damaged file fails here, before torch is imported
-        codec.get().verify(data)
-        tiles = f"{len(stream.tiles)} tiles, {stream.lossless_count} lossless"
-        log.say(f"{name}: ok, {tiles}")
+        stream = codec.verify(load(name))
+        log.say(f"{name}: ok, {len(stream.tiles)} tiles, {stream.lossless_count} lossless")
 
     return for_each(files, files, work, jobs, say=click.echo)
 
@@ -53,18 +54,16 @@ def verify(files: tuple[str, ...], jobs: int, model: str | None) -> int:
 @model_option
 def repair(file: str, output: str, force: bool, model: str | None) -> int:
     """Make a valid file of what is left of one that was cut off or damaged."""
-    from aecodec.format.recovery import rescue
-
-    codec = LazyCodec(model)
+    prepare_process()
+    from aecodec.codec import Codec
 
     def work(name: str, target: str, log: JobLog) -> None:
         check_output(target, force=force)
-        data = load(name)
-        lines = rescue(data).report()
-        repaired, _ = codec.get().repair(data)
+        repaired, left = Codec(model).repair(load(name))
         write_bytes(target, repaired)
+        lines = left.report()
         for line in lines:
-            log.say(f"aecodec: {name}: warning: {line}", err=True)
+            log.warn(line)
         log.say(
             f"{name} -> {target}: {len(lines)} tiles were not whole, {len(repaired)} bytes",
             err=target == STANDARD,

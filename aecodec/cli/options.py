@@ -6,7 +6,6 @@ from pathlib import Path
 
 import click
 
-from aecodec.errors import InputError
 from aecodec.format.chunks import DEFAULT_LIMITS, Limits
 from aecodec.storage.files import STANDARD
 from aecodec.storage.sources import base_name, is_url
@@ -15,26 +14,21 @@ SUFFIX = ".aec"
 
 model_option = click.option(
     "--model",
-    metavar="PATH",
-    help="Weights made by `aecodec export`, instead of the released ones.",
+    metavar="NAME|PATH",
+    help="A released model, or weights made by `aecodec export`.",
 )
-
 inputs_argument = click.argument("inputs", nargs=-1, required=True, metavar="INPUT...")
-
 output_option = click.option(
     "-o", "--output", metavar="OUTPUT", help="Output file; a folder when there are several inputs."
 )
-
 jobs_option = click.option(
     "-j", "--jobs", type=click.IntRange(1), default=1, show_default=True, metavar="N",
     help="Inputs to work on at a time.",
 )  # fmt: skip
-
 max_pixels_option = click.option(
     "--max-pixels", type=click.IntRange(1), metavar="N",
     help=f"Refuse larger pictures; {DEFAULT_LIMITS.pixels} by default.",
 )  # fmt: skip
-
 force_option = click.option("-f", "--force", is_flag=True, help="Overwrite existing outputs.")
 
 
@@ -77,17 +71,3 @@ def colour_of(text: str) -> tuple[int, int, int]:
     except ValueError as exc:
         raise click.UsageError(f"{text!r} is no colour; write white, #ff8000 or rgb(...)") from exc
     return red, green, blue
-
-
-def picture_format(target: str) -> str:
-    """Pillow's name of the format that an output's extension stands for."""
-    from PIL import Image
-
-    if target == STANDARD:
-        return "PNG"
-    suffix = Path(target).suffix.lower()
-    kind = Image.registered_extensions().get(suffix)
-    if kind is None or kind not in Image.SAVE:
-        reason = f"unknown picture format {suffix!r}" if suffix else "its name has no extension"
-        raise InputError(f"cannot write {target}: {reason}")
-    return kind

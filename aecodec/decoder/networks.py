@@ -45,7 +45,7 @@ class PriorNetworks(Protocol[Features]):
 class SynthesisNetwork(Protocol):
     """The exact synthesis; SPECIFICATION.md, section 11."""
 
-    def pixels(  # noqa: D417
+    def pixels(
         self, y_hat: YHat, quality_index: int, *, scale: int, inside: tuple[int, int],
         sixteen_bit: bool, gray: bool,
     ) -> Pixels:  # fmt: skip

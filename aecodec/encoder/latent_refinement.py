@@ -1,61 +1,31 @@
-"""The encoder's search for cheaper latents of one very picture; the decoder never knows.
+"""The encoder's search for cheaper latents of one tile; the decoder does not know of it.
 
 Analysis and rounding are one good guess. The search starts there and repeats: quantize, and take
 the gradient of `bits + lambda * 255**2 * squared error` at what a decoder would see
-(`gradients.py`). The latents that are to be quantized move towards the point where a quadratic
-model of the loss has its minimum; its curvature is the w of `dead_zone.py`, so that the step needs
-no tuning. What a latent's own symbol costs is no part of that gradient, for the dead zone weighs it
+(`rd_objective.py`). The latents that are to be quantized move towards the point where a quadratic
+model of the loss has its minimum; its curvature is known from the model, so that the step needs no
+tuning. What a latent's own symbol costs is no part of that gradient, for the dead zone weighs it
 exactly: together they are one step of proximal gradient descent (Daubechies, Defrise, De Mol, "An
 iterative thresholding algorithm for linear inverse problems", section 2). The hyper-latents, which
 are few, descend plainly and are drawn to the integers beside them. The cheapest round is coded.
 
 Source of the idea: Yang, Bamler, Mandt, "Improving Inference for Neural Image Compression",
-section 3.1 (iterative inference). Their annealed stochastic rounding (section 3.2, with Adam) saves
-less in as many rounds: 40 gave 2.0 % of the bits where the above gives 7 % (two held-out
-pictures, qualities 30 and 75, change of the loss at equal lambda).
+section 3.1 (iterative inference).
 """
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 
-from aecodec.encoder.networks import CodecModel
-from aecodec.encoder.rd_objective import Objective, TileView
 from aecodec.encoder.rdoq import DeadZone, Floats
-from aecodec.format.quality import LAMBDA_RATIO, QUALITIES, relative_quality
+from aecodec.format.quality import LAMBDA_RATIO, QUALITY_INDEX_MAX
+from aecodec.models.config import SearchSettings
 
-CURVATURE = 7.5
-"""Bits per squared quantization step of error; measured on aec-1, see `dead_zone.py`. With aec-6 it
-is 5 to 8 where symbols are not zero and 1 to 7 elsewhere, but to tell channels apart saves less."""
-
-PLAIN_WEIGHT = 25.0
-"""w of a dead zone without search. Above the curvature: errors that all point to zero add up."""
-
-WEIGHTS = (12.0, 8.0)
-"""First and last w of a search, which can mend what rounding to zero does."""
-
-WEIGHTS_UNTIL = 0.8
-"""Part of the rounds after which w stays."""
-
-PACES = (0.35, 0.1)
-"""First and last part of the way to the model's minimum that a round goes."""
-
-HYPER_PACES = (0.006, 0.0006)
-"""First and last step of the hyper-latents for each bit of gradient, up to HYPER_INDEX."""
-
-HYPER_PULL = 0.04
-"""Part of the way to its integer that a hyper-latent goes back in each round."""
-
-HYPER_ROUNDS = 24
-"""Rounds for which both are meant; in more rounds they are smaller, or they would only wander."""
-
-HYPER_INDEX = 200
-
-HYPER_FALL = 0.4
-"""Beyond that row of the quality grid, the hyper-latents' steps fall with this power of lambda,
-since a bit of gradient there comes with more curvature."""
+if TYPE_CHECKING:
+    from aecodec.encoder.networks import EncoderModel
+    from aecodec.encoder.tile import TileView
 
 
 @dataclass(frozen=True)
@@ -63,57 +33,73 @@ class Effort:
     """What one level of effort does.
 
     Attributes:
-        weight: w of the dead zone before the search; None rounds plainly.
+        by_cost: rounds by rate and distortion rather than plainly.
         rounds: of the search.
     """
 
-    weight: float | None
+    by_cost: bool = True
     rounds: int = 0
 
 
 EFFORTS = (
-    Effort(None),
-    *(Effort(PLAIN_WEIGHT, rounds) for rounds in (0, 3, 6, 9, 12, 20, 26, 32, 40)),
+    Effort(by_cost=False),
+    *(Effort(rounds=rounds) for rounds in (0, 3, 6, 9, 12, 20, 26, 32, 40)),
 )
+"""Levels 0 to 9."""
 
 
-def _search(
-    model: CodecModel, view: TileView, index: int, start: tuple[Floats, Floats], effort: Effort,
+def refine(
+    model: "EncoderModel", view: "TileView", index: int, z: Floats, effort: Effort,
     progress: Callable[[], None],
 ) -> tuple[Floats, Floats, float]:  # fmt: skip
-    """The cheapest latents, hyper-latents and w of the dead zone that were found."""
-    target, z = start
-    best, lowest = (target, z, PLAIN_WEIGHT), np.inf
-    with torch.inference_mode(mode=False), torch.enable_grad():
-        objective = Objective(model, view, index, relative_quality(index))
-        share = min(1.0, HYPER_ROUNDS / effort.rounds)
-        pull = np.float32(HYPER_PULL * share)
-        share *= _hyper_share(index)
-        for weight, pace, hyper_pace in _schedule(effort):
-            z_hat = np.floor(z + np.float32(0.5))
-            found = objective(target, z_hat, DeadZone(model.prior.symbol_costs, weight))
-            if found.loss < lowest:
-                best, lowest = (target, z_hat, weight), found.loss
-            minimum = found.decoded - found.latents / np.float32(2.0 * CURVATURE)
-            target = target + pace * (minimum - target)
-            z = z - np.float32(hyper_pace * share) * found.hyper + pull * (z_hat - z)
-            progress()
+    """Searches the cheapest latents of a tile.
+
+    Args:
+        model: the encoder.
+        view: the tile in its surroundings.
+        index: row of the quality grid.
+        z: hyper-latents to start from.
+        effort: with at least one round.
+        progress: called after each round.
+
+    Returns:
+        Latents `(h, w, M)`, hyper-latents `(h/4, w/4, Z)`, and w of the dead zone that rounds them.
+    """
+    from aecodec.encoder.rd_objective import Objective
+
+    settings, target = model.search, view.latents()
+    best, lowest = (target, z, settings.plain_weight), np.inf
+    objective = Objective(model, view, index)
+    share = min(1.0, settings.hyper_rounds / effort.rounds)
+    pull = np.float32(settings.hyper_pull * share)
+    share *= _hyper_share(settings, index)
+    for weight, pace, hyper_pace in _schedule(settings, effort.rounds):
+        z_hat = np.floor(z + np.float32(0.5))
+        found = objective(target, z_hat, DeadZone(model.symbol_costs, weight))
+        if found.loss < lowest:
+            best, lowest = (target, z_hat, weight), found.loss
+        minimum = found.decoded - found.latents / np.float32(2.0 * settings.curvature)
+        target = target + pace * (minimum - target)
+        z = z - np.float32(hyper_pace * share) * found.hyper + pull * (z_hat - z)
+        progress()
     return best
 
 
-def _schedule(effort: Effort) -> Iterator[tuple[float, np.float32, float]]:
+def _schedule(settings: SearchSettings, rounds: int) -> Iterator[tuple[float, np.float32, float]]:
     """For each round w, the pace, and that of the hyper-latents."""
-    for number in range(effort.rounds):
-        done = number / max(effort.rounds - 1, 1)
-        weight = _between(WEIGHTS, min(done / WEIGHTS_UNTIL, 1.0))
-        if number == 0 and effort.weight is not None:
-            weight = effort.weight  # what is coded without search, so that it is never better
-        yield weight, np.float32(_between(PACES, done)), _between(HYPER_PACES, done)
+    for number in range(rounds):
+        done = number / max(rounds - 1, 1)
+        weight = _between(settings.weights, min(done / settings.weights_until, 1.0))
+        if number == 0:
+            weight = settings.plain_weight  # as without search, which is never better then
+        pace = np.float32(_between(settings.paces, done))
+        yield weight, pace, _between(settings.hyper_paces, done)
 
 
-def _hyper_share(index: int) -> float:
-    beyond = max(index - HYPER_INDEX, 0) / (QUALITIES - 1)
-    return float(LAMBDA_RATIO ** (-HYPER_FALL * beyond))
+def _hyper_share(settings: SearchSettings, index: int) -> float:
+    """A bit of gradient comes with more curvature at higher rates."""
+    beyond = max(index - settings.hyper_index, 0) / QUALITY_INDEX_MAX
+    return float(LAMBDA_RATIO ** (-settings.hyper_fall * beyond))
 
 
 def _between(ends: tuple[float, float], part: float) -> float:

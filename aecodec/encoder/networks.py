@@ -1,94 +1,162 @@
-"""The networks that the encoder needs, made of a weights file."""
+"""What encoding needs of a model: the decoder, the analysis, and networks with gradients."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 
+import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from aecodec.autoencoder.dequantize import import_prior, import_synthesis
 from aecodec.autoencoder.layers import Block, FixedPointConv2d
 from aecodec.autoencoder.priors import ContextPrior
-from aecodec.autoencoder.transforms import AnalysisTransform, HyperAnalysis, SynthesisTransform
-from aecodec.decoder.integer_prior import IntegerPrior
-from aecodec.decoder.integer_synthesis import ExactSynthesis
+from aecodec.autoencoder.transforms import (
+    AnalysisTransform,
+    HyperAnalysis,
+    SynthesisTransform,
+    to_model_space,
+)
+from aecodec.decoder.carriers import exactly
+from aecodec.decoder.latents import Floats
+from aecodec.decoder.networks import DecoderModel, load_decoder
+from aecodec.encoder.rdoq import symbol_costs
+from aecodec.encoder.symbol_costs import Costs
 from aecodec.errors import WeightsError
-from aecodec.models.config import ModelConfig
-from aecodec.models.weights import ENCODERS, TensorDict, _read, below, model_digest
+from aecodec.format.constants import GROUP, NORM_FRACTION, NORM_OFFSET
+from aecodec.format.quality import relative_quality
+from aecodec.models.config import SearchSettings
+from aecodec.models.weights import Array, TensorTree, Weights
+from aecodec.picture.pixels import Pixels
+
+COSTS_REACH, HYPER_COSTS_REACH = 2048, 64
+"""Largest symbols whose costs are told apart: beyond, all take the escape."""
 
 
 @dataclass(frozen=True, eq=False)
-class CodecModel:
-    """A model ready for coding, in evaluation mode: float encoder, exact prior and synthesis."""
+class EncoderModel:
+    """A model ready for encoding, in evaluation mode.
 
-    model_id: bytes
-    config: ModelConfig
+    Attributes:
+        decoder: the exact part.
+        search: settings of rounding and refinement.
+        analysis: pixels to latents, in floats.
+        hyper_analysis: latents to hyper-latents, in floats.
+        weights: what all was made of.
+    """
+
+    decoder: DecoderModel
+    search: SearchSettings
     analysis: AnalysisTransform
-    synthesis: ExactSynthesis
     hyper_analysis: HyperAnalysis
-    prior: IntegerPrior
-    integers: TensorDict
-    """What `prior` was made of."""
-    rounded: TensorDict
-    """What `synthesis` was made of."""
+    weights: Weights
+
+    @exactly
+    def begin(self, pixels: Pixels) -> Tensor:
+        """The part of the analysis that does not depend on the quality.
+
+        Args:
+            pixels: `(H, W, 3)` or `(H, W)`, uint8 or uint16, H and W divisible by 16.
+        """
+        return self.analysis.begin(to_model_space(pixels))
+
+    @exactly
+    def finish(self, begun: Tensor, quality_index: int) -> Floats:
+        """Latents `(H/16, W/16, M)` of what `begin` gave, in quantization steps."""
+        y = self.analysis.finish(begun, _quality(quality_index))
+        return y[0].permute(1, 2, 0).numpy()
+
+    def analyze(self, pixels: Pixels, quality_index: int) -> Floats:
+        """Latents of pixels, see `begin` and `finish`."""
+        return self.finish(self.begin(pixels), quality_index)
+
+    @exactly
+    def hyper_analyze(self, y: Floats, quality_index: int) -> Floats:
+        """Hyper-latents `(ceil(h/4), ceil(w/4), Z)` of one tile's latents `(h, w, M)`."""
+        tables = self.decoder.prior.tables
+        base = tables.base[quality_index]
+        norms = tables.norms[base - NORM_OFFSET].astype(np.float32) / NORM_FRACTION
+        height, width = (-(-side // GROUP) * GROUP for side in y.shape[:2])
+        padded = np.pad(y / norms, ((0, height - y.shape[0]), (0, width - y.shape[1]), (0, 0)))
+        z = self.hyper_analysis(torch.from_numpy(padded).permute(2, 0, 1)[None])
+        return np.ascontiguousarray(z[0].permute(1, 2, 0).numpy())
 
     @cached_property
-    def smooth_prior(self) -> ContextPrior:
-        """The prior with straight-through gradients: for the encoder's search alone.
+    def symbol_costs(self) -> Floats:
+        """Bits of small symbols under each level's table, for the dead zone."""
+        return symbol_costs(self.decoder.prior.tables.scale_tables)
 
-        It computes what `prior` does if it is given that one's tables as a `RatePoint`.
+    @cached_property
+    def latent_costs(self) -> Costs:
+        """Bits of latents under each level's table, with gradients."""
+        return Costs.of(self.decoder.prior.tables.scale_tables, COSTS_REACH)
+
+    @cached_property
+    def hyper_costs(self) -> Costs:
+        """Bits of hyper-latents under each channel's table, with gradients."""
+        return Costs.of(self.decoder.prior.tables.hyper_tables, HYPER_COSTS_REACH)
+
+    @cached_property
+    def trainable_prior(self) -> ContextPrior:
+        """The prior with straight-through gradients.
+
+        It computes what the exact one does if it is given that one's tables as a `RatePoint`.
         """
-        c = self.config
-        with torch.inference_mode(mode=False):
+        c = self.decoder.config
+        with torch.inference_mode(mode=False):  # else it had no gradients, once made while decoding
             prior = ContextPrior(c.latent_channels, c.context_channels, c.hyper_channels)
-            import_prior(prior, self.integers)
+            import_prior(prior, self.weights.tensors["prior"])
             _freeze(prior)
         return prior
 
     @cached_property
-    def smooth_synthesis(self) -> SynthesisTransform:
-        """The synthesis in real numbers, which has gradients: for the encoder's search alone."""
-        c = self.config
-        with torch.inference_mode(mode=False):  # else it had no gradients, once made while decoding
+    def trainable_synthesis(self) -> SynthesisTransform:
+        """The synthesis in real numbers, with gradients."""
+        c = self.decoder.config
+        with torch.inference_mode(mode=False):
             synthesis = SynthesisTransform(c.channels, c.latent_channels, c.synthesis_blocks)
-            import_synthesis(synthesis, self.rounded)
+            import_synthesis(synthesis, self.weights.tensors["synthesis"])
             _freeze(synthesis)
         return synthesis
 
 
 @torch.inference_mode(mode=False)
-def load_weights(path: Path) -> CodecModel:
-    """Reads and checks a weights file.
+def load_encoder(weights: Weights, decoder: DecoderModel | None = None) -> EncoderModel:
+    """Builds the encoder of a model.
 
-    Its tensors are plain ones wherever it is called, since the encoder's search has gradients.
+    Args:
+        weights: as read from a file.
+        decoder: what `load_decoder` made of them, if that is there already.
 
     Raises:
-        WeightsError: the file is missing, damaged, or would not decode exactly.
+        WeightsError: the weights would not decode exactly, or do not fit.
     """
-    model, tensors = _read(path)
-    model_id = model_digest(tensors)  # first: fusing below works in place
-    for part in ENCODERS:
-        _load_transform(getattr(model, part), below(tensors, part))
-    try:
-        integers = below(tensors, "prior")
-        prior = IntegerPrior(integers)
-        rounded = below(tensors, "synthesis")
-        synthesis = ExactSynthesis(rounded)
-    except WeightsError as exc:
-        raise WeightsError(f"{path}: {exc}") from exc
-    for module in (model.analysis, synthesis, model.hyper_analysis, prior):
+    c, tensors = weights.config, weights.tensors
+    with torch.device("meta"):  # initial values would cost time and random numbers
+        analysis = AnalysisTransform(c.channels, c.latent_channels, c.analysis_blocks)
+        hyper = HyperAnalysis(c.latent_channels, c.context_channels, c.hyper_channels)
+    for module, part in ((analysis, "analysis"), (hyper, "hyper_analysis")):
+        _load(module, tensors[part])
         _freeze(module)
-    return CodecModel(
-        model_id, model.config, model.analysis, synthesis, model.hyper_analysis, prior,
-        integers, rounded,
-    )  # fmt: skip
+    return EncoderModel(decoder or load_decoder(weights), weights.search, analysis, hyper, weights)
 
 
-def _load_transform(module: nn.Module, state: TensorDict) -> None:
-    scales = {k: torch.ones(v.shape) for k, v in module.state_dict().items()
-              if k.endswith(".scale")}  # fmt: skip
-    module.load_state_dict({k: v.float() for k, v in state.items()} | scales, assign=True)
+def _load(module: nn.Module, tensors: TensorTree) -> None:
+    state = {name: torch.tensor(array).float() for name, array in _flat(tensors).items()}
+    for name, value in module.state_dict().items():
+        if name.endswith(".scale"):  # a weights file holds scales within the weights
+            state[name] = torch.ones(value.shape)
+    try:
+        module.load_state_dict(state, assign=True)
+    except RuntimeError as exc:
+        raise WeightsError(f"the weights do not fit the encoder: {exc}") from exc
+
+
+def _flat(tensors: TensorTree) -> Mapping[str, Array]:
+    flat = dict(tensors.arrays)
+    for name, part in tensors.parts.items():
+        flat |= {f"{name}.{inner}": array for inner, array in _flat(part).items()}
+    return flat
 
 
 def _freeze(module: nn.Module) -> None:
@@ -98,3 +166,7 @@ def _freeze(module: nn.Module) -> None:
             part.fuse_activation()
         elif isinstance(part, FixedPointConv2d):
             part.fix_weights()
+
+
+def _quality(index: int) -> Tensor:
+    return torch.tensor([relative_quality(index)])

@@ -11,7 +11,6 @@ from aecodec.options import Found, Target
 
 EVALUATIONS = 8
 """Most compressions that a search may take."""
-
 QUALITY_STEP = 0.25
 
 
@@ -24,8 +23,7 @@ def search_quality(target: Target, measure: Callable[[float], float]) -> Found:
             nearly monotonic.
 
     Returns:
-        The nearest of all evaluations, at most `EVALUATIONS` of them; of a bound the lowest quality
-        among those that keep it.
+        The nearest of all evaluations, at most `EVALUATIONS` of them.
     """
     seen: dict[float, float] = {}
     wish = target.coordinate(target.value)
@@ -36,27 +34,19 @@ def search_quality(target: Target, measure: Callable[[float], float]) -> Found:
         return target.coordinate(seen[quality]) - wish
 
     low, high = 0.0, 100.0
-    middle = 50.0
-    while len(seen) < EVALUATIONS:
+    middle: float | None = 50.0
+    while middle is not None and len(seen) < EVALUATIONS:
         value = at(middle)
-        if target.is_met(seen[middle]) and not target.is_bound:
+        if target.is_met(seen[middle]):
             break
         if value < 0:
             low = middle
         else:
             high = middle
-        following = _next(low, high, seen, at)
-        if following is None:
-            break
-        middle = following
-    quality = _best(target, seen)
+        middle = _next(low, high, seen, at)
+    quality = min(seen, key=lambda each: target.distance(seen[each]))
     measured = seen[quality]
     return Found(quality, measured, target.is_met(measured), len(seen))
-
-
-def _best(target: Target, seen: dict[float, float]) -> float:
-    kept = [quality for quality in seen if target.is_bound and target.is_met(seen[quality])]
-    return min(kept) if kept else min(seen, key=lambda quality: target.distance(seen[quality]))
 
 
 def _next(

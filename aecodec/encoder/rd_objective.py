@@ -1,6 +1,6 @@
 """The loss of one tile's latents and where it falls, for the encoder's search alone.
 
-It runs the networks of training (`CodecModel.smooth_prior` and `smooth_synthesis`): rounding and
+It runs the networks of training (`EncoderModel.trainable_prior` and `trainable_synthesis`): rounding and
 clipping are those of the integer prior and pass gradients on as if they were not there
 (straight-through, Theis et al., "Lossy Image Compression with Compressive Autoencoders", section
 2.2; nothing passes where a value is clipped). So a gradient tells what a latent does to the
@@ -11,6 +11,7 @@ from the decoder's by its rounding. Decoders need nothing of this.
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -20,37 +21,25 @@ from torch import Tensor
 from aecodec.autoencoder.layers import ACTIVATION_STEP
 from aecodec.autoencoder.priors import RatePoint
 from aecodec.autoencoder.quantization import quantize
-from aecodec.decoder.integer_prior import NORM_FRACTION, NORM_OFFSET, RECIPROCAL_SHIFT, IntegerPrior
+from aecodec.autoencoder.transforms import to_model_space
 from aecodec.decoder.latents import Floats
-from aecodec.encoder.networks import CodecModel
-from aecodec.format.constants import GROUP, MEAN_FRACTION, SCALE_FRACTION, SCALE_LEVELS
-from aecodec.format.quality import lmbda
+from aecodec.format.constants import (
+    GROUP,
+    MEAN_FRACTION,
+    NORM_FRACTION,
+    NORM_OFFSET,
+    RECIPROCAL_SHIFT,
+    SCALE_FRACTION,
+    SCALE_LEVELS,
+)
+from aecodec.format.quality import lmbda, relative_quality
+
+if TYPE_CHECKING:
+    from aecodec.encoder.networks import EncoderModel
+    from aecodec.encoder.tile import TileView
 
 Rounding = Callable[[Floats, npt.NDArray[np.uint8]], Floats]
-"""Residuals and the levels of their tables to symbols, see `dead_zone.DeadZone`."""
-
-
-@dataclass(frozen=True, eq=False)
-class TileView:
-    """A tile and its surroundings.
-
-    Attributes:
-        x: `(1, 3, 16h, 16w)`, the window's pixels in model space.
-        y: `(1, M, h, w)`, its latents from the analysis.
-        rows: of the tile in the window, in latents.
-        columns: likewise.
-        size: height and width of the pixels that belong to the picture.
-    """
-
-    x: Tensor
-    y: Tensor
-    rows: slice
-    columns: slice
-    size: tuple[int, int]
-
-    def latents(self) -> Floats:
-        """The tile's own latents, `(h, w, M)`."""
-        return np.ascontiguousarray(_array(self.y[:, :, self.rows, self.columns]))
+"""Residuals and the levels of their tables to symbols, see `rdoq.DeadZone`."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,19 +70,21 @@ class LossGradient:
 class Objective:
     """`bits + lambda * 255**2 * squared error` of one tile, for each of its pixels' samples."""
 
-    def __init__(self, model: CodecModel, view: TileView, quality_index: int, q: Tensor) -> None:
+    def __init__(self, model: "EncoderModel", view: "TileView", quality_index: int) -> None:
         """Takes what stays the same over the search.
 
         Args:
-            model: the codec's model.
+            model: the encoder.
             view: the tile; its surroundings are decoded as the analysis leaves them.
             quality_index: row of the quality grid.
-            q: `(1,)`, the same as relative quality.
         """
-        self._model, self._view, self._q = model, view, q.clone()
-        self._x, self._y = view.x.clone(), view.y.clone()  # which autograd may use
-        self._weight = float(lmbda(q)) * 255.0**2 / 3.0
-        self._point = rate_point(model.prior, quality_index)
+        self._model, self._view = model, view
+        q = relative_quality(quality_index)
+        with torch.inference_mode(mode=False):
+            self._q = torch.tensor([q])
+            self._x, self._y = to_model_space(view.pixels), _batch(view.y).clone()
+            self._point = rate_point(model, quality_index)
+        self._weight = lmbda(q) * 255.0**2 / 3.0
 
     def __call__(self, target: Floats, z: Floats, rounding: Rounding) -> LossGradient:
         """Loss and gradient of what `target` and `z` are quantized to.
@@ -103,6 +94,14 @@ class Objective:
             z: `(h/4, w/4, Z)`, integers.
             rounding: residuals to symbols.
         """
+        with (
+            torch.inference_mode(mode=False),
+            torch.enable_grad(),
+            torch.autocast("cpu", enabled=False),
+        ):
+            return self._evaluate(target, z, rounding)
+
+    def _evaluate(self, target: Floats, z: Floats, rounding: Rounding) -> LossGradient:
         height, width = target.shape[:2]
         missing = (-height % GROUP, -width % GROUP)
         padded = _batch(np.pad(target, ((0, missing[0]), (0, missing[1]), (0, 0))))
@@ -121,15 +120,15 @@ class Objective:
             # costs or saves bits; a zero stays one, and its latent is the mean.
             return part + (part != 0) * (residual - residual.detach()) + moved
 
-        latents = self._model.smooth_prior.code(
+        latents = self._model.trainable_prior.code(
             padded, z_hat, self._point, code, mixed=False, quantized=True
         )
         residual = latents.residual
         following = symbols + (symbols != 0) * (residual - residual.detach())
-        prior = self._model.prior
-        y_bits = (prior.costs(following, latents.index) * coded).sum(dtype=torch.float64)
+        model = self._model
+        y_bits = (model.latent_costs(following, latents.index) * coded).sum(dtype=torch.float64)
         channels = torch.arange(z.shape[2], dtype=torch.float32)[:, None, None]
-        bits = y_bits + prior.hyper_costs(z_hat, channels).sum(dtype=torch.float64)
+        bits = y_bits + model.hyper_costs(z_hat, channels).sum(dtype=torch.float64)
         y_hat = latents.y_hat[:, :, :height, :width]
         distortion = self.distortion(y_hat)
         by_latent, by_hyper = torch.autograd.grad(bits + distortion, (moved, z_hat))
@@ -146,22 +145,23 @@ class Objective:
             y = self._y.clone()
             y[:, :, view.rows, view.columns] = y_hat
         height, width = view.size
-        x_hat = self._model.smooth_synthesis(y, self._q)
+        x_hat = self._model.trainable_synthesis(y, self._q)
         error = (x_hat.clamp(0.0, 1.0) - self._x)[:, :, :height, :width]
         squared: Tensor = error.square().sum() * self._weight
         return squared
 
 
-def rate_point(prior: IntegerPrior, quality_index: int) -> RatePoint:
-    """The integer prior's tables for `ContextPrior.code`."""
-    base = prior.base[quality_index]
-    norm = prior.norms[base - NORM_OFFSET] / NORM_FRACTION
-    steps = prior.reciprocals[base - NORM_OFFSET] * (MEAN_FRACTION / 2**RECIPROCAL_SHIFT)
-    base_index, norms, reciprocal = (
+def rate_point(model: "EncoderModel", quality_index: int) -> RatePoint:
+    """The exact prior's tables for `ContextPrior.code`."""
+    tables = model.decoder.prior.tables
+    base = tables.base[quality_index]
+    norm = tables.norms[base - NORM_OFFSET] / NORM_FRACTION
+    steps = tables.reciprocals[base - NORM_OFFSET] * (MEAN_FRACTION / 2**RECIPROCAL_SHIFT)
+    stored = model.weights.tensors["prior"]["tables"].array("rate_features")[quality_index]
+    base_index, norms, reciprocal, features = (
         torch.from_numpy(part.astype(np.float32))[None, :, None, None]
-        for part in (base / SCALE_FRACTION, norm, steps * ACTIVATION_STEP)
+        for part in (base / SCALE_FRACTION, norm, steps * ACTIVATION_STEP, stored * ACTIVATION_STEP)
     )
-    features = prior.rate_features[quality_index][None] * ACTIVATION_STEP
     return RatePoint(base_index, norms, reciprocal, features)
 
 

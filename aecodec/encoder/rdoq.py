@@ -2,9 +2,8 @@
 
 A latent's error e adds `w * e**2` bits to the loss `bits + lambda * 255**2 * squared error`, with
 nearly the same w for all channels and qualities: the transforms are close to orthonormal and the
-gains close to one over the best uniform step, for which w = 6 / ln 2 = 8.7 (`model.uniform_step`);
-measured on aec-1: 6 to 9. Symbol k instead of k + 1 therefore pays off up to
-`(bits(k + 1) - bits(k)) / (2 * w)` beyond the middle between them.
+gains close to one over the best uniform step, for which w = 6 / ln 2 = 8.7. Symbol k instead of
+k + 1 therefore pays off up to `(bits(k + 1) - bits(k)) / (2 * w)` beyond the middle between them.
 Source: Sullivan, "Efficient Scalar Quantization of Exponential and Laplacian Random Variables",
 section IV (uniform reconstruction with a dead zone).
 """
@@ -22,6 +21,7 @@ COSTS = 16
 """Magnitudes whose cost is looked at; larger symbols cost about as much as their neighbours."""
 
 SHIFT_MAX = 0.6
+"""Largest distance of a threshold from the middle between two symbols."""
 
 
 def symbol_costs(tables: Sequence[SymbolTable]) -> Floats:

@@ -1,43 +1,50 @@
-"""Pixels to tiles: analysis and coding, window by window; see `bands.py` for the way back."""
+"""One tile: its pixels to latents, rounded by cost or refined, to words."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
-import numpy.typing as npt
-import torch
-from torch import Tensor
 
-from aecodec.autoencoder.transforms import AnalysisTransform, to_model_space
-from aecodec.coding.lossless import encode_pixels
-from aecodec.decoder.integer_prior import NORM_FRACTION, NORM_OFFSET
-from aecodec.encoder.latent_refinement import Effort, _search
+from aecodec.decoder.networks import YHat
+from aecodec.encoder.latent_refinement import Effort, refine
 from aecodec.encoder.latents import encode_latents
-from aecodec.encoder.networks import CodecModel
-from aecodec.encoder.rd_objective import TileView
 from aecodec.encoder.rdoq import DeadZone, Floats
-from aecodec.format.chunks import Header, LosslessTile, Tile
-from aecodec.format.constants import GROUP, STRIDE
-from aecodec.format.quality import relative_quality
-from aecodec.format.tiling import Box, Mask, boxes_of, latent_grid, with_halo
-from aecodec.picture.pixels import Pixels
+from aecodec.format.chunks import Tile
+from aecodec.format.constants import STRIDE
+from aecodec.format.tiling import Box, Mask, latent_grid, with_halo
+from aecodec.picture.pixels import SIXTEEN_BIT_STEP, Pixels
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from aecodec.encoder.networks import EncoderModel
 
 MID_GRAY = 128
-"""Of 8 bits; of 16 bits 257 times as much."""
+"""8-bit value that hides lossless tiles; 16-bit pictures take 257 times as much."""
 
 
-def encode_picture_tile(  # noqa: PLR0913  # what a tile is, and what to do with it
-    model: CodecModel,
-    pixels: Pixels,
-    box: Box,
-    index: int,
-    effort: Effort,
-    step: "Callable[[], None]",
-    lossless: Mask | None = None,
-    begun: "BegunTiles | None" = None,
-) -> Tile:
-    """Analyzes and codes one tile of a picture; `step` is called after each round."""
-    view = view_tile(model, pixels, box, index, lossless, begun)
-    return encode_tile(model, view, index, effort, progress=step)
+@dataclass(frozen=True, eq=False)
+class TileView:
+    """A tile and its surroundings.
+
+    Attributes:
+        pixels: `(16h, 16w, 3)` or `(16h, 16w)`, the window's, see `cut_pixels`.
+        y: `(h, w, M)`, its latents from the analysis.
+        rows: of the tile in the window, in latents.
+        columns: likewise.
+        size: height and width of the pixels that belong to the picture.
+    """
+
+    pixels: Pixels
+    y: Floats
+    rows: slice
+    columns: slice
+    size: tuple[int, int]
+
+    def latents(self) -> Floats:
+        """The tile's own latents, `(h, w, M)`."""
+        return np.ascontiguousarray(self.y[self.rows, self.columns])
 
 
 class BegunTiles:
@@ -48,91 +55,106 @@ class BegunTiles:
         self._room = limit
         self._kept: dict[tuple[Box, bytes], Tensor] = {}
 
-    def begin(
-        self, analysis: AnalysisTransform, x: Tensor, window: Box, lossless: Mask | None
-    ) -> Tensor:
-        """`AnalysisTransform.begin` of a window's pixels, which hide lossless tiles."""
-        hidden = lossless is not None and lossless[window.slices()]
-        key = window, np.packbits(hidden).tobytes() if np.any(hidden) else b""
+    def begin(self, model: "EncoderModel", pixels: Pixels, window: Box, hidden: Mask) -> "Tensor":
+        """`EncoderModel.begin` of a window's pixels.
+
+        Args:
+            model: the encoder.
+            pixels: of the window.
+            window: its place in the picture.
+            hidden: which of its latents belong to lossless tiles.
+        """
+        key = window, np.packbits(hidden).tobytes() if hidden.any() else b""
         if key in self._kept:
             return self._kept[key]
-        h = analysis.begin(x)
-        if h.nbytes <= self._room:
-            self._kept[key] = h
-            self._room -= h.nbytes
-        return h
+        begun = model.begin(pixels)
+        if begun.nbytes <= self._room:
+            self._kept[key] = begun
+            self._room -= begun.nbytes
+        return begun
 
 
-def view_tile(
-    model: CodecModel, pixels: Pixels, box: Box, index: int, lossless: Mask | None = None,
-    begun: BegunTiles | None = None,
-) -> TileView:  # fmt: skip
-    """Analyzes one tile with its surroundings, without those that are stored losslessly."""
-    window = with_halo(box, latent_grid(*pixels.shape[:2]), lossless)
-    part = pixels[window.slices(STRIDE)]
-    x = to_model_space(cut_pixels(pixels, window, lossless))
-    analysis = model.analysis
-    h = analysis.begin(x) if begun is None else begun.begin(analysis, x, window, lossless)
-    y = analysis.finish(h, relative_quality(index))  # (1, M, h, w)
-    return TileView(x, y, *box.relative_to(window).slices(), size=(part.shape[0], part.shape[1]))
+@dataclass(frozen=True, eq=False)
+class TileEncoder:
+    """Encodes tiles of one picture with one model at one quality.
+
+    Attributes:
+        model: the encoder.
+        quality_index: row of the quality grid.
+        effort: of the search.
+        step: called after each round of a tile, the last coding included; may raise.
+        begun: what was kept of the same picture at other qualities.
+    """
+
+    model: "EncoderModel"
+    quality_index: int
+    effort: Effort
+    step: Callable[[], None] = lambda: None
+    begun: BegunTiles | None = None
+
+    def encode(
+        self, pixels: Pixels, box: Box, lossless: Mask, *, top: int = 0, quiet: bool = False
+    ) -> tuple[Tile, YHat]:
+        """Analyzes and codes one tile.
+
+        Args:
+            pixels: rows of the picture that hold the tile and its surroundings.
+            box: the tile, counted from the first of these rows.
+            lossless: `(h, w)` of these rows, whether a latent's tile is stored losslessly.
+            top: row of latents in the picture where these rows begin.
+            quiet: leaves out the calls of `step`.
+
+        Returns:
+            The tile, and its latents as a decoder will see them.
+        """
+        view = self.view(pixels, box, lossless, top=top)
+        return self.code(view, (lambda: None) if quiet else self.step)
+
+    def view(self, pixels: Pixels, box: Box, lossless: Mask, *, top: int = 0) -> TileView:
+        """Analyzes one tile with its surroundings, without those that are stored losslessly."""
+        halo = self.model.decoder.config.analysis_halo
+        window = with_halo(box, latent_grid(*pixels.shape[:2]), halo, lossless)
+        hidden = lossless[window.slices()]
+        part = pixels[window.slices(STRIDE)]
+        cut = cut_pixels(part, (window.height * STRIDE, window.width * STRIDE), hidden)
+        if self.begun is None:
+            begun = self.model.begin(cut)
+        else:
+            place = Box(window.top + top, window.left, window.bottom + top, window.right)
+            begun = self.begun.begin(self.model, cut, place, hidden)
+        y = self.model.finish(begun, self.quality_index)
+        rows, columns = box.relative_to(window).slices()
+        return TileView(cut, y, rows, columns, size=(part.shape[0], part.shape[1]))
+
+    def code(self, view: TileView, step: Callable[[], None]) -> tuple[Tile, YHat]:
+        """Rounds or refines the latents of a tile and codes them; see `encode`."""
+        model, index = self.model, self.quality_index
+        target = view.latents()
+        z = model.hyper_analyze(target, index)
+        weight = model.search.plain_weight if self.effort.by_cost else None
+        if self.effort.rounds:
+            target, z, weight = refine(model, view, index, z, self.effort, step)
+        zone = None if weight is None else DeadZone(model.symbol_costs, weight)
+        coded = encode_latents(model.decoder.prior, target, z, index, dead_zone=zone)
+        step()
+        return coded
 
 
-def encode_alpha(header: Header, alpha: Pixels | None) -> tuple[LosslessTile, ...]:
-    """Each tile's part of alpha, `(H, W)`; nothing where there is none."""
-    if alpha is None:
-        return ()
-    return tuple(encode_pixels(alpha[box.slices(STRIDE)]) for box in boxes_of(header))
-
-
-def encode_tile(
-    model: CodecModel, view: TileView, quality_index: int, effort: Effort,
-    *, progress: Callable[[], None] = lambda: None,
-) -> Tile:  # fmt: skip
-    """Codes one tile.
+def cut_pixels(part: Pixels, size: tuple[int, int], hidden: Mask) -> Pixels:
+    """Pixels of a window, gray in lossless tiles.
 
     Args:
-        model: the codec's model.
-        view: the tile in its surroundings.
-        quality_index: row of the quality grid.
-        effort: what to spend.
-        progress: called after each round, the first coding included.
+        part: those that the picture has.
+        size: height and width of the window; beyond the picture its last row and column repeat.
+        hidden: which of the window's latents belong to lossless tiles.
     """
-    target, weight = view.latents(), effort.weight
-    z = hyper_analyze(model, target, quality_index)
-    if effort.rounds:
-        target, z, weight = _search(model, view, quality_index, (target, z), effort, progress)
-    zone = None if weight is None else DeadZone(model.prior.symbol_costs, weight)
-    tile, _ = encode_latents(model.prior, target, z, quality_index, dead_zone=zone)
-    progress()
-    return tile
-
-
-def hyper_analyze(model: CodecModel, y: Floats, index: int) -> Floats:
-    """Hyper-latents of one tile's latents, `(ceil(h/4), ceil(w/4), Z)`."""
-    prior = model.prior
-    norms = prior.norms[prior.base[index] - NORM_OFFSET].astype(np.float32) / NORM_FRACTION
-    height, width = (-(-side // GROUP) * GROUP for side in y.shape[:2])
-    padded = np.pad(y / norms, ((0, height - y.shape[0]), (0, width - y.shape[1]), (0, 0)))
-    z = model.hyper_analysis(torch.from_numpy(padded).permute(2, 0, 1)[None])
-    return np.ascontiguousarray(z[0].permute(1, 2, 0).numpy())
-
-
-def cut_pixels(
-    pixels: npt.NDArray[np.uint8 | np.uint16], box: Box, lossless: Mask | None = None
-) -> npt.NDArray[np.uint8 | np.uint16]:
-    """Pixels of a box, 128 in lossless tiles.
-
-    Beyond the right and lower border of the picture the last column and row repeat.
-    """
-    part = pixels[box.slices(STRIDE)]
-    if lossless is not None and lossless[box.slices()].any():
-        hidden = lossless[box.slices()].repeat(STRIDE, 0).repeat(STRIDE, 1)
+    if hidden.any():
+        mask = hidden.repeat(STRIDE, 0).repeat(STRIDE, 1)
         part = part.copy()
-        part[hidden[: part.shape[0], : part.shape[1]]] = MID_GRAY * (
-            257 if part.dtype == np.uint16 else 1
-        )
-    missing = (box.height * STRIDE - part.shape[0], box.width * STRIDE - part.shape[1])
+        gray = MID_GRAY * (SIXTEEN_BIT_STEP if part.dtype == np.uint16 else 1)
+        part[mask[: part.shape[0], : part.shape[1]]] = gray
+    missing = (size[0] - part.shape[0], size[1] - part.shape[1])
     if not any(missing):
         return part
-    sides = [(0, missing[0]), (0, missing[1])] + [(0, 0)] * (pixels.ndim - 2)
+    sides = [(0, missing[0]), (0, missing[1])] + [(0, 0)] * (part.ndim - 2)
     return np.pad(part, sides, mode="edge")

@@ -316,13 +316,10 @@ def parse_header(data: Buffer, limits: Limits = DEFAULT_LIMITS) -> Header:
 
 def serialize(stream: Stream) -> bytes:
     """Writes a stream as a file, which `parse` turns into the same stream."""
-    parts = [opening(stream.header, stream.ancillary, stream.layer), *stream.tile_chunks()]
-    if stream.layer is not None:
-        parts += [
-            write_chunk(_RESI, _U32.pack(residual.checksum) + residual.words)
-            for residual in stream.layer.residuals
-        ]
-    return b"".join((*parts, ENDING))
+    head = None if stream.layer is None else stream.layer.head
+    residuals = () if stream.layer is None else stream.layer.residuals
+    start = opening(stream.header, stream.ancillary, head)
+    return b"".join((start, *stream.tile_chunks(), closing(residuals)))
 
 
 def check_optional(chunks: Iterable[Chunk], limits: Limits) -> None:
@@ -332,13 +329,18 @@ def check_optional(chunks: Iterable[Chunk], limits: Limits) -> None:
         optional.add(len(chunk.payload))
 
 
-def opening(header: Header, ancillary: tuple[Chunk, ...], layer: Layer | None = None) -> bytes:
+def opening(header: Header, ancillary: tuple[Chunk, ...], head: LayerHead | None = None) -> bytes:
     """What a file begins with: all before the first tile."""
     parts = [SIGNATURE, write_chunk(_HEAD, _HEAD_FIELDS.pack(*astuple(header)))]
-    if layer is not None:
-        head = layer.head
+    if head is not None:
         parts.append(write_chunk(_LAYR, _LAYR_FIELDS.pack(head.tables_id, head.bound)))
     return b"".join((*parts, *(write_chunk(chunk.type, chunk.payload) for chunk in ancillary)))
+
+
+def closing(residuals: Iterable[ResidualTile] = ()) -> bytes:
+    """What a file ends with: all behind the last tile."""
+    parts = (write_chunk(_RESI, _U32.pack(each.checksum) + each.words) for each in residuals)
+    return b"".join((*parts, write_chunk(_DONE, b"")))
 
 
 def chunk_table(data: Buffer) -> list[tuple[str, int, int]]:
@@ -438,7 +440,3 @@ def _chunks(view: memoryview) -> Iterator[RawChunk]:
         tile += kind in (_TILE, _PIXL)
     if offset != len(view):
         raise HeaderError(f"{len(view) - offset} trailing bytes after the DONE chunk")
-
-
-ENDING = write_chunk(_DONE, b"")
-"""What a file ends with."""

@@ -19,10 +19,21 @@ from aecodec.format.container import Stream
 TYPE = b"csum"
 
 
-def pixel_digest(pixels: npt.NDArray[Any]) -> bytes:
-    """32 bytes; pixels are `(H, W)` or `(H, W, C)`, uint8 or uint16."""
-    samples = pixels.astype(pixels.dtype.newbyteorder("<"), copy=False)
-    return hashlib.sha256(np.ascontiguousarray(samples).data).digest()
+class PixelDigest:
+    """The digest of a picture that comes in rows."""
+
+    def __init__(self) -> None:
+        """Begins with no row."""
+        self._digest = hashlib.sha256()
+
+    def update(self, rows: npt.NDArray[Any]) -> None:
+        """Takes the next rows, `(h, W)` or `(h, W, C)`, uint8 or uint16."""
+        samples = rows.astype(rows.dtype.newbyteorder("<"), copy=False)
+        self._digest.update(np.ascontiguousarray(samples).data)
+
+    def result(self) -> bytes:
+        """32 bytes."""
+        return self._digest.digest()
 
 
 def with_digest(stream: Stream, digest: bytes | None) -> Stream:
@@ -31,24 +42,26 @@ def with_digest(stream: Stream, digest: bytes | None) -> Stream:
     return replace(stream, ancillary=others + (() if digest is None else (Chunk(TYPE, digest),)))
 
 
-def check_digest(stream: Stream, pixels: npt.NDArray[Any]) -> bool:
-    """Compares decoded pixels with the digest of their file; False if it has none.
+def has_digest(stream: Stream) -> bool:
+    """Whether a file states a digest of its pixels."""
+    return any(chunk.type == TYPE for chunk in stream.ancillary)
+
+
+def check_digest(stream: Stream, computed: bytes) -> None:
+    """Compares the digest of decoded pixels with those that their file states, if any.
 
     Raises:
         ChecksumError: they differ.
-        HeaderError: the digest has another size.
+        HeaderError: a stated digest has another size.
     """
-    stored = [chunk.payload for chunk in stream.ancillary if chunk.type == TYPE]
-    if not stored:
-        return False
-    computed = pixel_digest(pixels)
-    for digest in stored:
-        if len(digest) != len(computed):
-            raise HeaderError(f"a csum chunk has {len(digest)} bytes, not {len(computed)}")
-        if digest != computed:
+    for chunk in stream.ancillary:
+        if chunk.type != TYPE:
+            continue
+        if len(chunk.payload) != len(computed):
+            raise HeaderError(f"a csum chunk has {len(chunk.payload)} bytes, not {len(computed)}")
+        if chunk.payload != computed:
             raise ChecksumError(
                 "the picture",
-                stored=int.from_bytes(digest[:4], "big"),
+                stored=int.from_bytes(chunk.payload[:4], "big"),
                 computed=int.from_bytes(computed[:4], "big"),
             )
-    return True

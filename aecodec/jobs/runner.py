@@ -1,7 +1,7 @@
 """Runs one work on many inputs, one or several at a time, as if they came one after the other.
 
-Several at a time are threads of this process: torch computes without holding the interpreter, and
-they share one copy of the weights. What they say comes out in the order of the inputs.
+Several at a time are threads of this process: the networks compute without holding the interpreter,
+and they share one copy of the weights. What they say comes out in the order of the inputs.
 """
 
 import threading
@@ -22,9 +22,15 @@ class Say(Protocol):
 class JobLog:
     """What one input's work says, and whether it shall go on."""
 
-    def __init__(self, say: Say, stop: threading.Event | None = None) -> None:
-        """Speaks through `say` at once; with `stop`, on `flush`, and `check` heeds that event."""
-        self._say, self._stop = say, stop
+    def __init__(self, say: Say, name: str = "", stop: threading.Event | None = None) -> None:
+        """Speaks through `say` at once; with `stop`, on `flush`, and `check` heeds that event.
+
+        Args:
+            say: puts a line out.
+            name: of the input, for warnings.
+            stop: set when the whole run is being stopped; None for an input that is alone.
+        """
+        self._say, self._name, self._stop = say, name, stop
         self._lines: list[tuple[str, bool]] = []
 
     @property
@@ -38,6 +44,10 @@ class JobLog:
             self._say(text, err=err)
         else:
             self._lines.append((text, err))
+
+    def warn(self, text: str, *, about: str | None = None) -> None:
+        """Warns in one line, of the input or of another file."""
+        self.say(f"aecodec: {about or self._name}: warning: {text}", err=True)
 
     def check(self) -> None:
         """Ends this work quietly if the whole run is being stopped."""
@@ -74,12 +84,12 @@ def for_each(
     """
     pairs = list(zip(names, targets, strict=True))
     if min(jobs, len(pairs)) == 1:
-        return max(_attempt(*pair, work, JobLog(say)) for pair in pairs)
+        return max(_attempt(*pair, work, JobLog(say, pair[0])) for pair in pairs)
     from concurrent.futures import ThreadPoolExecutor  # here, for a single job starts sooner so
 
     stop = threading.Event()
     pool = ThreadPoolExecutor(min(jobs, len(pairs)), "aecodec")
-    logs = [JobLog(say, stop) for _ in pairs]
+    logs = [JobLog(say, name, stop) for name, _ in pairs]
     attempts = [
         pool.submit(_attempt, *pair, work, log) for pair, log in zip(pairs, logs, strict=True)
     ]
@@ -94,13 +104,6 @@ def for_each(
     finally:
         pool.shutdown(cancel_futures=True)
     return code
-
-
-def share_threads(jobs: int) -> None:
-    """Lets torch use, in each of `jobs` jobs, its part of the threads that it would use alone."""
-    import torch
-
-    torch.set_num_threads(max(1, torch.get_num_threads() // jobs))
 
 
 def report_error(name: str | None, exc: BaseException, say: Say) -> None:
