@@ -44,7 +44,7 @@ from aecodec.format.constants import STRIDE
 from aecodec.format.container import Stream, serialize
 from aecodec.format.quality import lmbda, relative_quality
 from aecodec.format.tiling import Box, Mask, latent_grid, tile_boxes, touches
-from aecodec.picture.pixels import SIXTEEN_BIT_STEP, Pixels, as_bytes, rounded_to_bytes
+from aecodec.picture.pixels import SIXTEEN_BIT_STEP, Pixels, exact_eight_bit, to_eight_bit
 
 Render = Callable[[Stream], Pixels]
 
@@ -206,7 +206,7 @@ def _jpeg(pixels: Pixels, quality: int) -> bytes:
     """A JPEG; empty if it exceeds the buffer that Pillow gives it, as noise does."""
     file = BytesIO()
     try:
-        image = Image.fromarray(rounded_to_bytes(pixels))
+        image = Image.fromarray(to_eight_bit(pixels))
         image.save(file, "JPEG", quality=quality, optimize=True)
     except OSError:
         return b""
@@ -248,7 +248,7 @@ def estimate_bytes(pixels: Pixels) -> int:
     if not HAS_WEBP:
         return 0
     part = _sample(pixels)
-    eight_bit = as_bytes(part)
+    eight_bit = exact_eight_bit(part)
     planes = [part >> 8, part & 255] if eight_bit is None else [eight_bit]
     size = sum(len(_webp_data(plane.astype(np.uint8), 0, 0)) for plane in planes)
     return round(size * pixels.size / part.size)
