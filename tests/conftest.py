@@ -52,6 +52,17 @@ def make_picture(height: int, width: int, *, seed: int = 0) -> npt.NDArray[np.ui
     return np.clip(picture, 0, 255).astype(np.uint8)
 
 
+def make_sixteen_bit(
+    height: int, width: int, channels: int, *, seed: int = 0
+) -> npt.NDArray[np.uint16]:
+    """Noise of all 16 bits on a smooth picture."""
+    rng = np.random.default_rng(seed)
+    smooth = np.dstack((make_picture(height, width, seed=seed), make_picture(height, width)))
+    pixels = smooth[:, :, :channels].astype(np.uint16) * 256
+    pixels += rng.integers(0, 256, pixels.shape, np.uint16)
+    return pixels[:, :, 0] if channels == 1 else pixels
+
+
 @pytest.fixture(autouse=True)
 def _threads(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Undoes `hold_threads`: sums of floats, and so exports, depend on the number of threads."""

@@ -18,7 +18,7 @@ from aecodec.format.container import SIGNATURE, chunk_table, parse, serialize
 from aecodec.format.reader import FileReader, TileState
 from aecodec.format.recovery import encode_flat, rescue
 from aecodec.picture.metadata import metadata_in
-from aecodec.picture.row_readers import open_scanlines
+from aecodec.picture.row_readers import open_rows
 
 FEW, TIMES = 2000, 4
 GROWTH = 9
@@ -144,14 +144,15 @@ def test_chunks_of_a_png(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     data, kind = file.getvalue(), b"noTe"
     start = data.index(b"IDAT") - 4
     note = bytes(4) + kind + struct.pack(">I", zlib.crc32(kind))
-    monkeypatch.setattr("aecodec.scanlines.DEFAULT_LIMITS", BOUNDLESS)
+    monkeypatch.setattr("aecodec.picture.row_readers.DEFAULT_LIMITS", BOUNDLESS)
 
     def make(count: int) -> bytes:
         return data[:start] + note * count + data[start:]
 
     def read(png: bytes) -> None:
         (tmp_path / "a.png").write_bytes(png)
-        assert open_scanlines(tmp_path / "a.png") is not None
+        with open_rows(tmp_path / "a.png") as source:
+            assert source is not None
 
     check_growth(read, make)
     assert DEFAULT_LIMITS.metadata_chunks < FEW * TIMES

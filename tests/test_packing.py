@@ -4,6 +4,7 @@ from io import BytesIO
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 import torch
 from conftest import make_picture
@@ -17,7 +18,7 @@ from aecodec.format.container import parse
 from aecodec.picture.row_readers import NetpbmSource, open_netpbm
 
 
-def ppm(pixels: "np.ndarray[tuple[int, ...], np.dtype[np.uint8]]") -> BytesIO:
+def ppm(pixels: npt.NDArray[np.uint8]) -> BytesIO:
     file = BytesIO()
     Image.fromarray(pixels).save(file, "PPM")
     return file
@@ -53,22 +54,6 @@ def test_bytes_are_those_of_encoding_at_once(
     assert done[-1] == 1.0
 
 
-def test_rows_are_read_where_they_lie() -> None:
-    pixels = make_picture(30, 20)
-    picture = strips(ppm(pixels))
-    assert (picture.height, picture.width, picture.gray) == (30, 20, False)
-    np.testing.assert_array_equal(picture.rows(7, 19), pixels[7:19])
-    commented = BytesIO(b"P5 # a comment\n# and\n2 1\n255\n\x01\x02")
-    assert strips(commented).rows(0, 1).tolist() == [[1, 2]]
-
-
-@pytest.mark.parametrize(
-    "data", [b"", b"P6 2", b"P3 1 1 255 1 2 3", b"P5 1 1 1023 ab", b"P6 0 1 255 ", b"\x89PNG"]
-)
-def test_other_files_have_no_strips(data: bytes) -> None:
-    assert open_netpbm(BytesIO(data)) is None
-
-
 def test_faults_are_named(tiny_codec: Codec) -> None:
     data = ppm(make_picture(100, 90)).getvalue()
     with pytest.raises(InputError, match="ends before row"):
@@ -96,7 +81,7 @@ def test_the_command_line_streams_huge_pictures(
     expected = run()
     assert expected[0] == 0
     line = capsys.readouterr().out.rpartition(",")[0]
-    monkeypatch.setattr("aecodec.strips.STRIP_PIXELS", 1)
+    monkeypatch.setattr("aecodec.picture.pixels.STREAM_PIXELS", 1)
     monkeypatch.setattr(Codec, "compress", None)  # which nothing calls any more
     assert run() == expected
     assert capsys.readouterr().out.rpartition(",")[0] == line

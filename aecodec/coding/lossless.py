@@ -35,7 +35,7 @@ from PIL.WebPImagePlugin import WebPImageFile
 
 from aecodec.errors import AecError, ChecksumError, LimitError, PayloadError, UnsupportedError
 from aecodec.format.chunks import LosslessTile, PixelCoder
-from aecodec.picture.pixels import DAMAGE, Pixels, as_bytes, little_endian, widened
+from aecodec.picture.pixels import DAMAGE, Pixels, exact_eight_bit, little_endian, to_sixteen_bit
 
 WEBP_SIDE_MAX = 16383
 """Pixels; VP8L has 14 bits for a side."""
@@ -71,7 +71,7 @@ def encode_pixels(pixels: Pixels, *, thorough: bool = False) -> LosslessTile:
     """
     if (pixels == pixels[0, 0]).all():
         return _tile(pixels, PixelCoder.FLAT, little_endian(pixels[0, 0]).tobytes())
-    eight_bit = as_bytes(pixels)
+    eight_bit = exact_eight_bit(pixels)
     if eight_bit is None or not HAS_WEBP or max(pixels.shape[:2]) > WEBP_SIDE_MAX:
         return encode_png(pixels)
     data = _webp_data(eight_bit, *(WEBP_THOROUGH if thorough else (WEBP_METHOD, WEBP_EFFORT)))
@@ -157,7 +157,7 @@ def _decode_webp(data: bytes, height: int, width: int, gray: bool, sixteen_bit: 
     with WebPImageFile(BytesIO(file)) as image:
         pixels = np.asarray(image.convert("RGB"))
     pixels = np.ascontiguousarray(pixels[:, :, 1]) if gray else pixels
-    return widened(pixels) if sixteen_bit else pixels
+    return to_sixteen_bit(pixels) if sixteen_bit else pixels
 
 
 def _stacked(pixels: Pixels) -> Pixels:

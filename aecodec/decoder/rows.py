@@ -30,7 +30,7 @@ from aecodec.format.tiling import (
 )
 from aecodec.options import DecodeOptions, View
 from aecodec.picture.alpha import without_hidden
-from aecodec.picture.pixels import Pixels, join, rounded_to_bytes, shrink
+from aecodec.picture.pixels import Pixels, join, shrink, to_eight_bit
 
 
 class TileRows:
@@ -168,7 +168,7 @@ class TileRows:
     def _wanted(self, pixels: Pixels) -> Pixels:
         """Pixels in the size and depth of the view."""
         small = shrink(pixels, self._view.scale)
-        return small if self._sixteen_bit else rounded_to_bytes(small)
+        return small if self._sixteen_bit else to_eight_bit(small)
 
 
 class TileLatents:

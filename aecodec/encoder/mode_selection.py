@@ -29,7 +29,7 @@ from aecodec.format.chunks import (
     Tile,
 )
 from aecodec.format.container import Stream, serialize
-from aecodec.picture.pixels import SIXTEEN_BIT_STEP, Pixels, as_bytes, rounded_to_bytes
+from aecodec.picture.pixels import SIXTEEN_BIT_STEP, Pixels, exact_eight_bit, to_eight_bit
 
 Render = Callable[[Stream], Pixels]
 
@@ -111,7 +111,7 @@ def _jpeg(pixels: Pixels, quality: int) -> bytes:
     """A JPEG; empty if it exceeds the buffer that Pillow gives it, as noise does."""
     file = BytesIO()
     try:
-        image = Image.fromarray(rounded_to_bytes(pixels))
+        image = Image.fromarray(to_eight_bit(pixels))
         image.save(file, "JPEG", quality=quality, optimize=True)
     except OSError:
         return b""
@@ -153,7 +153,7 @@ def single_exponent(header: Header) -> int | None:
 def estimate_bytes(pixels: Pixels) -> int:
     """About what lossless coding takes, from a sample of at most 43,690 pixels."""
     part = _sample(pixels)
-    eight_bit = as_bytes(part)
+    eight_bit = exact_eight_bit(part)
     planes = [part >> 8, part & 255] if eight_bit is None else [eight_bit]
     size = sum(quick_size(plane.astype(np.uint8)) for plane in planes)
     return round(size * pixels.size / part.size)

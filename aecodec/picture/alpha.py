@@ -1,7 +1,7 @@
-"""Alpha beside colours: apart and together, fewer levels, colours where nothing is visible.
+"""Alpha beside colours: fewer levels, cheap colours where nothing is visible, backgrounds.
 
 An alpha of 0 hides a pixel's colour, whatever it is. The encoder replaces such colours by a smooth
-continuation of the visible ones, for which the learned coder needs next to no bits; the decoder
+continuation of the visible ones, which the learned coder stores in next to no bits; the decoder
 gives what comes of it. Colours are never multiplied by alpha.
 """
 
@@ -15,12 +15,11 @@ from aecodec.picture.pixels import Pixels, peak
 
 Floats = npt.NDArray[np.float32]
 
-EXACT = 100.0
+EXACT_ALPHA = 100.0
 """The alpha quality that changes nothing."""
 
 _ROUNDS = 8
-"""Of Lloyd's iteration; more changed no level of smooth or random alphas by more than one step."""
-
+"""Rounds of Lloyd's iteration, after which levels hardly move."""
 _STRIP = 256
 """Rows that are filled at a time; an even number."""
 
@@ -29,16 +28,16 @@ def check_alpha_quality(quality: float) -> None:
     """Checks an alpha quality.
 
     Raises:
-        InputError: it is no number in [0, 100].
+        InputError: it is not a number in [0, 100].
     """
     if isinstance(quality, bool) or not isinstance(quality, (int, float, np.number)):
         raise InputError(f"alpha quality must be a number, not {type(quality).__name__}")
-    if not 0 <= quality <= EXACT:
+    if not 0 <= quality <= EXACT_ALPHA:
         raise InputError(f"alpha quality must lie in [0, 100], not {quality:g}")
 
 
 def level_count(quality: float) -> int:
-    """Levels of alpha at a quality below 100: 2 to 16 up to 70, from there on 16 to 256.
+    """The number of levels at a quality below 100: 2 to 16 up to 70, from there on 16 to 256.
 
     Source: libwebp's `-alpha_q`, whose scale users know (`src/enc/alpha_enc.c`).
     """
@@ -48,10 +47,10 @@ def level_count(quality: float) -> int:
 def with_fewer_levels(alpha: Pixels, quality: float) -> Pixels:
     """Alpha of at most `level_count` levels, chosen for the least squared error.
 
-    The lowest and the highest alpha stay, and so transparent and opaque pixels do. At quality 100,
-    and where there are no more levels, nothing changes.
+    The lowest and the highest alpha stay, and with them transparent and opaque pixels. Nothing
+    changes at quality 100, or if there are no more levels than that.
     """
-    if quality >= EXACT:
+    if quality >= EXACT_ALPHA:
         return alpha
     counts = np.bincount(alpha.ravel(), minlength=peak(alpha) + 1)
     used = np.flatnonzero(counts)
@@ -73,10 +72,10 @@ def with_fewer_levels(alpha: Pixels, quality: float) -> Pixels:
 
 
 def without_hidden(colour: Pixels, alpha: Pixels) -> Pixels:
-    """Colours that go on smoothly where alpha is 0; all others stay as they are.
+    """Colours that go on smoothly where alpha is 0, and stay as they are elsewhere.
 
-    Means of the visible pixels over squares of 2, 4, 8 ... pixels are interpolated down again, each
-    place taking the finest that knows something (pull and push).
+    The visible pixels are averaged over squares of 2, 4, 8 ... pixels a side. The means are then
+    interpolated back, each place taking the finest level that knows something (pull and push).
 
     Source: Gortler, Grzeszczuk, Szeliski, Cohen, "The Lumigraph", section 3.4.
 
@@ -90,7 +89,7 @@ def without_hidden(colour: Pixels, alpha: Pixels) -> Pixels:
     if hidden.all():
         return np.zeros_like(colour)
     planes = colour[:, :, None] if colour.ndim == 2 else colour
-    # The finest level goes by strips: as floats it would take 16 bytes for each sample.
+    # The finest level is worked in strips: as floats it would take 16 bytes for each sample.
     pooled = [
         _pool(planes[top : top + _STRIP], ~hidden[top : top + _STRIP])
         for top in range(0, len(planes), _STRIP)
@@ -109,14 +108,14 @@ def without_hidden(colour: Pixels, alpha: Pixels) -> Pixels:
 
 
 def over_background(pixels: Pixels, background: tuple[int, int, int]) -> Pixels:
-    """Pixels as they look over one colour; those without alpha stay as they are.
+    """Pixels as they look over a background; those without alpha stay as they are.
 
     Args:
         pixels: `(H, W, 2)` or `(H, W, 4)`, or without alpha.
         background: red, green and blue, 0 to 255.
 
     Returns:
-        `(H, W, 3)`, or `(H, W)` where all is gray.
+        `(H, W, 3)`, or `(H, W)` if pixels and background are gray.
     """
     if pixels.ndim == 2 or pixels.shape[2] == 3:
         return pixels
@@ -133,7 +132,7 @@ def over_background(pixels: Pixels, background: tuple[int, int, int]) -> Pixels:
 
 
 def _pool(values: npt.NDArray[Any], weights: npt.NDArray[Any]) -> tuple[Floats, Floats]:
-    """Means of squares of 2x2 with their weights, which end at 1; zeros beyond the border."""
+    """The means of 2x2 squares, and their weights, at most 1; what lies outside weighs nothing."""
     height, width = weights.shape
     sides = [(0, height % 2), (0, width % 2)]
     weight = np.pad(weights.astype(np.float32), sides)
@@ -145,13 +144,14 @@ def _pool(values: npt.NDArray[Any], weights: npt.NDArray[Any]) -> tuple[Floats, 
 
 
 def _quads(x: Floats) -> Floats:
+    """The sums of 2x2 squares."""
     height, width, channels = x.shape
     sums: Floats = x.reshape(height // 2, 2, width // 2, 2, channels).sum((1, 3))
     return sums
 
 
 def _completed(values: Floats, weights: Floats) -> Floats:
-    """Values everywhere: those of weight 1 stay, others mix with what coarser levels know."""
+    """Values at every place: those of weight 1 stay, others mix with what coarser levels know."""
     if (weights >= 1).all():
         return values
     coarse = _completed(*_pool(values, weights))

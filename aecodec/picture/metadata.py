@@ -5,7 +5,7 @@ shows the picture turns it once. Where EXIF is not kept, the pixels are turned i
 """
 
 import struct
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -15,19 +15,19 @@ from PIL import ExifTags, Image, PngImagePlugin
 from aecodec.format.chunks import METADATA_KINDS, Chunk
 
 UPRIGHT = 1
-
+"""The EXIF orientation of pixels that need not be turned."""
 
 _PACKETS = {"icc": b"iccp", "exif": b"exif", "xmp": b"xmpd"}
-
-_RESOLUTION = b"phys"
-
-_TEXT = b"text"
+_RESOLUTION, _TEXT = b"phys", b"text"
+"""Types of the optional chunks in an .aec file."""
 
 _DPI = struct.Struct("<2d")
-
 _DPI_RANGE = (0.01, 65535.0)
-
 _EXIF_PREFIX = b"Exif\x00\x00"
+_INFO_KEYS = {"icc": "icc_profile", "exif": "exif", "xmp": "xmp", "resolution": "dpi"}
+"""Where Pillow keeps metadata in `image.info`."""
+_INFO_TEXTS = "text"
+"""Where `Metadata.attach` puts comments in `image.info`, as one dictionary."""
 
 _CARRIERS = {
     "icc": {"PNG", "JPEG", "WEBP", "TIFF", "AVIF"},
@@ -35,17 +35,13 @@ _CARRIERS = {
     "xmp": {"PNG", "JPEG", "WEBP", "TIFF", "AVIF"},
     "resolution": {"PNG", "JPEG", "TIFF", "BMP"},
 }
+"""The formats that carry each kind, as Pillow calls and writes them."""
 
 _PNG_XMP = "XML:com.adobe.xmp"
-
 _PNG_RAW_PROFILE = "Raw profile type "
-
+_PNG_KEYWORD_BYTES = 79
 _COMMENT = "Comment"
-
-_KEYWORD_BYTES = 79
-
 _TIFF_XMP = 700
-
 _TIFF_TAGS = (
     ExifTags.Base.ImageDescription, ExifTags.Base.Make, ExifTags.Base.Model,
     ExifTags.Base.Software, ExifTags.Base.DateTime, ExifTags.Base.Artist,
@@ -54,6 +50,7 @@ _TIFF_TAGS = (
 """What a TIFF says of the picture; its other tags say how the file stores the pixels."""
 
 Texts = tuple[tuple[str, bytes], ...]
+"""Comments: the keyword and the text of each."""
 
 
 @dataclass(frozen=True)
@@ -75,7 +72,7 @@ class Metadata:
     text: Texts = ()
 
     def chunks(self) -> tuple[Chunk, ...]:
-        """The optional chunks that hold it."""
+        """The optional chunks of an .aec file that hold it."""
         packets = ((kind, getattr(self, name)) for name, kind in _PACKETS.items())
         chunks = [Chunk(kind, packet) for kind, packet in packets if packet]
         if self.resolution:
@@ -88,18 +85,22 @@ class Metadata:
         return Metadata(**{name: getattr(self, name) for name in METADATA_KINDS if name in keep})
 
     def attach(self, image: Image.Image) -> None:
-        """Writes it where Pillow and its users look for it: `image.info`, and `image.text`."""
-        names = {"icc": "icc_profile", "exif": "exif", "xmp": "xmp", "resolution": "dpi"}
-        for name, key in names.items():
+        """Puts it into `image.info`, where Pillow and its users look for it.
+
+        Comments are there under their keywords, as far as these are free, and all together under
+        "text", where `metadata_of` finds them.
+        """
+        for name, key in _INFO_KEYS.items():
             if getattr(self, name):
                 image.info[key] = getattr(self, name)
         if self.text:
-            text = {key: _decoded(value) for key, value in self.text}
-            image.info.update({key: value for key, value in text.items() if key not in image.info})
-            vars(image)["text"] = text  # what Pillow's PNG pictures have
+            texts = {key: _decoded(value) for key, value in self.text}
+            image.info[_INFO_TEXTS] = texts
+            for key, text in texts.items():
+                image.info.setdefault(key, text)
 
     def save_options(self, kind: str) -> dict[str, Any]:
-        """Arguments for Pillow's `save` in a format, as far as it can carry the metadata."""
+        """The arguments with which Pillow's `save` writes what a format can carry of it."""
         carried = {name for name, kinds in _CARRIERS.items() if kind in kinds}
         options: dict[str, Any] = {}
         if self.icc and "icc" in carried:
@@ -136,7 +137,7 @@ class Metadata:
         return texts
 
     def lost_in(self, kind: str) -> list[str]:
-        """Names of what a format cannot carry, or not all of it."""
+        """The names of what a format cannot carry, or can carry only in part."""
         packets = (name for name, kinds in _CARRIERS.items() if kind not in kinds)
         lost = [name for name in packets if getattr(self, name)]
         kept = sum(_is_png_keyword(key) for key, _ in self.text) if kind == "PNG" else 0
@@ -146,7 +147,7 @@ class Metadata:
 
 
 def metadata_of(image: Image.Image) -> Metadata:
-    """The metadata of an opened picture."""
+    """The metadata of a picture that Pillow has opened, or that `Metadata.attach` has filled."""
     exif = image.info.get("exif") or _exif_of_tiff(image)
     xmp = image.info.get("xmp") or image.info.get(_PNG_XMP)
     if isinstance(xmp, str):
@@ -166,11 +167,11 @@ class Ancillary(Protocol):
 
     @property
     def ancillary(self) -> tuple[Chunk, ...]:
-        """They, in their order."""
+        """The optional chunks in the order of the file."""
 
 
 def metadata_in(stream: Ancillary) -> Metadata:
-    """The metadata in a file; of repeated chunks other than text the first counts."""
+    """The metadata in an .aec file; where a chunk other than text repeats, the first counts."""
     first: dict[bytes, bytes] = {}
     for chunk in stream.ancillary:
         if chunk.payload:
@@ -195,7 +196,7 @@ def orientation_of(image: Image.Image) -> int:
 
 
 def turned(pixels: npt.NDArray[Any], orientation: int) -> npt.NDArray[Any]:
-    """Pixels `(H, W)` or `(H, W, c)` as an EXIF orientation says, for where EXIF does not go along.
+    """Pixels `(H, W)` or `(H, W, c)` turned as an EXIF orientation says, if EXIF is not kept.
 
     Source: EXIF 2.32, tag 274.
     """
@@ -227,8 +228,8 @@ def _valid_resolution(dpi: object) -> tuple[float, float] | None:
 
 
 def _texts_of(image: Image.Image) -> Texts:
-    """Comments of a PNG or of JPEG and GIF, without those that hold other metadata."""
-    found = getattr(image, "text", None)
+    """Comments of a PNG, JPEG or GIF, without those that hold other metadata."""
+    found = getattr(image, "text", image.info.get(_INFO_TEXTS))
     if isinstance(found, Mapping):
         texts = {str(key): str(value) for key, value in found.items()}
         return tuple(
@@ -240,7 +241,8 @@ def _texts_of(image: Image.Image) -> Texts:
     return ((_COMMENT, comment),) if isinstance(comment, bytes) and comment else ()
 
 
-def _texts_in(payloads: Iterable[bytes]) -> Iterable[tuple[str, bytes]]:
+def _texts_in(payloads: Iterable[bytes]) -> Iterator[tuple[str, bytes]]:
+    """Yields keyword and text of each payload that has both parts."""
     for payload in payloads:
         key, separator, text = payload.partition(b"\0")
         if separator and key:
@@ -248,7 +250,7 @@ def _texts_in(payloads: Iterable[bytes]) -> Iterable[tuple[str, bytes]]:
 
 
 def _exif_of_tiff(image: Image.Image) -> bytes | None:
-    """EXIF made of what a TIFF says of the picture; its pixels Pillow has turned already."""
+    """EXIF made of what a TIFF says of the picture, without how Pillow has turned its pixels."""
     if image.format != "TIFF":
         return None
     source, exif = image.getexif(), Image.Exif()
@@ -272,10 +274,11 @@ def _is_png_keyword(key: str) -> bool:
         encoded = key.encode("latin-1")
     except UnicodeEncodeError:
         return False
-    return len(encoded) <= _KEYWORD_BYTES and key.isprintable()
+    return len(encoded) <= _PNG_KEYWORD_BYTES and key.isprintable()
 
 
 def _decoded(text: bytes) -> str:
+    """A text in UTF-8, or else in Latin-1, which old files use."""
     try:
         return text.decode()
     except UnicodeDecodeError:

@@ -1,4 +1,4 @@
-"""How near a decoded picture is to its original: the measures that targets speak of."""
+"""How near a decoded picture is to its original: mean squared error, PSNR, MS-SSIM, maximum."""
 
 import math
 from typing import Any
@@ -10,16 +10,35 @@ from aecodec.errors import InputError
 from aecodec.picture.pixels import Pixels, peak
 
 PSNR_MAX = 100.0
+"""The PSNR of equal pictures in dB, and the highest that is told."""
 
 MS_SSIM_SIDE = 161
 """Fewest pixels a side: at the coarsest of five scales, 16 times smaller, a window of 11 fits."""
 
 
-def pixels_psnr(first: Pixels, second: Pixels) -> float:
-    """PSNR in dB over all samples of two pictures of one shape and depth; 100 for equal ones."""
+def psnr(mse: float, maximum: float = 255.0) -> float:
+    """The PSNR in dB of a mean squared error, at most `PSNR_MAX`.
+
+    Args:
+        mse: the mean squared error, 0 or more.
+        maximum: the largest value that a sample can have.
+
+    Example:
+        >>> round(psnr(1.0), 2), psnr(0.0)
+        (48.13, 100.0)
+    """
+    return min(PSNR_MAX, 10.0 * math.log10(maximum**2 / mse)) if mse else PSNR_MAX
+
+
+def pixels_mse(first: Pixels, second: Pixels) -> float:
+    """The mean squared error over all samples of two pictures of one shape and depth."""
     error = first.astype(np.float32) - second
-    mse = float(np.mean(np.square(error), dtype=np.float64))
-    return min(PSNR_MAX, 10.0 * math.log10(float(peak(first)) ** 2 / mse)) if mse else PSNR_MAX
+    return float(np.mean(np.square(error), dtype=np.float64))
+
+
+def pixels_psnr(first: Pixels, second: Pixels) -> float:
+    """The PSNR in dB over all samples of two pictures of one shape and depth."""
+    return psnr(pixels_mse(first, second), peak(first))
 
 
 def pixels_ms_ssim(first: Pixels, second: Pixels) -> float:
@@ -35,7 +54,7 @@ def pixels_ms_ssim(first: Pixels, second: Pixels) -> float:
     Raises:
         InputError: a side is shorter than `MS_SSIM_SIDE`.
     """
-    import torch  # here, for PSNR needs neither
+    import torch  # here, since PSNR needs neither
     from pytorch_msssim import ms_ssim
 
     height, width = first.shape[:2]
@@ -43,7 +62,7 @@ def pixels_ms_ssim(first: Pixels, second: Pixels) -> float:
         reason = f"MS-SSIM needs {MS_SSIM_SIDE} pixels a side, the picture has {width}x{height}"
         raise InputError(reason)
     planes = [torch.from_numpy(_planes(each)) for each in (first, second)]
-    # Each channel alone: memory stays at what one channel takes.
+    # Each channel is measured alone, so that memory stays at what one channel takes.
     top = float(peak(first))
     values = [
         float(ms_ssim(a[None, None], b[None, None], top)) for a, b in zip(*planes, strict=True)
@@ -52,7 +71,7 @@ def pixels_ms_ssim(first: Pixels, second: Pixels) -> float:
 
 
 def pixels_max_error(first: Pixels, second: Pixels) -> float:
-    """The largest difference of two samples, in their own steps: 0 to 255 or 65535."""
+    """The largest difference between samples at one place, in their own steps: 0 to their peak."""
     return float(np.max(np.maximum(first, second) - np.minimum(first, second)))
 
 
@@ -62,18 +81,18 @@ def _planes(pixels: Pixels) -> npt.NDArray[Any]:
 
 
 MEASURES = {"psnr": pixels_psnr, "ssim": pixels_ms_ssim, "max_error": pixels_max_error}
-"""Measures by the names that targets give them; `f(original, decoded)`."""
+"""The measures `f(original, decoded)`, by the names that targets give them."""
 
 
 def measure(kind: str, original: Pixels, decoded: Pixels, alpha: Pixels | None = None) -> float:
-    """A measure of colours, `(H, W)` or `(H, W, 3)`, as far as alpha `(H, W)` shows them.
+    """A measure of the colours that alpha lets one see.
 
     Args:
         kind: a name in `MEASURES`.
-        original: what was encoded.
-        decoded: what came of it.
-        alpha: pixels where it is 0 do not count; to MS-SSIM, which needs whole pictures, they are
-            equal.
+        original: the encoded picture, `(H, W)` or `(H, W, 3)`.
+        decoded: the decoded picture, of the same shape and type.
+        alpha: `(H, W)`; pixels where it is 0 do not count. MS-SSIM, which needs whole pictures,
+            takes the original there.
 
     Raises:
         InputError: see `pixels_ms_ssim`.

@@ -1,4 +1,4 @@
-"""Takes pictures in every form that callers have, as arrays of 8 or 16 bits."""
+"""Pictures in every form that callers have, taken as arrays of 8-bit or 16-bit samples."""
 
 import os
 from collections.abc import Collection
@@ -12,7 +12,12 @@ from PIL import Image, UnidentifiedImageError
 
 from aecodec.errors import InputError, LimitError
 from aecodec.format.chunks import METADATA_KINDS
-from aecodec.picture.alpha import EXACT, check_alpha_quality, with_fewer_levels, without_hidden
+from aecodec.picture.alpha import (
+    EXACT_ALPHA,
+    check_alpha_quality,
+    with_fewer_levels,
+    without_hidden,
+)
 from aecodec.picture.metadata import Metadata, metadata_of, orientation_of, turned
 from aecodec.picture.pillow_modes import LOSES_PROFILE, to_array
 from aecodec.picture.pixels import DAMAGE, Pixels, from_floats, join, split
@@ -31,9 +36,9 @@ class Picture:
     Attributes:
         pixels: the colours, `(H, W, 3)` or `(H, W)`, uint8 or uint16, contiguous. Where alpha is 0
             they mean nothing; `to_picture` puts there what costs little.
-        metadata: what the source said about itself, and what is to be kept.
-        frames: of the source; `pixels` are the first one.
-        alpha: `(H, W)` of the same type, 0 for transparent; None where all is opaque.
+        metadata: what is to be kept of what the source said about itself.
+        frames: the number of frames in the source, of which `pixels` are the first.
+        alpha: `(H, W)` of the same type, 0 for transparent; None if all is opaque.
     """
 
     pixels: Pixels
@@ -50,15 +55,15 @@ class Picture:
 def to_picture(
     picture: "str | os.PathLike[str] | Image.Image | npt.NDArray[Any] | Tensor | Picture",
     keep: Collection[str] = METADATA_KINDS,
-    alpha_quality: float = EXACT,
+    alpha_quality: float = EXACT_ALPHA,
 ) -> Picture:
     """Any accepted picture as arrays and metadata.
 
     Args:
-        picture: a path, a PIL image (see `modes.py`), a NumPy array `(H, W)`, `(H, W, 3)` or with
-            alpha `(H, W, 2)` or `(H, W, 4)`, or a torch tensor `(c, H, W)` of 1 to 4 channels.
+        picture: a path, a PIL image (see `pillow_modes`), a NumPy array `(H, W)`, `(H, W, 3)` or
+            with alpha `(H, W, 2)` or `(H, W, 4)`, or a torch tensor `(c, H, W)` of 1 to 4 channels.
             Arrays and tensors are uint8, uint16, or floating in [0, 1], which becomes uint16.
-        keep: which metadata of files and PIL images to keep, out of `METADATA_KINDS`. Without
+        keep: which metadata to keep, out of `METADATA_KINDS`. Without
             "exif" the EXIF orientation is applied to the pixels.
         alpha_quality: 0 to 100, see `alpha.with_fewer_levels`.
 
@@ -100,7 +105,7 @@ def to_pil(pixels: Pixels) -> Image.Image:
 
 
 def decode_picture(
-    data: bytes, keep: Collection[str] = METADATA_KINDS, alpha_quality: float = EXACT
+    data: bytes, keep: Collection[str] = METADATA_KINDS, alpha_quality: float = EXACT_ALPHA
 ) -> Picture:
     """A picture file's bytes as arrays and metadata; see `to_picture`."""
     return _economized(_open(BytesIO(data), keep), alpha_quality)
@@ -124,7 +129,7 @@ def _open(source: "str | os.PathLike[str] | BytesIO", keep: Collection[str]) -> 
 def _from_pil(
     image: Image.Image, keep: Collection[str], sixteen_bit: Pixels | None = None
 ) -> Picture:
-    """A PIL image, with `sixteen_bit` its pixels if Pillow would round them."""
+    """A PIL image; `sixteen_bit` are its pixels if Pillow would round them."""
     image.load()  # some formats have their metadata behind the pixels
     pixels = to_array(image) if sixteen_bit is None else sixteen_bit
     metadata = metadata_of(image)
@@ -133,7 +138,7 @@ def _from_pil(
     metadata = metadata.select(keep)
     if not metadata.exif:
         pixels = turned(pixels, orientation_of(image))
-    frames = getattr(image, "n_frames", 1)  # only formats that can have several have it
+    frames = getattr(image, "n_frames", 1)  # formats that hold one frame do not count
     return replace(_picture(_checked(pixels)), metadata=metadata, frames=frames)
 
 
@@ -151,7 +156,7 @@ def _economized(picture: Picture, alpha_quality: float) -> Picture:
 
 
 def _checked_picture(picture: Picture) -> Picture:
-    """A picture that a caller has made."""
+    """A picture that a caller has made, with its arrays checked."""
     whole = _checked(picture.pixels)
     if whole.ndim == 3 and whole.shape[2] != 3:
         raise InputError("a Picture holds its alpha beside its pixels")
@@ -166,6 +171,7 @@ def _checked_picture(picture: Picture) -> Picture:
 
 
 def _checked(array: npt.NDArray[Any]) -> Pixels:
+    """An array in any accepted shape, type and byte order as contiguous pixels."""
     if np.issubdtype(array.dtype, np.floating):
         array = from_floats(array, "floating arrays")
     if array.dtype.newbyteorder("=") not in (np.uint8, np.uint16):

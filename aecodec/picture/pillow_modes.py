@@ -11,10 +11,9 @@ import numpy.typing as npt
 from PIL import Image, ImageCms
 
 from aecodec.errors import InputError
-from aecodec.picture.pixels import _MAXIMUM, Pixels, from_floats
+from aecodec.picture.pixels import SIXTEEN_BIT_PEAK, Pixels, from_floats
 
 _TO_RGB = {"P", "RGBX", "YCbCr", "HSV"}
-
 _ALPHA_OF = {
     "1": "LA",
     "L": "LA",
@@ -26,10 +25,8 @@ _ALPHA_OF = {
     "RGBA": "RGBA",
     "RGBa": "RGBA",
 }
-"""What shows the alpha of a mode; some hide it in a palette, a colour key or the colours."""
-
+"""The modes that show alpha which others hide in a palette, a colour key or the colours."""
 _SIXTEEN_BIT = {"I;16", "I;16L", "I;16B", "I;16N"}
-
 LOSES_PROFILE = {"CMYK", "LAB"}
 """Modes whose profile means nothing to the RGB that they become."""
 
@@ -39,7 +36,7 @@ def to_array(image: Image.Image) -> Pixels:
 
     Returns:
         `(H, W)` gray, `(H, W, 2)` gray and alpha, `(H, W, 3)` RGB or `(H, W, 4)` RGB and alpha.
-        Of modes I;16, I and F uint16, of all others uint8.
+        Modes I;16, I and F give uint16, all others uint8.
 
     Raises:
         InputError: the mode is not supported, or values do not lie in its range; the message says
@@ -55,7 +52,7 @@ def to_array(image: Image.Image) -> Pixels:
 
 
 def to_plain(image: Image.Image) -> Image.Image:
-    """A picture of 8 bits as one of mode L, LA, RGB or RGBA; the same one if it is such already.
+    """An 8-bit picture in mode L, LA, RGB or RGBA; the same object if it is in one of them.
 
     Raises:
         InputError: see `to_array`.
@@ -77,17 +74,17 @@ def to_plain(image: Image.Image) -> Image.Image:
 
 
 def _from_integers(values: npt.NDArray[np.int32]) -> npt.NDArray[np.uint16]:
-    if values.min(initial=0) < 0 or values.max(initial=0) > _MAXIMUM:
-        raise InputError(f"pictures of mode I must lie in 0 to {_MAXIMUM}")
+    if values.min(initial=0) < 0 or values.max(initial=0) > SIXTEEN_BIT_PEAK:
+        raise InputError(f"pictures of mode I must lie in 0 to {SIXTEEN_BIT_PEAK}")
     return values.astype(np.uint16)
 
 
 def _keyed(gray: npt.NDArray[np.uint16], image: Image.Image) -> Pixels:
-    """Gray with alpha where a colour key says which gray is transparent."""
+    """Gray, and alpha where a colour key says which gray is transparent."""
     key = image.info.get("transparency")
     if not isinstance(key, int):
         return gray
-    return np.dstack((gray, np.where(gray == key, 0, _MAXIMUM).astype(np.uint16)))
+    return np.dstack((gray, np.where(gray == key, 0, SIXTEEN_BIT_PEAK).astype(np.uint16)))
 
 
 def _from_cmyk(image: Image.Image) -> Image.Image:

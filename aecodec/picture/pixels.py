@@ -1,4 +1,4 @@
-"""Arrays of pixels: types, depths, sizes, colour and alpha apart and together."""
+"""Arrays of pixels: their type, their depth, their size, colours and alpha apart or together."""
 
 import struct
 from typing import Any
@@ -10,14 +10,21 @@ from PIL import Image
 from aecodec.errors import InputError
 
 Pixels = npt.NDArray[np.uint8 | np.uint16]
+"""Samples of a picture, or of some rows of it: `(H, W)` gray or `(H, W, 3)` RGB.
+
+Where alpha is in the same array, it is the last channel: `(H, W, 2)` or `(H, W, 4)`.
+"""
+
+STREAM_PIXELS = 2**25
+"""Pictures with at least as many pixels are read and written by rows, where they can be."""
 
 DAMAGE = (SyntaxError, ValueError, EOFError, LookupError, RuntimeError, struct.error)
 """What Pillow raises on damaged pictures, besides OSError."""
 
+SIXTEEN_BIT_PEAK = 65535
+"""The largest 16-bit sample."""
 SIXTEEN_BIT_STEP = 257
-"""Steps of 16 bits in one of 8: 65535 / 255."""
-
-_MAXIMUM = 65535
+"""The 16-bit steps in an 8-bit step: 65535 / 255."""
 
 
 def peak(pixels: Pixels) -> int:
@@ -47,46 +54,52 @@ def join(colour: Pixels, alpha: Pixels | None) -> Pixels:
     return colour if alpha is None else np.dstack((colour, alpha))
 
 
-def rounded_to_bytes(pixels: Pixels) -> npt.NDArray[np.uint8]:
-    """16-bit pixels as the nearest 8-bit ones; 8-bit ones as they are."""
+def to_eight_bit(pixels: Pixels) -> npt.NDArray[np.uint8]:
+    """The nearest 8-bit pixels; those that have 8 bits stay as they are."""
     if pixels.dtype == np.uint8:
         return pixels.astype(np.uint8, copy=False)
     half = np.uint32(SIXTEEN_BIT_STEP // 2)
     return ((pixels + half) // np.uint32(SIXTEEN_BIT_STEP)).astype(np.uint8)
 
 
-def little_endian(samples: npt.NDArray[Any] | np.generic) -> npt.NDArray[Any]:
-    """Samples, of whatever machine, as little-endian ones in C order."""
-    return np.ascontiguousarray(samples, samples.dtype.newbyteorder("<"))
-
-
-def as_bytes(pixels: Pixels) -> npt.NDArray[np.uint8] | None:
-    """8-bit pixels of the same colours; None if there are none."""
+def exact_eight_bit(pixels: Pixels) -> npt.NDArray[np.uint8] | None:
+    """8-bit pixels of exactly the same colours; None if 8 bits cannot hold them."""
     if pixels.dtype == np.uint8:
         return pixels.astype(np.uint8, copy=False)
     eight_bit = (pixels >> 8).astype(np.uint8)
-    return eight_bit if np.array_equal(widened(eight_bit), pixels) else None
+    return eight_bit if np.array_equal(to_sixteen_bit(eight_bit), pixels) else None
 
 
-def widened(pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint16]:
+def to_sixteen_bit(pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint16]:
+    """16-bit pixels of exactly the same colours: 255 becomes 65535."""
     return pixels * np.uint16(SIXTEEN_BIT_STEP)
+
+
+def little_endian(samples: npt.NDArray[Any] | np.generic) -> npt.NDArray[Any]:
+    """The same samples in C order, with the least significant byte first on every machine."""
+    return np.ascontiguousarray(samples, samples.dtype.newbyteorder("<"))
 
 
 def from_floats(values: npt.NDArray[np.floating], what: str) -> Pixels:
     """Values in [0, 1] as 16-bit samples, rounded half up.
 
     Raises:
-        InputError: some are not finite or lie outside, which is said of `what`.
+        InputError: some are not finite or lie outside; the message calls them `what`.
     """
     real = values.astype(np.float64)
     if not np.isfinite(real).all() or real.min(initial=0) < 0 or real.max(initial=0) > 1:
         raise InputError(f"{what} must be finite and lie in [0, 1]")
-    sixteen_bit: Pixels = np.floor(real * _MAXIMUM + 0.5).astype(np.uint16)
+    sixteen_bit: Pixels = np.floor(real * SIXTEEN_BIT_PEAK + 0.5).astype(np.uint16)
     return sixteen_bit
 
 
 def shrink(pixels: Pixels, scale: int) -> Pixels:
-    """Means of squares of `scale` pixels a side, `(H, W)` or `(H, W, 3)`; sides are rounded up."""
+    """A smaller picture, each of whose pixels is the mean of a square of `scale` pixels a side.
+
+    Args:
+        pixels: `(H, W)` or `(H, W, 3)`.
+        scale: pixels along a side that become one; at the right and the bottom there may be fewer.
+    """
     if scale == 1:
         return pixels
     if pixels.dtype == np.uint8:
@@ -97,5 +110,5 @@ def shrink(pixels: Pixels, scale: int) -> Pixels:
 
 
 def _reduced(plane: Pixels, scale: int) -> npt.NDArray[np.uint16]:
-    """Pillow reduces no 16-bit pictures, but those of 32 bits."""
+    # Pillow reduces pictures of 32 bits, but not of 16.
     return np.asarray(Image.fromarray(plane.astype(np.int32)).reduce(scale)).astype(np.uint16)

@@ -1,23 +1,22 @@
-"""Reads PNG and TIFF from top to bottom, in memory that does not grow with their height.
+"""Pictures that are read by rows, from top to bottom, whether they lie in memory or in a file.
 
-libvips decodes the pixels (package pyvips, of the extra `vips`). Pillow reads the metadata, as it
-does of smaller pictures. Files that do not allow this are left to those who read all at once.
-
-
-Pictures of which a few rows can be read: raw PPM and PGM of 8 or 16 bits.
+Raw PPM and PGM are read in place. PNG and TIFF are decoded by libvips (package pyvips, of the extra
+`vips`) in memory that does not grow with their height; Pillow reads their metadata, as it does for
+pictures that are read at once.
 
 Source: netpbm, https://netpbm.sourceforge.net/doc/ppm.html.
 """
 
 import re
-import struct
+import stat
 import zlib
 from collections import deque
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
-from io import SEEK_CUR, BytesIO
+from io import BytesIO
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, Protocol
 
 import numpy as np
 from PIL.PngImagePlugin import PngImageFile
@@ -25,36 +24,138 @@ from PIL.TiffImagePlugin import TiffImageFile
 
 from aecodec.errors import InputError
 from aecodec.format.chunks import DEFAULT_LIMITS, METADATA_KINDS
-from aecodec.picture.metadata import Metadata, metadata_of
+from aecodec.picture import png_chunks
+from aecodec.picture.metadata import UPRIGHT, Metadata, metadata_of, orientation_of
+from aecodec.picture.picture import Picture
 from aecodec.picture.pixels import DAMAGE, Pixels
 
-_PNG = b"\x89PNG\r\n\x1a\n"
+_TIFF_SIGNATURES = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+_TIFF_BITS, _TIFF_PHOTOMETRIC, _TIFF_ORIENTATION, _TIFF_PLANAR = 258, 262, 274, 284
 
-_TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
-
-_LATE = (b"tEXt", b"zTXt", b"iTXt", b"eXIf")
+_PNG_LATE = (b"tEXt", b"zTXt", b"iTXt", b"eXIf")
 """Metadata that PNG allows behind the pixels."""
-
-_UNSUITED = (b"tRNS", b"acTL")
+_PNG_UNSUITED = (b"tRNS", b"acTL")
 """Transparency, and animation."""
 
-_GRAY, _RGB = 0, 2
-
-_BITS, _PHOTOMETRIC, _ORIENTATION, _PLANAR = 258, 262, 274, 284
+_NETPBM_HEAD = re.compile(rb"P([56])" + 3 * rb"(?:\s|#[^\n]*\n)+?(\d{1,10})" + rb"\s")
+_NETPBM_HEAD_BYTES = 4096
+"""A head with longer comments is not found."""
 
 _PIECE = 64
-"""Rows that are decoded at a time."""
+"""Rows that libvips decodes at a time."""
 
-STRIP_PIXELS = 2**25
-"""Larger pictures are read so by the command line."""
 
-_HEAD = re.compile(rb"P([56])" + 3 * rb"(?:\s|#[^\n]*\n)+?(\d{1,10})" + rb"\s")
+class RowSource(Protocol):
+    """A picture whose rows an encoder asks for, from top to bottom."""
 
-_HEAD_BYTES = 4096
+    @property
+    def height(self) -> int:
+        """The number of rows."""
+
+    @property
+    def width(self) -> int:
+        """The number of columns."""
+
+    @property
+    def gray(self) -> bool:
+        """Whether colours have one channel rather than three."""
+
+    @property
+    def sixteen_bit(self) -> bool:
+        """Whether samples have 16 bits rather than 8."""
+
+    @property
+    def metadata(self) -> Metadata:
+        """What is to be kept of what the picture says about itself."""
+
+    @property
+    def whole(self) -> Picture | None:
+        """The whole picture, if it lies in memory anyway."""
+
+    def rows(self, top: int, bottom: int) -> Pixels:
+        """Colours of the rows from `top` on, without `bottom`.
+
+        Returns:
+            `(h, w, 3)`, or `(h, w)` if `gray`; uint16 if `sixteen_bit`, else uint8.
+
+        Raises:
+            InputError: the picture is damaged.
+        """
+
+    def alpha(self, top: int, bottom: int) -> Pixels | None:
+        """Alpha of these rows, `(h, w)`; None for every row if the picture is opaque."""
+
+    def forget(self, top: int) -> None:
+        """Says that no row above `top` will be asked for again.
+
+        Those that are asked for nevertheless come too, but may take as long as all above them.
+        """
+
+
+class PictureRows:
+    """The rows of a picture in memory."""
+
+    def __init__(self, picture: Picture) -> None:
+        self.whole = picture
+        self.metadata = picture.metadata
+        self.height, self.width = picture.pixels.shape[:2]
+        self.gray = picture.pixels.ndim == 2
+        self.sixteen_bit = picture.pixels.dtype == np.uint16
+
+    def rows(self, top: int, bottom: int) -> Pixels:
+        """Views of the picture; see `RowSource`."""
+        return self.whole.pixels[top:bottom]
+
+    def alpha(self, top: int, bottom: int) -> Pixels | None:
+        """Views of the picture; see `RowSource`."""
+        return None if self.whole.alpha is None else self.whole.alpha[top:bottom]
+
+    def forget(self, top: int) -> None:
+        """Does nothing: the caller has the whole picture."""
+
+
+class _FileRows:
+    """What pictures in files that are read by rows have in common."""
+
+    whole: None = None
+
+    def alpha(self, top: int, bottom: int) -> None:
+        """Gives None: only opaque pictures are read by rows."""
+
+
+class NetpbmSource(_FileRows):
+    """A raw PPM or PGM of 8 or 16 bits in a file that can seek."""
+
+    def __init__(
+        self, file: BinaryIO, size: tuple[int, int], *, gray: bool, sixteen_bit: bool, start: int
+    ) -> None:
+        self._file, self._start = file, start
+        self.height, self.width = size
+        self.gray, self.sixteen_bit = gray, sixteen_bit
+        self.metadata = Metadata()
+
+    def rows(self, top: int, bottom: int) -> Pixels:
+        """Reads the rows where they lie; see `RowSource`."""
+        stride = self.width * (1 if self.gray else 3) * (2 if self.sixteen_bit else 1)
+        self._file.seek(self._start + top * stride)
+        data = self._file.read((bottom - top) * stride)
+        if len(data) != (bottom - top) * stride:
+            raise InputError(f"damaged picture: it ends before row {bottom}")
+        shape = (bottom - top, self.width)
+        samples = np.frombuffer(data, ">u2" if self.sixteen_bit else np.uint8)
+        pixels = samples.reshape(shape if self.gray else (*shape, 3))
+        return pixels.astype(np.uint16) if self.sixteen_bit else pixels
+
+    def forget(self, top: int) -> None:
+        """Does nothing: no row is kept."""
+
+    def close(self) -> None:
+        """Closes the file."""
+        self._file.close()
 
 
 @dataclass(frozen=True)
-class _Facts:
+class _Head:
     """Size, channels and metadata of a picture."""
 
     width: int
@@ -63,42 +164,34 @@ class _Facts:
     metadata: Metadata
 
 
-class ScanlineSource:
-    """An open picture.
+class ScanlineSource(_FileRows):
+    """A PNG or TIFF that libvips decodes from top to bottom, each row once.
 
-    Attributes:
-        height: rows.
-        width: columns.
-        gray: whether it has one channel rather than three.
-        sixteen_bit: whether its samples have 16 bits: never.
-        metadata: what is to be kept of what it says about itself.
+    It keeps the rows that were decoded and not forgotten. Only for forgotten ones it begins anew.
     """
 
     sixteen_bit = False
 
-    def __init__(self, path: Path, facts: _Facts) -> None:
+    def __init__(self, path: Path, head: _Head) -> None:
         self._path = path
-        self.width, self.height, self.gray = facts.width, facts.height, facts.gray
-        self.metadata = facts.metadata
+        self.width, self.height, self.gray = head.width, head.height, head.gray
+        self.metadata = head.metadata
         self._pieces: deque[Pixels] = deque()
         self._first = self._end = 0
-        self._tops: list[int] = []
+        """The first row of the pieces, and the one behind them, which comes next."""
+        self._needed = 0
+        """The first row that is not forgotten."""
         self._region: Any = None
 
     def rows(self, top: int, bottom: int) -> Pixels:
-        """Rows from `top` on, without `bottom`, `(h, w, 3)` or `(h, w)`.
-
-        Fast if `top` rises, or goes back to the last but one; any other goes through the file anew.
-
-        Raises:
-            InputError: the file is damaged.
-        """
+        """Decodes what is missing of the rows; see `RowSource`."""
+        self._needed = min(self._needed, top)
         if self._region is None or top < self._first:
             self._open()
         while self._end < bottom:
             self._pieces.append(self._fetch(min(_PIECE, self.height - self._end)))
             self._end += len(self._pieces[-1])
-            self._forget(top)
+            self._drop()
         shape = (bottom - top, self.width) if self.gray else (bottom - top, self.width, 3)
         result, start = np.empty(shape, np.uint8), self._first
         for piece in self._pieces:
@@ -106,20 +199,27 @@ class ScanlineSource:
             if low < high:
                 result[low - top : high - top] = piece[low - start : high - start]
             start += len(piece)
-        self._tops = sorted({*self._tops, top})[-2:]
         return result
 
-    def _forget(self, top: int) -> None:
-        """Drops what lies above both the rows that are wanted and those before them."""
-        keep = min([top, *self._tops[-1:]])
-        while self._first + len(self._pieces[0]) <= keep:
+    def forget(self, top: int) -> None:
+        """Drops rows above `top`; see `RowSource`."""
+        self._needed = top
+        self._drop()
+
+    def close(self) -> None:
+        """Lets go of the file and of all rows."""
+        self._region = None
+        self._pieces.clear()
+        self._first = self._end = 0
+
+    def _drop(self) -> None:
+        while self._pieces and self._first + len(self._pieces[0]) <= self._needed:
             self._first += len(self._pieces.popleft())
 
     def _open(self) -> None:
         import pyvips
 
-        self._pieces.clear()
-        self._first = self._end = 0
+        self.close()
         try:
             image = pyvips.Image.new_from_file(
                 str(self._path), access="sequential", fail_on="error", revalidate=True
@@ -143,140 +243,38 @@ class ScanlineSource:
         return np.frombuffer(data, np.uint8).reshape(shape)
 
 
-def open_scanlines(
-    path: Path, *, least: int = 1, keep: Collection[str] = METADATA_KINDS
-) -> ScanlineSource | None:
-    """A picture that can be read from top to bottom; None if it cannot.
+@contextmanager
+def open_rows(path: Path, keep: Collection[str] = METADATA_KINDS) -> Iterator[RowSource | None]:
+    """A picture file that can be read by rows, open until the end of the block; None for others.
 
-    That takes pyvips and a PNG without interlacing, or a TIFF with one page and interleaved
-    samples, of 8-bit gray or RGB without transparency, that need not be turned.
+    These are raw PPM and PGM of 8 or 16 bits and, with pyvips, PNG without interlacing and TIFF of
+    one page with interleaved samples, both of 8-bit gray or RGB without transparency, that need not
+    be turned. Pipes and devices are left untouched, since they can be read only once.
 
     Args:
         path: of the file.
-        least: pixels; None for smaller pictures.
-        keep: which metadata to keep, out of `METADATA_KINDS`.
+        keep: which metadata to keep, out of `METADATA_KINDS`. Without "exif", pictures that it says
+            to turn cannot be read by rows.
 
     Raises:
-        OSError: it cannot be read.
+        OSError: the file cannot be read.
     """
+    if not stat.S_ISREG(path.stat().st_mode):
+        yield None
+        return
     with path.open("rb") as file:
-        magic = file.read(len(_PNG))
-        file.seek(0)
-        try:
-            if magic == _PNG:
-                found = _png_facts(file, keep)
-            elif magic.startswith(_TIFF):
-                found = _tiff_facts(file)
-            else:
-                return None
-        except (*DAMAGE, OSError):  # who reads all at once says what is wrong
-            return None
-    if found is None or found.width * found.height < least:
-        return None
-    try:
-        import pyvips
-    except (ImportError, OSError):  # the package, or the library that it needs
-        return None
-    found = replace(found, metadata=found.metadata.select(keep))
-    return ScanlineSource(path, found) if pyvips.at_least_libvips(8, 13) else None
-
-
-def _png_facts(file: BinaryIO, keep: Collection[str]) -> _Facts | None:
-    """What a PNG says before its pixels; None if they, or what is behind them, do not suit.
-
-    Pillow decodes the pixels before it tells of texts, so it is given one pixel with the same
-    metadata.
-    """
-    limits = DEFAULT_LIMITS
-    file.seek(len(_PNG))
-    before: list[tuple[bytes, bytes]] = []
-    size, pixels = 0, False
-    while len(start := file.read(8)) == 8:
-        length, kind = struct.unpack(">I4s", start)
-        pixels |= kind == b"IDAT"
-        if kind in _UNSUITED or (pixels and kind in _LATE):
-            return None
-        if pixels:
-            file.seek(length + 4, SEEK_CUR)
-            continue
-        size += length
-        if size > limits.metadata_bytes or len(before) >= limits.metadata_chunks:
-            return None
-        before.append((kind, file.read(length)))
-        file.seek(4, SEEK_CUR)
-    width, height, depth, colour, _, _, interlace = struct.unpack(">IIBBBBB", before[0][1])
-    if not pixels or depth != 8 or colour not in (_GRAY, _RGB) or interlace:
-        return None
-    one = struct.pack(">IIBBBBB", 1, 1, 8, colour, 0, 0, 0)
-    content = (b"IDAT", zlib.compress(bytes(1 + (3 if colour == _RGB else 1))))
-    chunks = [(b"IHDR", one), *before[1:], content, (b"IEND", b"")]
-    with PngImageFile(BytesIO(_PNG + b"".join(_png_chunk(*chunk) for chunk in chunks))) as image:
-        image.load()
-        if "exif" not in keep and image.getexif().get(_ORIENTATION, 1) != 1:
-            return None
-        return _Facts(width, height, colour == _GRAY, metadata_of(image))
-
-
-def _tiff_facts(file: BinaryIO) -> _Facts | None:
-    """What a TIFF says; None if its pixels do not suit, or if Pillow would turn them."""
-    with TiffImageFile(file) as image:
-        tags = image.tag_v2
-        plain = image.mode in ("L", "RGB") and tags.get(_PHOTOMETRIC) in (1, 2)
-        eight = set(tags.get(_BITS, (1,))) == {8} and tags.get(_PLANAR, 1) == 1
-        turned = tags.get(_ORIENTATION, 1) != 1
-        if not plain or not eight or turned or image.n_frames > 1:
-            return None
-        return _Facts(image.width, image.height, image.mode == "L", metadata_of(image))
-
-
-def _png_chunk(kind: bytes, payload: bytes) -> bytes:
-    """A chunk of a PNG."""
-    crc = zlib.crc32(payload, zlib.crc32(kind))
-    return struct.pack(">I", len(payload)) + kind + payload + struct.pack(">I", crc)
-
-
-def _damage(exc: Exception) -> InputError:
-    return InputError(f"damaged picture: {(str(exc).strip().splitlines() or ['?'])[-1]}")
-
-
-class NetpbmSource:
-    """An open PPM or PGM.
-
-    Attributes:
-        height: rows.
-        width: columns.
-        gray: whether it is a PGM.
-        sixteen_bit: whether its samples have 16 bits.
-    """
-
-    def __init__(
-        self, file: BinaryIO, size: tuple[int, int], *, gray: bool, sixteen_bit: bool, start: int
-    ) -> None:
-        self._file, self._start = file, start
-        self.height, self.width = size
-        self.gray, self.sixteen_bit = gray, sixteen_bit
-
-    def rows(self, top: int, bottom: int) -> Pixels:
-        """Rows from `top` on, without `bottom`, `(h, w, 3)` or `(h, w)`, uint8 or uint16.
-
-        Raises:
-            InputError: the file ends before.
-        """
-        stride = self.width * (1 if self.gray else 3) * (2 if self.sixteen_bit else 1)
-        self._file.seek(self._start + top * stride)
-        data = self._file.read((bottom - top) * stride)
-        if len(data) != (bottom - top) * stride:
-            raise InputError(f"damaged picture: it ends before row {bottom}")
-        shape = (bottom - top, self.width)
-        samples = np.frombuffer(data, ">u2" if self.sixteen_bit else np.uint8)
-        pixels = samples.reshape(shape if self.gray else (*shape, 3))
-        return pixels.astype(np.uint16) if self.sixteen_bit else pixels
+        source = open_netpbm(file) or _open_scanlines(path, file, keep)
+        if source is None:
+            yield None
+            return
+        with closing(source):
+            yield source
 
 
 def open_netpbm(file: BinaryIO) -> NetpbmSource | None:
     """The picture in a file that can seek; None if it is no raw PPM or PGM of 8 or 16 bits."""
     file.seek(0)
-    head = _HEAD.match(file.read(_HEAD_BYTES))
+    head = _NETPBM_HEAD.match(file.read(_NETPBM_HEAD_BYTES))
     if head is None:
         return None
     kind, width, height, largest = head.groups()
@@ -284,3 +282,85 @@ def open_netpbm(file: BinaryIO) -> NetpbmSource | None:
         return None
     size, sixteen_bit = (int(height), int(width)), int(largest) == 65535
     return NetpbmSource(file, size, gray=kind == b"5", sixteen_bit=sixteen_bit, start=head.end())
+
+
+def _open_scanlines(path: Path, file: BinaryIO, keep: Collection[str]) -> ScanlineSource | None:
+    """The PNG or TIFF at a path, which is open as `file` too; None if it does not suit."""
+    file.seek(0)
+    signature = file.read(len(png_chunks.SIGNATURE))
+    file.seek(0)
+    try:
+        if signature == png_chunks.SIGNATURE:
+            head = _png_head(file, keep)
+        elif signature.startswith(_TIFF_SIGNATURES):
+            head = _tiff_head(file)
+        else:
+            return None
+    except (*DAMAGE, OSError):  # who reads all at once says what is wrong
+        return None
+    if head is None:
+        return None
+    try:
+        import pyvips
+    except (ImportError, OSError):  # the package, or the library that it needs
+        return None
+    head = replace(head, metadata=head.metadata.select(keep))
+    return ScanlineSource(path, head) if pyvips.at_least_libvips(8, 13) else None
+
+
+def _png_head(file: BinaryIO, keep: Collection[str]) -> _Head | None:
+    """What a PNG says before its pixels; None if they, or what is behind them, do not suit."""
+    before: list[tuple[bytes, bytes]] = []
+    total, in_pixels = 0, False
+    for kind, size in png_chunks.walk_chunks(file):
+        in_pixels |= kind == b"IDAT"
+        if kind in _PNG_UNSUITED or (in_pixels and kind in _PNG_LATE):
+            return None
+        if in_pixels:
+            continue
+        total += size
+        if total > DEFAULT_LIMITS.metadata_bytes or len(before) >= DEFAULT_LIMITS.metadata_chunks:
+            return None
+        before.append((kind, file.read(size)))
+    width, height, depth, colour, _, _, interlace = png_chunks.HEAD.unpack(before[0][1])
+    if not in_pixels or depth != 8 or interlace:
+        return None
+    if colour not in (png_chunks.GRAY, png_chunks.RGB):
+        return None
+    metadata = _png_metadata(before[1:], colour, keep)
+    if metadata is None:
+        return None
+    return _Head(width, height, colour == png_chunks.GRAY, metadata)
+
+
+def _png_metadata(
+    chunks: list[tuple[bytes, bytes]], colour: int, keep: Collection[str]
+) -> Metadata | None:
+    """The metadata in the chunks before the pixels; None if the picture must be turned.
+
+    Pillow decodes the pixels before it tells of texts, so it is given one pixel with these chunks.
+    """
+    head = png_chunks.pack_head(1, 1, 8, colour)
+    pixel = zlib.compress(bytes(4 if colour == png_chunks.RGB else 2))  # the first is the filter
+    data = png_chunks.build_png([(b"IHDR", head), *chunks, (b"IDAT", pixel), (b"IEND", b"")])
+    with PngImageFile(BytesIO(data)) as image:
+        image.load()
+        if "exif" not in keep and orientation_of(image) != UPRIGHT:
+            return None
+        return metadata_of(image)
+
+
+def _tiff_head(file: BinaryIO) -> _Head | None:
+    """What a TIFF says; None if its pixels do not suit, or if Pillow would turn them."""
+    with TiffImageFile(file) as image:
+        tags = image.tag_v2
+        plain = image.mode in ("L", "RGB") and tags.get(_TIFF_PHOTOMETRIC) in (1, 2)
+        eight_bit = set(tags.get(_TIFF_BITS, (1,))) == {8} and tags.get(_TIFF_PLANAR, 1) == 1
+        turned = tags.get(_TIFF_ORIENTATION, UPRIGHT) != UPRIGHT
+        if not plain or not eight_bit or turned or image.n_frames > 1:
+            return None
+        return _Head(image.width, image.height, image.mode == "L", metadata_of(image))
+
+
+def _damage(exc: Exception) -> InputError:
+    return InputError(f"damaged picture: {(str(exc).strip().splitlines() or ['?'])[-1]}")

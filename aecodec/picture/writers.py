@@ -1,9 +1,10 @@
 """Decoded pictures as files of other formats, with what each can carry of them.
 
-Writes pictures from top to bottom, a few rows at a time: PNG, and raw PPM and PGM.
+PNG and raw PPM and PGM can also be written from top to bottom, a few rows at a time.
+
+Source: PNG specification, third edition, section 9 (filters), https://www.w3.org/TR/png-3/.
 """
 
-import struct
 import zlib
 from collections.abc import Iterable
 from io import BytesIO
@@ -18,30 +19,34 @@ from aecodec.picture.alpha import over_background
 from aecodec.picture.metadata import Metadata
 from aecodec.picture.picture import to_pil
 from aecodec.picture.pixels import DAMAGE, Pixels, peak
+from aecodec.picture.png_chunks import (
+    GRAY,
+    GRAY_ALPHA,
+    RGB,
+    RGB_ALPHA,
+    SIGNATURE,
+    build_chunk,
+    pack_head,
+    read_chunks,
+)
 from aecodec.picture.sixteen_bit import write_sixteen_bit_tiff
 
 Colour = tuple[int, int, int]
+"""Red, green and blue, 0 to 255."""
 
 ALPHA_FORMATS = ("PNG", "WEBP", "TIFF", "AVIF", "JPEG2000", "TGA", "ICO", "ICNS")
 """Formats that carry levels of alpha, as Pillow calls and writes them."""
 
 SIXTEEN_BIT_FORMATS = ("PNG", "TIFF", "PPM")
 """Formats that carry 16 bits a sample."""
+STREAMED = ("PNG", "PPM")
+"""Formats that `write_rows` writes."""
 
 _VIPS_TIFF_LOSES = "exif"
-
-STREAMED = ("PNG", "PPM")
-"""Formats that `write_rows` knows, as Pillow calls them."""
-
-STREAM_PIXELS = 2**25
-"""Larger pictures are written so by the command line."""
-
 _ROWS = 64
 """Rows that are filtered at a time."""
-
-_SIGNATURE = b"\x89PNG\r\n\x1a\n"
-
 _SUB, _UP = 1, 2
+"""Numbers of PNG's filters."""
 
 
 def check_format(kind: str, *, alpha: bool, sixteen_bit: bool) -> None:
@@ -80,28 +85,28 @@ def prepared(pixels: Pixels, kind: str, background: Colour | None) -> Pixels:
 
 
 def lost_in(pixels: Pixels, kind: str, metadata: Metadata) -> list[str]:
-    """Names of metadata that are lost when these pixels are written in a format."""
+    """The names of metadata that are lost when these pixels are written in a format."""
     lost = metadata.lost_in(kind)
-    if kind == "TIFF" and _needs_vips(pixels) and metadata.exif:
+    if kind == "TIFF" and _lacks_mode(pixels) and metadata.exif:
         lost.append(_VIPS_TIFF_LOSES)
     return lost
 
 
 def encode(pixels: Pixels, kind: str, metadata: Metadata) -> bytes:
-    """A whole file.
+    """The bytes of a file.
 
     Args:
         pixels: what `prepared` gave.
         kind: the format, as Pillow calls it.
-        metadata: what it is to carry, as far as it can.
+        metadata: what the file is to carry, as far as the format can.
 
     Raises:
         InputError: Pillow cannot write it, or pyvips is needed and not installed.
     """
-    if kind == "TIFF" and _needs_vips(pixels):
+    if kind == "TIFF" and _lacks_mode(pixels):
         return write_sixteen_bit_tiff(pixels, metadata)
     encoded = BytesIO()
-    if pixels.dtype == np.uint16 and pixels.ndim == 3 and kind in STREAMED:
+    if kind in STREAMED and _lacks_mode(pixels):
         write_rows(encoded, kind, (pixels.shape[0], pixels.shape[1]), [pixels], metadata)
         return encoded.getvalue()
     try:
@@ -111,67 +116,80 @@ def encode(pixels: Pixels, kind: str, metadata: Metadata) -> bytes:
     return encoded.getvalue()
 
 
-def _needs_vips(pixels: Pixels) -> bool:
+def _lacks_mode(pixels: Pixels) -> bool:
+    """Whether Pillow has no mode for such pixels."""
     return pixels.dtype == np.uint16 and pixels.ndim == 3
 
 
 def write_rows(
     file: BinaryIO, kind: str, size: tuple[int, int], bands: Iterable[Pixels], metadata: Metadata
 ) -> None:
-    """Writes a picture.
+    """Writes a picture from top to bottom.
 
     Args:
-        file: where to; it need not seek.
-        kind: out of `STREAMED`.
+        file: what to write to; it need not seek.
+        kind: one of `STREAMED`.
         size: height and width.
         bands: `(h, w)` to `(h, w, 4)`, uint8 or uint16, one below the other; for PPM without alpha.
         metadata: what PNG is to carry; PPM carries none.
     """
     if kind == "PPM":
-        for number, band in enumerate(bands):
-            if not number:
-                number_of_format = 5 if band.ndim == 2 else 6
-                file.write(b"P%d\n%d %d\n%d\n" % (number_of_format, size[1], size[0], peak(band)))
-            file.write(_big(band).tobytes())
-        return
+        _write_ppm(file, size, bands)
+    else:
+        _write_png(file, size, bands, metadata)
+
+
+def _write_ppm(file: BinaryIO, size: tuple[int, int], bands: Iterable[Pixels]) -> None:
+    started = False
+    for band in bands:
+        if not started:
+            magic = 5 if band.ndim == 2 else 6
+            file.write(b"P%d\n%d %d\n%d\n" % (magic, size[1], size[0], peak(band)))
+            started = True
+        file.write(_big_endian(band).tobytes())
+
+
+def _write_png(
+    file: BinaryIO, size: tuple[int, int], bands: Iterable[Pixels], metadata: Metadata
+) -> None:
     deflater = zlib.compressobj(6)
     previous: npt.NDArray[np.uint8] | None = None
     for band in bands:
         if previous is None:
             gray = band.ndim == 2 or band.shape[2] == 2
-            depth = 8 * band.dtype.itemsize
-            head = struct.pack(">IIBBBBB", size[1], size[0], depth, _colour_type(band), 0, 0, 0)
-            file.write(_SIGNATURE + _chunk(b"IHDR", head) + _metadata_chunks(metadata, gray=gray))
+            head = pack_head(size[1], size[0], 8 * band.dtype.itemsize, _colour_type(band))
+            file.write(SIGNATURE + build_chunk(b"IHDR", head))
+            file.write(_metadata_chunks(metadata, gray=gray))
             previous = _png_bytes(np.zeros_like(band[:1]))
         for first in range(0, len(band), _ROWS):
             rows = _png_bytes(band[first : first + _ROWS])
             data = deflater.compress(_filtered(rows, previous).data)
             previous = rows[-1:]
             if data:
-                file.write(_chunk(b"IDAT", data))
-    file.write(_chunk(b"IDAT", deflater.flush()) + _chunk(b"IEND", b""))
+                file.write(build_chunk(b"IDAT", data))
+    file.write(build_chunk(b"IDAT", deflater.flush()) + build_chunk(b"IEND", b""))
 
 
 def _colour_type(pixels: Pixels) -> int:
     channels = 1 if pixels.ndim == 2 else pixels.shape[2]
-    return {1: 0, 2: 4, 3: 2, 4: 6}[channels]
+    return {1: GRAY, 2: GRAY_ALPHA, 3: RGB, 4: RGB_ALPHA}[channels]
 
 
-def _big(pixels: Pixels) -> npt.NDArray[np.uint8 | np.uint16]:
-    """Samples in the order that both formats use: the most significant byte first."""
+def _big_endian(pixels: Pixels) -> npt.NDArray[np.uint8 | np.uint16]:
+    """Samples with their bytes in the order that both formats use."""
     return np.ascontiguousarray(pixels, pixels.dtype.newbyteorder(">"))
 
 
 def _png_bytes(pixels: Pixels) -> npt.NDArray[np.uint8]:
-    """`(h, w, b)`, each pixel's bytes, which PNG filters one by one."""
+    """The bytes of each pixel, `(h, w, bytes)`, which PNG filters one by one."""
     height, width = pixels.shape[:2]
-    return _big(pixels).view(np.uint8).reshape(height, width, -1)
+    return _big_endian(pixels).view(np.uint8).reshape(height, width, -1)
 
 
 def _filtered(
     rows: npt.NDArray[np.uint8], previous: npt.NDArray[np.uint8]
 ) -> npt.NDArray[np.uint8]:
-    """Rows with PNG's filters `Sub` or `Up`, whichever leaves smaller differences in a row."""
+    """Rows filtered by `Sub` or `Up`, whichever leaves the smaller differences in each."""
     left = np.zeros_like(rows)
     left[:, 1:] = rows[:, :-1]
     above = np.concatenate([previous, rows[:-1]])
@@ -187,15 +205,6 @@ def _metadata_chunks(metadata: Metadata, *, gray: bool) -> bytes:
     """The chunks that Pillow writes for metadata."""
     file = BytesIO()
     Image.new("L" if gray else "RGB", (1, 1)).save(file, "PNG", **metadata.save_options("PNG"))
-    data, offset, chunks = file.getvalue(), len(_SIGNATURE), []
-    while offset < len(data):
-        length, kind = struct.unpack_from(">I4s", data, offset)
-        if kind not in (b"IHDR", b"IDAT", b"IEND"):
-            chunks.append(data[offset : offset + 12 + length])
-        offset += 12 + length
-    return b"".join(chunks)
-
-
-def _chunk(kind: bytes, payload: bytes) -> bytes:
-    crc = zlib.crc32(payload, zlib.crc32(kind))
-    return struct.pack(">I4s", len(payload), kind) + payload + struct.pack(">I", crc)
+    chunks = read_chunks(file.getvalue())
+    others = (b"IHDR", b"IDAT", b"IEND")
+    return b"".join(build_chunk(kind, payload) for kind, payload in chunks if kind not in others)

@@ -1,4 +1,12 @@
-"""Reads and writes whole files: an output exists complete or not at all."""
+"""Reads and writes whole files: an output exists complete or not at all.
+
+A file is written under a temporary name in its own folder, and renamed when all of it is on disk.
+Links are followed; devices and pipes are written to as they are. A file that is overwritten keeps
+its permissions where the system lets it, and a new one has the usual ones.
+
+For the command line the name `-` stands for standard input in `read_bytes`, and for standard output
+in `write_bytes`, `replacing` and `check_output`. A file of that name is `./-`.
+"""
 
 import os
 import secrets
@@ -11,10 +19,12 @@ from typing import BinaryIO
 from aecodec.errors import InputError
 
 STANDARD = "-"
-"""Name that stands for standard input or output."""
+"""The name that stands for standard input or output."""
+
+Name = str | os.PathLike[str]
 
 
-def read_bytes(name: str) -> bytes:
+def read_bytes(name: Name) -> bytes:
     """The bytes of a file, or of standard input for `-`.
 
     Raises:
@@ -23,76 +33,85 @@ def read_bytes(name: str) -> bytes:
     return sys.stdin.buffer.read() if name == STANDARD else Path(name).read_bytes()
 
 
-def write_bytes(name: str, data: bytes) -> None:
-    """Writes a file under a temporary name and renames it; `-` is standard output.
-
-    Links are followed; devices and pipes are written to as they are. A file that is overwritten
-    keeps its permissions where the system lets it, and a new one has the usual ones.
+def write_bytes(name: Name, data: bytes) -> None:
+    """Writes a whole file, or to standard output for `-`.
 
     Raises:
-        OSError: it cannot be written; nothing is left behind.
+        OSError: the file cannot be written; nothing is left behind.
     """
-    if name == STANDARD:
-        sys.stdout.buffer.write(data)
-        sys.stdout.buffer.flush()
-        return
     try:
-        if _is_special(Path(name)):
-            Path(name).write_bytes(data)
-        else:
-            _replace(Path(name).resolve(), data)
+        with replacing(name) as file:
+            file.write(data)
     except OSError as exc:
-        exc.filename = name  # rather than the temporary one
+        if name != STANDARD:
+            exc.filename = os.fspath(name)  # some errors tell no name
         raise
 
 
 @contextmanager
-def replacing(name: str) -> Iterator[BinaryIO]:
-    """A file to write piece by piece, which takes the name at the end of the block, if it ends.
+def replacing(name: Name) -> Iterator[BinaryIO]:
+    """A file to write piece by piece, which takes the name at the end of the block.
 
-    Links, devices, pipes and permissions are treated as `write_bytes` does.
+    If the block fails, nothing is left of it. What is written to standard output (`-`), a device or
+    a pipe is there as it comes.
 
     Raises:
-        OSError: it cannot be written; nothing is left behind.
+        OSError: the file cannot be written; nothing is left behind.
     """
-    if _is_special(Path(name)):
-        with Path(name).open("wb") as file:
-            yield file
-    else:
-        with _replacing(Path(name).resolve()) as file:
-            yield file
-
-
-def _replace(path: Path, data: bytes) -> None:
-    with _replacing(path) as file:
-        file.write(data)
+    if name == STANDARD:
+        yield sys.stdout.buffer
+        sys.stdout.buffer.flush()
+        return
+    with replacing_path(name) as path, path.open("wb") as file:
+        yield file
 
 
 @contextmanager
-def _replacing(path: Path) -> Iterator[BinaryIO]:
+def replacing_path(name: Name) -> Iterator[Path]:
+    """The same as `replacing`, for what others write to a path: here `-` is a name like others.
+
+    Yields:
+        The temporary path, where an empty file lies, which may be replaced; or the path of a device
+        or pipe.
+
+    Raises:
+        OSError: the file cannot be written; nothing is left behind.
+    """
+    if _is_special(Path(name)):
+        yield Path(name)
+        return
+    path = Path(name).resolve()
     old = _permissions(path)
     # The prefix is short, since the target's name may be as long as a name can be.
     temporary = path.with_name(f".aecodec.{secrets.token_hex(8)}.partial")
-    # What replaces a file is hidden from others until it has that file's permissions.
-    file = _create(temporary, 0o666 if old is None else 0o600)
     try:
-        with file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        if old is not None:
-            with suppress(OSError):  # some file systems know no permissions
-                temporary.chmod(old)
+        # What replaces a file is hidden from others until it has that file's permissions.
+        _create(temporary, 0o666 if old is None else 0o600)
+        final = _permissions(temporary) if old is None else old
+        yield temporary
+        _finish(temporary, final)
         temporary.replace(path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
+    except BaseException as exc:
+        with suppress(OSError):
+            temporary.unlink()
+        if isinstance(exc, OSError) and str(exc.filename) == str(temporary):
+            exc.filename = os.fspath(name)
         raise
 
 
-def _permissions(path: Path) -> int | None:
-    """What a new version of a file is to keep; None if there is nothing to keep.
+def _finish(path: Path, permissions: int | None) -> None:
+    """Waits until a file is on disk, and gives it its permissions."""
+    with path.open("rb+") as file:
+        os.fsync(file.fileno())
+    if permissions is not None:
+        with suppress(OSError):  # some file systems know no permissions
+            path.chmod(permissions)
 
-    On Windows that is only whether it is read-only, and such a file cannot be replaced at all.
+
+def _permissions(path: Path) -> int | None:
+    """The permissions that a new version of a file is to keep; None if there is nothing to keep.
+
+    Windows knows only whether a file is read-only, and such a file cannot be replaced at all.
     """
     if os.name != "posix":
         return None
@@ -102,9 +121,10 @@ def _permissions(path: Path) -> int | None:
         return None
 
 
-def _create(path: Path, mode: int) -> BinaryIO:
-    """Makes a file with this mode, less what the process's umask takes away."""
-    return open(path, "xb", opener=lambda name, flags: os.open(name, flags, mode))
+def _create(path: Path, mode: int) -> None:
+    """Makes an empty file with this mode, less what the process's umask takes away."""
+    with open(path, "xb", opener=lambda name, flags: os.open(name, flags, mode)):
+        pass
 
 
 def check_output(name: str, *, force: bool) -> None:

@@ -1,7 +1,8 @@
 """Where an .aec file may lie: in memory, in a file, in a file object, behind a URL.
 
 URLs are read through fsspec, of the extra `remote`, which knows http(s), s3, gs, memory and others.
-File objects are read from their beginning, whatever their position is.
+File objects are read from their beginning, whatever their position is. Every string without "://"
+is a path.
 """
 
 import errno
@@ -21,6 +22,7 @@ _PIECE = 2**20
 """Bytes of one read where the size is not known before."""
 
 Source = Buffer | str | os.PathLike[str] | BinaryIO | Seekable
+"""The bytes of a file, its path or URL, or a file object."""
 
 
 def read_all(source: Source, limits: Limits = DEFAULT_LIMITS) -> Buffer:
@@ -28,8 +30,8 @@ def read_all(source: Source, limits: Limits = DEFAULT_LIMITS) -> Buffer:
 
     Raises:
         LimitError: it has more bytes than `limits.file_bytes`.
-        InputError: see `read_info`.
-        OSError: see `read_info`.
+        InputError: the source is none, or its URL cannot be opened.
+        OSError: the file cannot be read.
     """
     if isinstance(source, Buffer):
         return source
@@ -47,11 +49,11 @@ def read_all(source: Source, limits: Limits = DEFAULT_LIMITS) -> Buffer:
 
 @contextmanager
 def opened(source: Source) -> Iterator[Seekable]:
-    """A source as a file object, which is closed at the end unless the caller gave it.
+    """A source as a file object, which is closed at the end of the block unless it is the source.
 
     Raises:
-        InputError: see `read_info`.
-        OSError: see `read_info`.
+        InputError: the source is none, or its URL cannot be opened.
+        OSError: the file cannot be read.
     """
     if isinstance(source, Buffer):
         yield BytesIO(source)
@@ -78,7 +80,7 @@ def base_name(url: str) -> str:
 
 
 def can_seek(file: Seekable) -> bool:
-    """Whether parts of a file can be read."""
+    """Whether a file object can seek, so that parts of it can be read."""
     seekable = getattr(file, "seekable", None)
     return bool(seekable()) if seekable is not None else hasattr(file, "seek")
 
@@ -115,7 +117,7 @@ class _Remote:
 
     @contextmanager
     def _named(self) -> Iterator[None]:
-        """Each protocol has exceptions of its own; most do not tell the URL."""
+        """Turns the exceptions of each protocol into ours; most of theirs do not tell the URL."""
         try:
             yield
         except FileNotFoundError as exc:  # what fsspec says of any server that does not answer

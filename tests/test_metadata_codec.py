@@ -1,6 +1,5 @@
 """Metadata of all kinds: byte for byte through the codec, and turned once at most."""
 
-import struct
 from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
@@ -8,18 +7,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 from conftest import make_picture
-from hypothesis import given
-from hypothesis import strategies as st
 from PIL import Image, ImageCms, ImageOps
 
 import aecodec
 from aecodec.cli import main
 from aecodec.codec import Codec
-from aecodec.errors import InputError, LimitError
-from aecodec.format.chunks import HEADER_BYTES, Chunk, Header, Limits, PixelFormat, Tile
-from aecodec.format.container import Stream, chunk_table, parse, serialize
+from aecodec.errors import LimitError
+from aecodec.format.chunks import Chunk, Limits
+from aecodec.format.container import chunk_table, parse, serialize
 from aecodec.picture.metadata import Metadata, metadata_in, metadata_of
-from aecodec.picture.picture import Picture, decode_picture, to_picture
+from aecodec.picture.picture import Picture, decode_picture
 
 ICC = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
 XMP = b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><note>\xc3\xa4</note></x:xmpmeta>'
@@ -69,14 +66,6 @@ def test_pixels_stay_as_they_lie_and_are_shown_upright_once(tiny_codec: Codec) -
     assert np.abs(difference).mean() < 10  # the same way up; coded differently
 
 
-def test_what_to_keep() -> None:
-    with Image.open(BytesIO(file_of("PNG"))) as image:
-        assert to_picture(image, keep=()).metadata == Metadata()
-        assert to_picture(image, keep=("icc",)).metadata == Metadata(icc=ICC)
-        with pytest.raises(InputError, match="cannot keep color"):
-            to_picture(image, keep=("color",))
-
-
 def test_arrays_have_none_and_cost_nothing(tiny_codec: Codec) -> None:
     data = tiny_codec.compress(make_picture(40, 70))
     assert [kind for kind, _, _ in chunk_table(data)] == ["HEAD", "TILE", "DONE"]
@@ -110,14 +99,6 @@ def test_nothing_is_written_that_cannot_be_read(tiny_weights: Path) -> None:
         codec.with_checksum(data)
     with pytest.raises(LimitError, match="101 bytes of metadata, the limit is 100"):
         codec.compress(Picture(pixels, Metadata(icc=bytes(101))))
-
-
-def test_of_repeated_chunks_the_first_counts(tiny_codec: Codec) -> None:
-    stream = parse(tiny_codec.compress(make_picture(20, 20)))
-    chunks = (Chunk(b"note", b"x"), Chunk(b"exif", b"first"), Chunk(b"exif", b"second"))
-    data = serialize(replace(stream, ancillary=chunks))
-    assert metadata_in(parse(data)) == Metadata(exif=b"first")
-    assert len(data) > HEADER_BYTES
 
 
 def run(*arguments: str) -> int:
@@ -233,45 +214,6 @@ def test_what_a_tiff_says_of_the_picture_is_kept_and_its_layout_is_not(
     assert image.size == (40, 70)
 
 
-def test_formats_name_what_they_cannot_carry() -> None:
-    metadata = replace(FULL, resolution=(72.0, 72.0), text=TEXTS)
-    assert metadata.lost_in("PNG") == []
-    assert metadata.lost_in("JPEG") == ["text"]
-    assert metadata.lost_in("WEBP") == ["resolution", "text"]
-    assert metadata.lost_in("PPM") == ["icc", "exif", "xmp", "resolution", "text"]
-    assert replace(metadata, text=TEXTS[1:]).lost_in("JPEG") == []
-    assert replace(metadata, text=(("鷗", b"gull"),)).lost_in("PNG") == ["text"]
-
-
-@pytest.mark.parametrize(
-    "chunk",
-    [
-        Chunk(b"phys", b"12"),
-        Chunk(b"phys", struct.pack("<2d", float("nan"), 1)),
-        Chunk(b"phys", struct.pack("<2d", 72, -1)),
-        Chunk(b"phys", struct.pack("<2d", 72, 1e300)),
-        Chunk(b"text", b"no separator"),
-        Chunk(b"text", b"\0no keyword"),
-        Chunk(b"text", b""),
-    ],
-)
-def test_chunks_that_break_their_rules_are_ignored(tiny_codec: Codec, chunk: Chunk) -> None:
-    stream = parse(tiny_codec.compress(make_picture(20, 30)))
-    odd = parse(serialize(replace(stream, ancillary=(chunk,))))
-    assert metadata_in(odd) == Metadata()
-
-
-@given(st.lists(st.tuples(st.binary(max_size=90), st.binary(max_size=20)), max_size=3))
-def test_any_stored_text_can_be_written_to_any_format(pairs: list[tuple[bytes, bytes]]) -> None:
-    chunks = tuple(Chunk(b"text", key + b"\0" + text) for key, text in pairs)
-    header = Header(1, 1, PixelFormat.RGB8, 10, 0, b"demo")
-    metadata = metadata_in(Stream(header, (Tile(0, b""),), chunks))
-    image = Image.new("RGB", (1, 1))
-    metadata.attach(image)
-    for kind in ("PNG", "JPEG", "TIFF", "WEBP"):
-        image.save(BytesIO(), kind, **metadata_of(image).save_options(kind))
-
-
 @pytest.mark.parametrize("suffix", ["png", "jpg", "tif", "ppm"])
 def test_exif_that_cannot_be_read_is_no_traceback(tmp_path: Path, suffix: str) -> None:
     stream = parse(Codec().compress(make_picture(20, 30)))
@@ -280,3 +222,19 @@ def test_exif_that_cannot_be_read_is_no_traceback(tmp_path: Path, suffix: str) -
     code = run("decompress", str(packed), "-o", str(target))
     assert code == (1 if suffix == "tif" else 0)
     assert target.exists() == (code == 0)
+
+
+@pytest.mark.parametrize("kind", ["GIF", "PNG", "WEBP", "TIFF"])
+def test_of_an_animation_the_first_frame_is_kept_with_a_warning(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], kind: str
+) -> None:
+    source, packed = tmp_path / f"a.{kind.lower()}", tmp_path / "a.aec"
+    frames = [Image.new("RGB", (20, 10), (level, 40, 40)) for level in (200, 90, 10)]
+    options = {"lossless": True} if kind == "WEBP" else {}
+    frames[0].save(source, kind, save_all=True, append_images=frames[1:], **options)
+    with pytest.raises(SystemExit) as exit_:
+        main(["compress", str(source), "-o", str(packed)])
+    assert not exit_.value.code
+    assert f"{source}: warning: only the first of 3 frames is kept" in capsys.readouterr().err
+    first = aecodec.decompress_array(packed.read_bytes())
+    assert np.abs(first.astype(int) - (200, 40, 40)).max() < 12

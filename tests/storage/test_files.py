@@ -10,7 +10,14 @@ from pathlib import Path
 import pytest
 
 from aecodec.errors import InputError
-from aecodec.storage.files import STANDARD, check_output, read_bytes, write_bytes
+from aecodec.storage.files import (
+    STANDARD,
+    check_output,
+    read_bytes,
+    replacing,
+    replacing_path,
+    write_bytes,
+)
 
 
 @pytest.fixture
@@ -199,3 +206,70 @@ def test_outputs_are_checked_before_work(tmp_path: Path) -> None:
         with pytest.raises(InputError):
             check_output(name, force=True)
     assert list(tmp_path.iterdir()) == [existing]
+
+
+def test_a_file_that_fails_on_the_way_leaves_the_old_one(tmp_path: Path) -> None:
+    path = tmp_path / "a"
+    path.write_bytes(b"old")
+    with pytest.raises(KeyError), replacing(str(path)) as file:  # noqa: PT012  # what is tested
+        file.write(b"half")
+        raise KeyError
+    assert {p.name: p.read_bytes() for p in tmp_path.iterdir()} == {"a": b"old"}
+    with replacing(str(path)) as file:
+        file.write(b"new")
+    assert path.read_bytes() == b"new"
+
+
+def test_pieces_go_to_standard_output_as_they_come(monkeypatch: pytest.MonkeyPatch) -> None:
+    out = BytesIO()
+    monkeypatch.setattr("sys.stdout", TextIOWrapper(out))
+    with replacing(STANDARD) as file:
+        file.write(b"\r\n")
+        assert out.getvalue() == b"\r\n"
+        file.write(b"\xff")
+    assert out.getvalue() == b"\r\n\xff"
+    assert not out.closed
+
+
+def test_devices_are_written_to_piece_by_piece() -> None:
+    with replacing(os.devnull) as file:
+        file.write(b"data")
+    with replacing_path(Path(os.devnull)) as path:
+        assert path == Path(os.devnull)
+    assert stat.S_ISCHR(Path(os.devnull).stat().st_mode)
+
+
+@pytest.mark.usefixtures("umask")
+@pytest.mark.parametrize("old", [None, 0o604])
+def test_others_may_write_to_the_temporary_path(tmp_path: Path, old: int | None) -> None:
+    """Some of them replace the file that lies there by one of their own, such as safetensors."""
+    target = tmp_path / "file.bin"
+    if old is not None:
+        target.write_bytes(b"old")
+        target.chmod(old)
+    with replacing_path(target) as path:
+        assert path.parent == tmp_path
+        assert path.read_bytes() == b""
+        own = tmp_path / "own"
+        own.write_bytes(b"new")
+        own.chmod(0o600)
+        own.replace(path)
+    assert (target.read_bytes(), mode(target)) == (b"new", old or 0o640)
+    assert list(tmp_path.iterdir()) == [target]
+
+
+def test_errors_name_the_target_and_not_the_temporary_path(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError) as caught, replacing(tmp_path / "none" / "file"):
+        pass
+    assert caught.value.filename == str(tmp_path / "none" / "file")
+    (tmp_path / "file").write_bytes(b"data")
+    with pytest.raises(NotADirectoryError), replacing(tmp_path / "file" / "below"):
+        pass
+    with (
+        pytest.raises(FileNotFoundError) as other,
+        replacing(tmp_path / "new"),
+        (tmp_path / "source").open("rb"),
+    ):
+        pass
+    assert other.value.filename == str(tmp_path / "source")
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]

@@ -3,14 +3,11 @@
 import struct
 from io import BytesIO
 from itertools import product
-from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image, ImageCms
 
-import aecodec
-from aecodec.cli import main
 from aecodec.errors import InputError
 from aecodec.picture.picture import to_picture
 from aecodec.picture.pillow_modes import to_array, to_plain
@@ -218,19 +215,3 @@ def test_a_colour_key_that_a_mode_cannot_have_changes_nothing() -> None:
     image = Image.new("CMYK", (4, 4))
     image.info["transparency"] = 0
     assert to_plain(image).mode == "RGB"
-
-
-@pytest.mark.parametrize("kind", ["GIF", "PNG", "WEBP", "TIFF"])
-def test_of_an_animation_the_first_frame_is_kept_with_a_warning(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], kind: str
-) -> None:
-    source, packed = tmp_path / f"a.{kind.lower()}", tmp_path / "a.aec"
-    frames = [Image.new("RGB", (20, 10), (level, 40, 40)) for level in (200, 90, 10)]
-    options = {"lossless": True} if kind == "WEBP" else {}
-    frames[0].save(source, kind, save_all=True, append_images=frames[1:], **options)
-    with pytest.raises(SystemExit) as exit_:
-        main(["compress", str(source), "-o", str(packed)])
-    assert not exit_.value.code
-    assert f"{source}: warning: only the first of 3 frames is kept" in capsys.readouterr().err
-    first = aecodec.decompress_array(packed.read_bytes())
-    assert np.abs(first.astype(int) - (200, 40, 40)).max() < 12

@@ -1,4 +1,4 @@
-"""Pictures written and decoded a row of tiles at a time are those made at once."""
+"""Pictures decoded and written a row of tiles at a time are those made at once."""
 
 from collections.abc import Iterator
 from io import BytesIO
@@ -16,27 +16,7 @@ from aecodec.codec import Codec
 from aecodec.errors import ChecksumError, TruncatedError
 from aecodec.picture.metadata import Metadata, metadata_of
 from aecodec.picture.pixels import Pixels
-from aecodec.picture.writers import STREAMED, write_rows
-from aecodec.storage.files import replacing
-
-FULL = Metadata(icc=b"profile", xmp=b"<x/>", resolution=(72.0, 72.0), text=(("Comment", b"hi"),))
-
-
-@pytest.mark.parametrize("kind", STREAMED)
-@pytest.mark.parametrize("gray", [False, True])
-@pytest.mark.parametrize("cuts", [[], [1, 70, 199]])
-def test_rows_become_a_picture(kind: str, gray: bool, cuts: list[int]) -> None:
-    pixels = make_picture(200, 90)
-    pixels = pixels[:, :, 0] if gray else pixels
-    file = BytesIO()
-    write_rows(file, kind, (200, 90), np.split(pixels, cuts), FULL)
-    with Image.open(file) as image:
-        image.load()
-        assert image.format == kind
-        np.testing.assert_array_equal(np.asarray(image), pixels)
-        if kind == "PNG":
-            assert metadata_of(image).icc == FULL.icc
-            assert metadata_of(image).xmp == FULL.xmp
+from aecodec.picture.writers import write_rows
 
 
 @pytest.mark.parametrize("scale", [1, 4])
@@ -63,18 +43,6 @@ def test_damage_is_found(tiny_codec: Codec) -> None:
         tiny_codec.open_rows(BytesIO(damaged)) as (bands, _),
     ):
         list(bands)
-
-
-def test_a_file_that_fails_on_the_way_leaves_the_old_one(tmp_path: Path) -> None:
-    path = tmp_path / "a"
-    path.write_bytes(b"old")
-    with pytest.raises(KeyError), replacing(str(path)) as file:  # noqa: PT012  # what is tested
-        file.write(b"half")
-        raise KeyError
-    assert {p.name: p.read_bytes() for p in tmp_path.iterdir()} == {"a": b"old"}
-    with replacing(str(path)) as file:
-        file.write(b"new")
-    assert path.read_bytes() == b"new"
 
 
 @pytest.mark.parametrize("name", ["a.png", "a.ppm"])
@@ -109,8 +77,8 @@ def test_huge_pictures_are_written_by_rows(
         return int(exit_.value.code or 0)
 
     assert run(str(tmp_path / f"at-once-{name}")) == 0
-    monkeypatch.setattr("aecodec.writers.STREAM_PIXELS", 1)
-    monkeypatch.setattr("aecodec.unpacking.write_rows", spy)
+    monkeypatch.setattr("aecodec.picture.pixels.STREAM_PIXELS", 1)
+    monkeypatch.setattr("aecodec.jobs.transcode.write_rows", spy)
     assert run(str(tmp_path / name)) == 0
     assert len(heights) > 1
     assert max(heights) <= 64

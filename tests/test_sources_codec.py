@@ -1,4 +1,4 @@
-"""Files behind URLs and in file objects: read through fsspec, in parts, with one clear error."""
+"""Files behind URLs and in file objects, decoded whole and in parts."""
 
 import json
 import sys
@@ -8,7 +8,6 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from io import BytesIO
 from pathlib import Path
 from threading import Thread
-from typing import Any
 
 import numpy as np
 import pytest
@@ -19,10 +18,7 @@ import aecodec
 from aecodec.cli import main
 from aecodec.cli.console import opened_for_parts
 from aecodec.codec import Codec
-from aecodec.errors import InputError, LimitError
-from aecodec.format.chunks import Limits
 from aecodec.format.tiling import Region
-from aecodec.storage.sources import base_name, read_all
 
 fsspec = pytest.importorskip("fsspec")
 URL = "memory://aecodec-tests/a.aec"
@@ -124,24 +120,6 @@ def test_what_cannot_be_opened_gives_one_line(
     assert not list(tmp_path.iterdir())
 
 
-def test_without_fsspec_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "fsspec", None)
-    with pytest.raises(InputError, match=r"pip install 'aecodec\[remote\]'"):
-        aecodec.read_info(URL)
-
-
-def test_failures_of_a_protocol_name_the_url(monkeypatch: pytest.MonkeyPatch) -> None:
-    class Odd(Exception):
-        pass
-
-    def fail(*_arguments: Any, **_options: Any) -> None:  # noqa: ANN401  # as fsspec's
-        raise Odd("503, message='busy'")
-
-    monkeypatch.setattr(fsspec, "open", fail)
-    with pytest.raises(InputError, match=r"cannot read memory://.*503"):
-        aecodec.read_info(URL)
-
-
 def test_pipes_are_read_whole(tiny_codec: Codec, packed: bytes) -> None:
     found = tiny_codec.decompress_array(Pipe(packed), region=REGION)
     np.testing.assert_array_equal(found, tiny_codec.decompress_array(packed, region=REGION))
@@ -156,32 +134,6 @@ def test_standard_input_has_parts(
         monkeypatch.setattr(sys, "stdin", stdin)
         with opened_for_parts("-") as file:
             assert file.seek(0, 2) == len(packed)
-
-
-@pytest.mark.parametrize("make", [BytesIO, Pipe])
-def test_files_beyond_the_limit_are_not_read(make: Any, packed: bytes) -> None:  # noqa: ANN401  # both classes
-    with pytest.raises(LimitError, match="the limit is 1000"):
-        read_all(make(packed), Limits(file_bytes=1000))
-    assert read_all(make(packed), Limits(file_bytes=len(packed))) == packed
-
-
-@pytest.mark.parametrize("source", [None, 3, ["a.aec"]])
-def test_other_things_are_no_sources(source: Any) -> None:  # noqa: ANN401  # wrong on purpose
-    with pytest.raises(InputError, match="cannot read a file from"):
-        aecodec.read_info(source)
-
-
-@pytest.mark.parametrize(
-    ("url", "name"),
-    [
-        ("https://host/x/y.aec?token=a/b", "y.aec"),
-        ("s3://bucket/y.aec", "y.aec"),
-        ("simplecache::https://host/y.aec", "y.aec"),
-        ("https://host", "picture"),
-    ],
-)
-def test_names_of_urls(url: str, name: str) -> None:
-    assert base_name(url) == name
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from conftest import make_picture
 from PIL import Image
 
 from aecodec.errors import InputError, LimitError
-from aecodec.picture.metadata import KINDS
+from aecodec.format.chunks import METADATA_KINDS
 from aecodec.picture.picture import decode_picture, to_picture, to_pil
 
 Pixels = npt.NDArray[np.uint8 | np.uint16]
@@ -115,7 +115,7 @@ def test_orientation_of_files_is_applied(orientation: int) -> None:
 @pytest.mark.parametrize(
     ("mode", "kind"), [("P", "PNG"), ("1", "TIFF"), ("RGBA", "PNG"), ("CMYK", "JPEG")]
 )
-@pytest.mark.parametrize("keep", [KINDS, ()])
+@pytest.mark.parametrize("keep", [METADATA_KINDS, ()])
 def test_converted_modes_are_turned_once(mode: str, kind: str, keep: tuple[str, ...]) -> None:
     exif = Image.Exif()
     exif[0x0112] = 6
