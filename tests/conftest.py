@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 import pytest
+
 from aecodec.models.config import ModelConfig
 
 if TYPE_CHECKING:

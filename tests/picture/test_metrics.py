@@ -7,13 +7,25 @@ import pytest
 from conftest import make_picture
 
 from aecodec.errors import InputError
-from aecodec.picture.metrics import PSNR_MAX, pixels_max_error, pixels_ms_ssim, pixels_psnr
+from aecodec.picture.metrics import (
+    MEASURES,
+    PSNR_MAX,
+    measure,
+    pixels_max_error,
+    pixels_ms_ssim,
+    pixels_mse,
+    pixels_psnr,
+    psnr,
+)
 
 
 def test_psnr() -> None:
     black, gray = np.zeros((4, 4, 3), np.uint8), np.full((4, 4, 3), 10, np.uint8)
     assert pixels_psnr(black, black) == PSNR_MAX
-    assert pixels_psnr(black, gray) == pytest.approx(10 * math.log10(65025 / 100))
+    assert pixels_mse(black, gray) == 100
+    assert pixels_psnr(black, gray) == psnr(100) == pytest.approx(10 * math.log10(65025 / 100))
+    assert psnr(0.01, maximum=1) == pytest.approx(20)
+    assert psnr(1e-12) == PSNR_MAX
 
 
 def test_max_error_goes_both_ways() -> None:
@@ -44,3 +56,15 @@ def test_ms_ssim_needs_room_for_its_window() -> None:
     with pytest.raises(InputError, match="needs 161 pixels a side, the picture has 200x160"):
         pixels_ms_ssim(make_picture(160, 200), make_picture(160, 200))
     assert pixels_ms_ssim(make_picture(161, 161), make_picture(161, 161)) == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize("kind", MEASURES)
+def test_hidden_pixels_do_not_count(kind: str) -> None:
+    original = make_picture(161, 170)
+    decoded, alpha = original.copy(), np.full((161, 170), 255, np.uint8)
+    decoded[40:90] = 0
+    alpha[40:90] = 0
+    nothing_lost = MEASURES[kind](original, original)
+    assert measure(kind, original, decoded, alpha) == pytest.approx(nothing_lost)
+    assert measure(kind, original, decoded) != pytest.approx(nothing_lost)
+    assert measure(kind, original, decoded, np.zeros_like(alpha)) == pytest.approx(nothing_lost)
