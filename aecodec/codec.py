@@ -10,7 +10,6 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Self, Unpack
 
-import numpy.typing as npt
 from PIL import Image
 
 from aecodec.decoder.networks import DecoderModel, load_decoder
@@ -50,6 +49,7 @@ from aecodec.picture.row_readers import PictureRows, RowSource
 from aecodec.storage.sources import Source, read_all
 
 if TYPE_CHECKING:
+    import numpy.typing as npt
     from torch import Tensor
 
     from aecodec.encoder.networks import EncoderModel
@@ -65,6 +65,7 @@ class Codec:
     them again.
 
     Example:
+        >>> import numpy as np
         >>> with Codec() as codec:
         ...     data = codec.compress(np.zeros((20, 30, 3), np.uint8), quality=60)
         ...     codec.decompress_array(data).shape
@@ -161,9 +162,9 @@ class Codec:
                 was written could not be read.
             OSError: `image` is a path that cannot be read.
         """
-        if quality is not None:
-            wishes["quality"] = quality
         chosen = replace(options or EncodeOptions(), **wishes)
+        if quality is not None:
+            chosen = replace(chosen, quality=quality)
         picture = to_picture(image, chosen.keep, chosen.alpha_quality)
         if chosen.target is not None:
             return self._search(picture, chosen.target, chosen)[0]
@@ -191,8 +192,7 @@ class Codec:
 
         Raises what `compress` raises, and InputError where the picture is too small for MS-SSIM.
         """
-        wishes["target"] = target
-        chosen = replace(options or EncodeOptions(), **wishes)
+        chosen = replace(options or EncodeOptions(), target=target, **wishes)
         return self._search(to_picture(image, chosen.keep, chosen.alpha_quality), target, chosen)
 
     def compress_rows(

@@ -122,10 +122,11 @@ def parse_size(text: str) -> float:
 
 
 class EncodeWishes(TypedDict, total=False):
-    """The fields of `EncodeOptions`, for functions that take them by name."""
+    """Fields of `EncodeOptions` for functions that take them by name.
 
-    quality: float | None
-    target: Target | None
+    Quality and target are arguments of their own there.
+    """
+
     effort: int
     lossless: bool
     max_error: int | None

@@ -177,7 +177,7 @@ class ExactSynthesis(nn.Module):
     def sums(
         self, features: Tensor, *, gray: bool, groups: "tuple[Tensor, Tensor] | None" = None
     ) -> Tensor:
-        """P of SPECIFICATION.md, section 11 (S if `gray`), of each pixel or summed over groups of them.
+        """P of SPECIFICATION.md, section 11.3 (S if `gray`), for each pixel or summed over groups.
 
         Args:
             features: `(1, C, h, w)`.

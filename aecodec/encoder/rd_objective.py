@@ -1,12 +1,12 @@
 """The loss of one tile's latents and where it falls, for the encoder's search alone.
 
-It runs the networks of training (`EncoderModel.trainable_prior` and `trainable_synthesis`): rounding and
-clipping are those of the integer prior and pass gradients on as if they were not there
-(straight-through, Theis et al., "Lossy Image Compression with Compressive Autoencoders", section
-2.2; nothing passes where a value is clipped). So a gradient tells what a latent does to the
-probabilities of those that are coded after it, and what a hyper-latent does to all. The bits are
-those of the coder's tables. The distortion is that of the synthesis in real numbers, which differs
-from the decoder's by its rounding. Decoders need nothing of this.
+It runs the networks of training: rounding and clipping are those of the exact prior and pass
+gradients on as if they were not there (straight-through, Theis et al., "Lossy Image Compression
+with Compressive Autoencoders", section 2.2; nothing passes where a value is clipped). So a gradient
+tells what a latent does to the probabilities of those that are coded after it, and what a
+hyper-latent does to all. The bits are those of the coder's tables. The distortion is that of the
+synthesis in real numbers, which differs from the decoder's by its rounding. Decoders need nothing
+of this.
 """
 
 from collections.abc import Callable

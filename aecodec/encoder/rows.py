@@ -71,7 +71,7 @@ def encode_rows(
     """
     encoder = RowEncoder(model, source, header, options, progress, begun)
     head = encoder.layer_head
-    whole = source.whole if single_exponent(header) and encoder.may_be_single else None
+    whole = source.picture if single_exponent(header) and encoder.may_be_single else None
     if whole is None and not options.checksum:
         yield opening(header, optional, head)
         residuals: list[ResidualTile] = []

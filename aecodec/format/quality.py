@@ -33,7 +33,7 @@ def quality_index(quality: float) -> int:
 
 
 def relative_quality(index: int) -> float:
-    """q in [0, 1] at a point of the quality grid."""
+    """Relative quality q in [0, 1] at a point of the quality grid."""
     return index / QUALITY_INDEX_MAX
 
 

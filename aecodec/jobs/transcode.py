@@ -19,7 +19,7 @@ from aecodec.format.chunks import Header
 from aecodec.info import read_info
 from aecodec.jobs.runner import JobLog
 from aecodec.options import DecodeOptions, EncodeOptions, Found, Target
-from aecodec.picture import writers
+from aecodec.picture import pixels, writers
 from aecodec.picture.alpha import over_background
 from aecodec.picture.metadata import turned
 from aecodec.picture.picture import decode_picture
@@ -112,7 +112,7 @@ def _compress_by_rows(
 ) -> Compressed | None:  # fmt: skip
     """Encodes a large picture by rows of tiles, if it can be read so."""
     with open_rows(source, options.keep) as rows:
-        if rows is None or rows.height * rows.width < writers.STREAM_PIXELS:
+        if rows is None or rows.height * rows.width < pixels.STREAM_PIXELS:
             return None
         with replacing(target) as file:
             pieces = codec.compress_rows(rows, options, progress=progress)
@@ -165,18 +165,18 @@ def decompress_file(
         _check(file.tiles.header, kind, options, background)
         picture = codec.decode(file, options)
     metadata = picture.metadata
-    pixels = writers.prepared(picture.whole, kind, background)
-    lost = writers.lost_in(pixels, kind, metadata)
+    image = writers.prepared(picture.whole, kind, background)
+    lost = writers.lost_in(image, kind, metadata)
     _tell_lost(log, target, kind, lost)
     if "exif" in lost:
-        pixels = turned(pixels, metadata.orientation)
+        image = turned(image, metadata.orientation)
     try:
-        encoded = writers.encode(pixels, kind, metadata)
+        encoded = writers.encode(image, kind, metadata)
     except InputError as exc:
         raise InputError(f"cannot write {target}: {exc}") from exc
     log.check()
     write_bytes(target, encoded)
-    return Decompressed(pixels.shape[1], pixels.shape[0])
+    return Decompressed(image.shape[1], image.shape[0])
 
 
 def picture_format(target: str) -> str:
@@ -205,7 +205,7 @@ def _decompress_by_rows(
         header = read_info(stream, codec.limits)
         _check(header, kind, options, background)
         height, width = options.view(header).size
-        if height * width < writers.STREAM_PIXELS:
+        if height * width < pixels.STREAM_PIXELS:
             return None
         with codec.open_rows(stream, options=options) as (rows, metadata):
             lost = metadata.lost_in(kind)

@@ -69,7 +69,7 @@ class RowSource(Protocol):
         """What is to be kept of what the picture says about itself."""
 
     @property
-    def whole(self) -> Picture | None:
+    def picture(self) -> Picture | None:
         """The whole picture, if it lies in memory anyway."""
 
     def rows(self, top: int, bottom: int) -> Pixels:
@@ -96,7 +96,7 @@ class PictureRows:
     """The rows of a picture in memory."""
 
     def __init__(self, picture: Picture) -> None:
-        self.whole = picture
+        self.picture = picture
         self.metadata = picture.metadata
         self.height, self.width = picture.pixels.shape[:2]
         self.gray = picture.pixels.ndim == 2
@@ -104,11 +104,11 @@ class PictureRows:
 
     def rows(self, top: int, bottom: int) -> Pixels:
         """Views of the picture; see `RowSource`."""
-        return self.whole.pixels[top:bottom]
+        return self.picture.pixels[top:bottom]
 
     def alpha(self, top: int, bottom: int) -> Pixels | None:
         """Views of the picture; see `RowSource`."""
-        return None if self.whole.alpha is None else self.whole.alpha[top:bottom]
+        return None if self.picture.alpha is None else self.picture.alpha[top:bottom]
 
     def forget(self, top: int) -> None:
         """Does nothing: the caller has the whole picture."""
@@ -117,7 +117,7 @@ class PictureRows:
 class _FileRows:
     """What pictures in files that are read by rows have in common."""
 
-    whole: None = None
+    picture: None = None
 
     def alpha(self, top: int, bottom: int) -> None:
         """Gives None: only opaque pictures are read by rows."""
