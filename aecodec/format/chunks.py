@@ -289,6 +289,8 @@ def read_start(start: memoryview, offset: int) -> tuple[int, bytes]:
     check_range(f"length of the chunk at byte {offset}", length, 0, LENGTH_MAX)
     if not is_chunk_type(kind):
         raise HeaderError(f"type {kind!r} of the chunk at byte {offset} is not four letters")
+    if kind == HEAD:  # here, so that a reader of the first bytes alone does not call it cut off
+        check_range("length of the HEAD chunk", length, HEAD_BYTES, HEAD_BYTES)
     return length, kind
 
 
@@ -302,7 +304,6 @@ def read_header(chunk: RawChunk, limits: Limits) -> Header:
     """The fields of a HEAD, checked."""
     if chunk.type != HEAD:
         raise HeaderError(f"the first chunk is not HEAD but {chunk.type!r}")
-    check_range("length of the HEAD chunk", len(chunk.payload), HEAD_BYTES, HEAD_BYTES)
     width, height, code, tile_exponent, quality_index, model_id = _HEAD_FIELDS.unpack(chunk.payload)
     try:
         pixel_format = PixelFormat(code)
@@ -346,8 +347,7 @@ def read_lossless(chunk: RawChunk) -> LosslessTile:
 
 def read_layer_head(chunk: RawChunk) -> LayerHead:
     """The fields of a LAYR, checked."""
-    size = _LAYR_FIELDS.size
-    check_range(f"length of the {chunk.name}", len(chunk.payload), size, size)
+    check_range(f"length of the {chunk.name}", len(chunk.payload), 5, 5)
     return LayerHead(*_LAYR_FIELDS.unpack(chunk.payload))
 
 

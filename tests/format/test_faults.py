@@ -56,7 +56,7 @@ FAULTS = [
     Fault("type cut", SIGN + HEAD[:7], TruncatedError, "8 bytes, 7 left"),
     Fault("length 2**31", SIGN + b"\0\0\0\x80HEAD", HeaderError, "is 2147483648, .* 2147483647$"),
     Fault(
-        "length 2**31 - 1", SIGN + b"\xff\xff\xff\x7fHEAD", TruncatedError, "2147483651 bytes, 0"
+        "length 2**31 - 1", SIGN + b"\xff\xff\xff\x7fnote", TruncatedError, "2147483651 bytes, 0"
     ),
     Fault("digit in type", SIGN + b"\0\0\0\0HE4D", HeaderError, "b'HE4D' .* byte 8"),
     Fault("high bit in type", SIGN + b"\0\0\0\0HE\xc1D", HeaderError, r"\\xc1"),
@@ -93,8 +93,13 @@ FAULTS = [
         UnsupportedError,
         "coder 3 of PIXL 1 is unknown",
     ),
-    Fault("ALPH of 4", SIGN + CLEAR + chunk(b"ALPH", b"abcd"), HeaderError, "ALPH 0 has 4 bytes"),
-    Fault("ALPH damaged", SIGN + CLEAR + ALPH[:-1] + b"!", ChecksumError, "ALPH 0"),
+    Fault(
+        "ALPH of 4",
+        SIGN + CLEAR + chunk(b"ALPH", b"abcd") + TILE,
+        HeaderError,
+        "ALPH 0 has 4 bytes",
+    ),
+    Fault("ALPH damaged", SIGN + CLEAR + ALPH[:-1] + b"!" + TILE, ChecksumError, "ALPH 0"),
     Fault(
         "ALPH in opaque",
         SIGN + HEAD + ALPH,
