@@ -2,7 +2,6 @@
 
 from io import BytesIO
 from pathlib import Path
-from typing import BinaryIO
 
 import numpy as np
 import pytest
@@ -12,10 +11,8 @@ import aecodec
 from aecodec.codec import Codec
 from aecodec.decoder.integer_prior import IntegerPrior
 from aecodec.decoder.latents import Grid, YHat, decode_latents
-from aecodec.errors import AecError, ChecksumError, HeaderError, LimitError, TruncatedError
-from aecodec.format.chunks import CHUNK_BYTES, Chunk, Limits, LosslessTile, Tile
+from aecodec.format.chunks import CHUNK_BYTES, Chunk, LosslessTile, Tile
 from aecodec.format.container import Stream, chunk_table, parse, serialize
-from aecodec.format.reader import FileReader
 from aecodec.format.tiling import Region
 
 WIDTH, HEIGHT = 500, 460
