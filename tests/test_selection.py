@@ -19,7 +19,6 @@ from aecodec.format.container import Stream, parse, serialize
 from aecodec.format.tiling import Box, latent_grid, tile_boxes
 
 Pixels = npt.NDArray[np.uint8]
-GRID = Box(0, 0, 24, 20)
 
 
 def kinds(data: bytes) -> str:

@@ -27,7 +27,7 @@ import numpy.typing as npt
 from PIL import Image
 from PIL.WebPImagePlugin import SUPPORTED as HAS_WEBP
 
-from aecodec.coding.lossless import _webp_data, encode_pixels, encode_png
+from aecodec.coding.lossless import encode_pixels, encode_png, webp_data
 from aecodec.decoder.rows import render
 from aecodec.encoder.latent_refinement import Effort
 from aecodec.encoder.networks import CodecModel
@@ -250,7 +250,7 @@ def estimate_bytes(pixels: Pixels) -> int:
     part = _sample(pixels)
     eight_bit = as_bytes(part)
     planes = [part >> 8, part & 255] if eight_bit is None else [eight_bit]
-    size = sum(len(_webp_data(plane.astype(np.uint8), 0, 0)) for plane in planes)
+    size = sum(len(webp_data(plane.astype(np.uint8), 0, 0)) for plane in planes)
     return round(size * pixels.size / part.size)
 
 

@@ -91,7 +91,7 @@ def test_coded_words_refuse_what_does_not_fit(checksum: int, words: bytes) -> No
 
 
 def test_tiles_and_residuals_are_not_the_same() -> None:
-    assert Tile(1, b"word") == Tile(1, b"word") != ResidualTile(1, b"word")
+    assert len({Tile(1, b"word"), Tile(1, b"word"), ResidualTile(1, b"word")}) == 2
 
 
 @pytest.mark.parametrize("kind", [b"", b"abc", b"abcde", b"ab1d", b"Note", b"TILE", b"ab\xe4d"])

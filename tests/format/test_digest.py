@@ -47,7 +47,7 @@ def test_every_digest_of_a_file_counts() -> None:
 
 def test_the_digest_does_not_depend_on_byte_order_or_layout() -> None:
     sixteen_bit = PIXELS.astype(np.uint16) * 201
-    assert pixel_digest(sixteen_bit) == hashlib.sha256(sixteen_bit.astype("<u2")).digest()
+    assert pixel_digest(sixteen_bit) == hashlib.sha256(sixteen_bit.astype("<u2").tobytes()).digest()
     assert pixel_digest(sixteen_bit) == pixel_digest(sixteen_bit.astype(">u2"))
     assert pixel_digest(sixteen_bit) == pixel_digest(np.asfortranarray(sixteen_bit))
     assert pixel_digest(sixteen_bit) != pixel_digest(sixteen_bit.astype(np.uint8))
