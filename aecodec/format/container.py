@@ -124,6 +124,7 @@ def parse(data: Buffer, limits: Limits = DEFAULT_LIMITS) -> Stream:
         LimitError: the file or its picture exceeds the limits.
 
     Example:
+        >>> from aecodec.format.chunks import PixelFormat, Tile
         >>> header = Header(3, 2, PixelFormat.GRAY8, 10, 101, b"demo")
         >>> data = serialize(Stream(header, (Tile(0, b"word"),)))
         >>> len(data), parse(data).tiles

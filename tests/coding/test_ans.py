@@ -122,8 +122,8 @@ def test_a_dry_decoder_may_have_made_symbols_of_nothing() -> None:
 def test_bits_are_those_of_the_words() -> None:
     random = np.random.default_rng(0)
     table = TABLES[3]
-    symbols = random.choice(80, 20_000, p=table.counts[:80] / table.counts[:80].sum())
-    symbols = (symbols + table.minimum).astype(np.int32)
+    positions = random.choice(80, 20_000, p=table.counts[:80] / table.counts[:80].sum())
+    symbols = (positions + table.minimum).astype(np.int32)
     symbols[:50] = 3000  # escapes
     encoder = SymbolEncoder()
     encoder.add(symbols, zeros(len(symbols)), [table])

@@ -96,7 +96,7 @@ def test_unknown_tables_of_a_file_matter_only_to_learned_tiles() -> None:
     stored = Stream(header, (left, right), layer=Layer(head, ()))
     np.testing.assert_array_equal(decode(stored, DecodeOptions()), pixels)
     mixed = Stream(header, (left, Tile(0, b"")), layer=Layer(head, (ResidualTile(0, b""),)))
-    part = decode(mixed, DecodeOptions(Region(0, 0, 64, 64)))
+    part = decode(mixed, DecodeOptions(region=Region(0, 0, 64, 64)))
     np.testing.assert_array_equal(part, pixels[:, :64])
 
 
