@@ -164,7 +164,10 @@ class _Scan:
 
     def _take(self, chunk: RawChunk) -> None:
         if chunk.type in TILE_TYPES:
-            self._add(read_tile(chunk), TileState.WHOLE)
+            try:
+                self._add(read_tile(chunk), TileState.WHOLE)
+            except (HeaderError, UnsupportedError):  # whole, but not as the format has it
+                self._add(_NOTHING, TileState.DAMAGED)
         elif chunk.type == ALPH:
             self._take_alpha(chunk)
         elif chunk.type == LAYR:
@@ -179,7 +182,10 @@ class _Scan:
         if len(self.alphas) > len(self._tiles):  # its predecessor's tile is not there
             self._add(_NOTHING, TileState.DAMAGED)
         if len(self._tiles) < self._count:
-            self.alphas.append(read_lossless(chunk))
+            try:
+                self.alphas.append(read_lossless(chunk))
+            except (HeaderError, UnsupportedError):
+                self.alphas.append(TileState.DAMAGED)
 
     def _add(self, tile: AnyTile, state: TileState) -> None:
         self._tiles.append(tile)

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from raw_files import CLEAR as ONE_CLEAR
 from raw_files import HEAD, LAYR, NOTE, RESI, SIGN, TILE, chunk
 
 from aecodec.coding.lossless import decode_pixels
@@ -110,6 +111,15 @@ def test_a_tile_without_its_colours_keeps_its_alpha() -> None:
     cut = rescue(ALPHA[: offset + 20])
     assert cut.alphas == (WHOLE,) * 4 + (MISSING,) * 8
     assert cut.states == (WHOLE,) * 3 + (CUT,) + (MISSING,) * 8
+
+
+def test_chunks_of_another_version_count_as_damaged() -> None:
+    later, short = chunk(b"PIXL", b"\1\0\0\0\7data"), chunk(b"TILE", b"abcdef")
+    for strange in (later, short):
+        assert rescue(SIGN + HEAD + strange + TILE).states == (DAMAGED, WHOLE)
+    alpha = chunk(b"ALPH", b"\1\0\0\0\7a")
+    left = rescue(SIGN + ONE_CLEAR + alpha + TILE)
+    assert (left.states, left.alphas) == ((WHOLE,), (DAMAGED,))
 
 
 def test_a_layer_is_lost_as_a_whole() -> None:
