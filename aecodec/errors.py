@@ -6,7 +6,7 @@
     │   ├── SignatureError      the signature is absent: not an .aec file at all
     │   ├── TruncatedError      the stream ends before a field does
     │   ├── HeaderError         a field or chunk breaks a rule of the format
-    │   ├── ChecksumError       stored and computed CRC-32 differ
+    │   ├── ChecksumError       stored and computed checksum differ
     │   └── PayloadError        the entropy-coded part contradicts the header
     ├── UnsupportedError    a valid .aec that this build cannot decode
     ├── LimitError          decoding would exceed the caller's `Limits`
@@ -54,16 +54,16 @@ class HeaderError(FormatError):
 
 
 class ChecksumError(FormatError):
-    """Stored and computed CRC-32 differ.
+    """Stored and computed checksum differ.
 
     Attributes:
-        what: the chunk or tile that was checked.
-        stored: the value in the file.
-        computed: the value of the bytes or latents at hand.
+        what: the chunk, tile or picture that was checked.
+        stored: the checksum in the file, in hexadecimal digits.
+        computed: that of the bytes, latents or samples at hand, in hexadecimal digits.
     """
 
-    def __init__(self, what: str, *, stored: int, computed: int) -> None:
-        super().__init__(f"checksum of {what} is {computed:08x}, the file says {stored:08x}")
+    def __init__(self, what: str, *, stored: str, computed: str) -> None:
+        super().__init__(f"checksum of {what} is {computed}, the file says {stored}")
         self.what = what
         self.stored = stored
         self.computed = computed

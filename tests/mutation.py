@@ -288,7 +288,7 @@ def repaired_checksum(codec: Codec, data: bytes) -> bytes | None:
     except ChecksumError as exc:
         if not exc.what.startswith("decoded "):
             return None
-        stored, computed = (struct.pack("<I", each) for each in (exc.stored, exc.computed))
+        stored, computed = (bytes.fromhex(each)[::-1] for each in (exc.stored, exc.computed))
         pieces = split(data)
         tiles = (b"TILE", b"PIXL", b"ALPH")
         found = [i for i, (kind, body) in enumerate(pieces) if kind in tiles and body[:4] == stored]

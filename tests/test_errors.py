@@ -44,6 +44,6 @@ def test_truncated_error_carries_its_values() -> None:
 
 
 def test_checksum_error_carries_its_values() -> None:
-    error = ChecksumError("TILE 3", stored=0x1234, computed=0xDEADBEEF)
-    assert (error.what, error.stored, error.computed) == ("TILE 3", 0x1234, 0xDEADBEEF)
+    error = ChecksumError("TILE 3", stored="00001234", computed="deadbeef")
+    assert (error.what, error.stored, error.computed) == ("TILE 3", "00001234", "deadbeef")
     assert str(error) == "checksum of TILE 3 is deadbeef, the file says 00001234"

@@ -1,15 +1,14 @@
 """The exact path: a second decoder in plain NumPy integers, carriers, threads, layouts."""
 
-import struct
-
 import numpy as np
 import numpy.typing as npt
 import pytest
 import torch
+from aecodec.decoder.integer_layers import ACCUMULATOR_LIMIT, IntegerConv2d, accumulator_bounds
+from ans_reference import ReferenceWords
 from conftest import make_picture
 
 from aecodec.codec import Codec
-from aecodec.decoder.integer_layers import ACCUMULATOR_LIMIT, IntegerConv2d, accumulator_bounds
 from aecodec.decoder.integer_prior import IntegerPrior
 from aecodec.decoder.latents import Grid, decode_latents
 from aecodec.encoder.latents import encode_latents
@@ -23,53 +22,14 @@ Ints = npt.NDArray[np.int64]
 PASS_POSITION = ((0, 1, 2, 3), (3, 2, 1, 0), (2, 3, 0, 1), (1, 0, 3, 2))
 
 
-class ReferenceDecoder:
-    """Decodes one tile as the texts of entropy.py, integer.py and latents.py say, in int64."""
+class ReferenceDecoder(ReferenceWords):
+    """Decodes one tile as SPECIFICATION.md, sections 8 to 10, says, in int64."""
 
     def __init__(self, prior: IntegerPrior, tensors: TensorDict, words: bytes) -> None:
         self.tensors = {k: v.numpy().astype(np.int64) for k, v in tensors.items()}
         self.rate_features = self.tensors["tables.rate_features"]
         self.prior = prior
-        self.words = list(struct.unpack(f"<{len(words) // 4}I", words))
-        self.state = 0
-        for _ in range(min(2, len(self.words))):
-            self.state = self.state << 32 | self.words.pop(0)
-
-    def symbol(self, counts: list[int], total: int = 2**24) -> int:
-        """Position in `counts` of the next symbol."""
-        r, start, position = self.state % total, 0, 0
-        while start + counts[position] <= r:
-            start += counts[position]
-            position += 1
-        self.state = (self.state >> 24) * counts[position] + r - start
-        self._refill()
-        return position
-
-    def uniform(self) -> int:
-        """The next value uniform over 2**16: each has a count of 2**8."""
-        r = self.state % 2**24
-        self.state = (self.state >> 24) * 2**8 + r % 2**8
-        self._refill()
-        return r >> 8
-
-    def _refill(self) -> None:
-        if self.state < 2**32 and self.words:
-            self.state = self.state << 32 | self.words.pop(0)
-
-    def group(self, numbers: Ints, tables: list[tuple[int, list[int]]]) -> Ints:
-        """The symbols of one group, given the table number of each."""
-        symbols = np.zeros(len(numbers), np.int64)
-        escapes = []
-        for number in range(len(tables)):
-            minimum, counts = tables[number]
-            for place in np.flatnonzero(numbers == number):
-                position = self.symbol(counts)
-                symbols[place] = minimum + position
-                if position == len(counts) - 1:
-                    escapes.append(place)
-        for place in sorted(escapes):
-            symbols[place] = self.uniform() - 2**15
-        return symbols
+        super().__init__(words)
 
     def conv(self, name: str, x: Ints, *, relu: bool = False, head: bool = False) -> Ints:
         """`(C, h, w)` to `(O, h, w)`; depthwise when the kernel reads one channel of many."""

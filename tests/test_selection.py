@@ -16,10 +16,9 @@ from aecodec.encoder.tile import cut_pixels
 from aecodec.errors import ChecksumError, LimitError, PayloadError
 from aecodec.format.chunks import Limits, LosslessTile, PixelCoder, Tile
 from aecodec.format.container import Stream, parse, serialize
-from aecodec.format.tiling import Box, latent_grid, tile_boxes, touches, with_halo
+from aecodec.format.tiling import Box, latent_grid, tile_boxes
 
 Pixels = npt.NDArray[np.uint8]
-GRID = Box(0, 0, 24, 20)
 
 
 def kinds(data: bytes) -> str:
@@ -176,34 +175,6 @@ def test_the_mask_marks_whole_tiles(tiny_codec: Codec, mixed_data: bytes) -> Non
     assert mask[8:, 8:].all()
     assert mask.sum() == 16 + 16 + 12
     assert lossless_mask(parse(tiny_codec.compress(photo(64, 64), 30))) is None
-
-
-@pytest.mark.parametrize(
-    ("lossless", "expected"),
-    [
-        ((9, 9), Box(4, 4, 16, 16)),  # the tile itself does not count
-        ((5, 9), Box(8, 4, 16, 16)),
-        ((12, 9), Box(4, 4, 12, 16)),
-        ((9, 5), Box(4, 8, 16, 16)),
-        ((9, 12), Box(4, 4, 16, 12)),
-        ((5, 5), Box(4, 4, 16, 16)),  # a corner
-        ((20, 9), Box(4, 4, 16, 16)),  # too far
-    ],
-)
-def test_windows_end_at_lossless_tiles(lossless: tuple[int, int], expected: Box) -> None:
-    mask = np.zeros((GRID.height, GRID.width), np.bool_)
-    top, left = (index // 4 * 4 for index in lossless)
-    mask[top : top + 4, left : left + 4] = True
-    box = Box(8, 8, 12, 12)
-    assert with_halo(box, GRID, mask) == expected
-    assert touches(box, GRID, mask) == (lossless != (20, 9))
-
-
-def test_windows_at_the_border_of_the_picture() -> None:
-    mask = np.zeros((GRID.height, GRID.width), np.bool_)
-    mask[-4:, -4:] = True
-    assert with_halo(Box(0, 0, 4, 4), GRID, mask) == Box(0, 0, 8, 8)
-    assert with_halo(Box(0, 0, 24, 20), GRID, mask) == GRID
 
 
 def test_pixels_of_lossless_tiles_are_hidden() -> None:

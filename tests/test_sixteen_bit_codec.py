@@ -13,9 +13,8 @@ from PIL import Image
 import aecodec
 from aecodec.cli import main
 from aecodec.codec import Codec
-from aecodec.coding.lossless import decode_pixels, encode_pixels, encode_png
 from aecodec.errors import AecError, InputError
-from aecodec.format.chunks import LosslessTile, PixelCoder, PixelFormat
+from aecodec.format.chunks import LosslessTile, PixelFormat
 from aecodec.format.container import parse
 from aecodec.format.tiling import Region
 from aecodec.options import Target
@@ -96,32 +95,6 @@ def test_lossless_tiles_have_16_bits(tiny_codec: Codec) -> None:
     np.testing.assert_array_equal(decoded[:, :64], pixels[:, :64])
     eight_bit = tiny_codec.decompress_array(data, depth=8)
     np.testing.assert_array_equal(eight_bit[:, :64], to_eight_bit(pixels[:, :64]))
-
-
-@pytest.mark.parametrize("gray", [False, True])
-@pytest.mark.parametrize("what", ["noise", "smooth", "bytes", "flat"])
-def test_lossless_coders_keep_16_bits(what: str, gray: bool) -> None:
-    rng = np.random.default_rng(3)
-    shape = (33, 20) if gray else (33, 20, 3)
-    pixels = {
-        "noise": rng.integers(0, 65536, shape),
-        "smooth": np.broadcast_to(np.arange(20)[:, None] * 3000, (33, 20, 3))[..., : shape[-1]]
-        if not gray
-        else np.broadcast_to(np.arange(20) * 3000, shape),
-        "bytes": rng.integers(0, 3, shape) * 257 * 80,
-        "flat": np.full(shape, 1234),
-    }[what].astype(np.uint16)
-    coders = {"bytes": PixelCoder.WEBP, "flat": PixelCoder.FLAT}
-    tile = encode_pixels(pixels)
-    assert tile.coder == coders.get(what, PixelCoder.PNG)
-    for each in (tile, encode_png(pixels)):
-        found = decode_pixels(each, 33, 20, gray=gray, sixteen_bit=True)
-        assert found.dtype == np.uint16
-        np.testing.assert_array_equal(found, pixels)
-        with pytest.raises(AecError):
-            decode_pixels(each, 33, 20, gray=gray, sixteen_bit=False)
-        with pytest.raises(AecError):
-            decode_pixels(each, 32, 20, gray=gray, sixteen_bit=True)
 
 
 @pytest.mark.parametrize("scale", [2, 8])

@@ -1,29 +1,8 @@
-"""Codes integers under tabulated distributions, with constriction's ANS coder.
+"""Codes integers under tabulated distributions with constriction's ANS coder.
 
-This text is normative for `.aec` version 1, as far as bytes and symbols go.
-
-**Tables.** A `SymbolTable` holds, for the symbols `minimum, minimum + 1, ...`, integer counts of
-at least one, the last count being that of the escape; all counts of a table sum to 2**24.
-The probability of a symbol is its count / 2**24, exactly.
-
-**Coder.** Asymmetric numeral system with 24 bits of precision, a 64-bit state and 32-bit words.
-To decode one symbol from state s: let r = s mod 2**24; the symbol is the one whose cumulative
-interval [c, c + n) holds r, where c is the sum of the counts before it and n its own; then
-s = (s >> 24) * n + r - c; and if s < 2**32 and words are left, s = (s << 32) | next word.
-The state starts as `first word << 32 | second word` (the first word alone when there is just
-one, and 0 when there is none). Words stand in the file in the order in which the decoder takes
-them, as little-endian uint32. The first word is not 0, where there is one: a decoder rejects it.
-When words run out, s shrinks and decoding goes on. After the last symbol of a tile no word is left
-and s is 0, or the tile is damaged.
-
-**Groups.** A call codes an array of symbols, each with the number of its table. The coder takes
-table numbers in rising order, and for each number the symbols in the order of the array. Then,
-for each escape in the order of the array, the symbol's value + 2**15, uniform over 2**16: a symbol
-of the coder above, for counts of 2**8 each. An escape may stand for any value, also one that has
-a count of its own.
-
-Source of the coder: Duda, "Asymmetric numeral systems", arXiv:1311.2540; Bamler,
-"Understanding Entropy Coding With Asymmetric Numeral Systems", arXiv:2201.01741.
+SPECIFICATION.md, section 8, says what words mean. Source of the coder: Duda, "Asymmetric numeral
+systems", arXiv:1311.2540; Bamler, "Understanding Entropy Coding With Asymmetric Numeral Systems",
+arXiv:2201.01741.
 """
 
 from collections.abc import Sequence
@@ -39,15 +18,11 @@ from aecodec.errors import InputError, PayloadError, WeightsError
 
 PRECISION = 24
 """Bits of a probability; the counts of every table sum to 2**PRECISION."""
-
-SYMBOL_MIN = -(2**15)
-
-SYMBOL_MAX = 2**15 - 1
-
+SYMBOL_MIN, SYMBOL_MAX = -(2**15), 2**15 - 1
 ESCAPE_RANGE = 2**16
+"""Values that can follow an escape."""
 
 Symbols = npt.NDArray[np.int32]
-
 TableNumbers = npt.NDArray[np.uint8]
 
 

@@ -1,25 +1,8 @@
-"""Tiles that keep their pixels: lossless coders, and when they are worth trying.
+"""Coders of the pixels of PIXL and ALPH chunks; SPECIFICATION.md, section 12.
 
-This text specifies the data of PIXL and ALPH chunks (`aecodec/container.py`). They hold exactly the
-pixels that the tile covers, those of an ALPH as gray ones, without what the containers of the two
-formats repeat, so that they can state no other size or kind of picture:
-
-- coder 0, WebP: a VP8L bitstream (RFC 9649, section 3) that begins with its signature 2F, states
-  the width and height of the tile (at most 16383 each), alpha_is_used 0 and version 0. In a gray
-  picture the green component is the pixel; encoders make the other two equal to it. In a 16-bit
-  picture a component v stands for the sample 257 v.
-- coder 1, PNG: the zlib stream that the IDAT chunks of a PNG without interlacing hold together, for
-  bit depth 8, colour type 0 in a gray picture and 2 in an RGB one; nothing follows it. In a 16-bit
-  picture bit depth 16 and colour type 0; in an RGB one that PNG is three times as high as the tile
-  and holds, one below the other, the planes G, R - G and B - G, the last two modulo 65536.
-- coder 2, flat: a single pixel, which all equal: its samples in the order of channels, u8, or u16
-  in a 16-bit picture; nothing follows it.
-
-The checksum is the CRC-32 of the samples in the order row, column, channel, u8 or u16. A decoder
-must reject data that break these rules or the checksum.
-
-An encoder may choose as it likes which tiles are stored so; `aecodec/selection.py` says how this
-one does.
+The data lack what the containers of WebP and PNG repeat, so that they can state no other size or
+kind of picture than the tile's. Decoders put it back and leave the rest to libwebp, zlib and
+Pillow.
 """
 
 import struct
@@ -33,32 +16,27 @@ from PIL.PngImagePlugin import PngImageFile
 from PIL.WebPImagePlugin import SUPPORTED as HAS_WEBP
 from PIL.WebPImagePlugin import WebPImageFile
 
-from aecodec.errors import AecError, ChecksumError, LimitError, PayloadError, UnsupportedError
-from aecodec.format.chunks import LosslessTile, PixelCoder
+from aecodec.errors import AecError, LimitError, PayloadError, UnsupportedError
+from aecodec.format.chunks import LosslessTile, PixelCoder, check_crc
 from aecodec.picture.pixels import DAMAGE, Pixels, exact_eight_bit, little_endian, to_sixteen_bit
 
 WEBP_SIDE_MAX = 16383
-"""Pixels; VP8L has 14 bits for a side."""
-
+"""Longest side of a WebP picture in pixels; VP8L has 14 bits for it."""
 WEBP_METHOD, WEBP_EFFORT = 4, 75
-"""libwebp's speed settings; 6 and 100 take 30 times as long for 1 to 3 % of the bits."""
-
+"""libwebp's speed settings; higher ones take many times as long for few of the bits."""
 WEBP_THOROUGH = 6, 100
+"""The slowest speed settings."""
 
 PNG_GAIN = 1.5
-"""What `optimize=True` gains over level 6 is less, but takes ten times as long on some noise."""
-
+"""`optimize=True` gains less than this factor over level 6, but is far slower on some noise."""
 PNG_QUICK = 2**16
-"""Bytes; smaller PNGs are optimized in any case."""
+"""Size in bytes up to which PNGs are optimized in any case."""
 
 _RIFF = struct.Struct("<4sI4s4sI")
-
 _VP8L_SIGNATURE = 0x2F
 
 _PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
-
 _PNG_HEAD = struct.Struct(">IIBBBBB")
-
 _PNG_GRAY, _PNG_RGB = 0, 2
 
 
@@ -74,7 +52,7 @@ def encode_pixels(pixels: Pixels, *, thorough: bool = False) -> LosslessTile:
     eight_bit = exact_eight_bit(pixels)
     if eight_bit is None or not HAS_WEBP or max(pixels.shape[:2]) > WEBP_SIDE_MAX:
         return encode_png(pixels)
-    data = _webp_data(eight_bit, *(WEBP_THOROUGH if thorough else (WEBP_METHOD, WEBP_EFFORT)))
+    data = webp_data(eight_bit, *(WEBP_THOROUGH if thorough else (WEBP_METHOD, WEBP_EFFORT)))
     stored = _tile(pixels, PixelCoder.WEBP, data)
     quick = len(_png_data(pixels, compress_level=6))
     if quick > max(PNG_GAIN * len(data), PNG_QUICK):
@@ -96,7 +74,7 @@ def decode_pixels(
         `(height, width, 3)`, or `(height, width)` if `gray`; uint16 if `sixteen_bit`, else uint8.
 
     Raises:
-        PayloadError: the data break the rules above.
+        PayloadError: the data break the rules of SPECIFICATION.md, section 12.
         ChecksumError: the pixels are not those that were encoded.
         UnsupportedError: Pillow was built without WebP.
     """
@@ -109,22 +87,27 @@ def decode_pixels(
         raise PayloadError(f"damaged {tile.coder.name} data of a tile: {exc}") from exc
     except Image.DecompressionBombError as exc:
         raise LimitError(str(exc)) from exc
-    computed = zlib.crc32(little_endian(pixels).tobytes())
-    if computed != tile.checksum:
-        raise ChecksumError("decoded pixels", stored=tile.checksum, computed=computed)
+    check_crc("decoded pixels", tile.checksum, zlib.crc32(little_endian(pixels).tobytes()))
     return pixels
 
 
 def quick_size(pixels: npt.NDArray[np.uint8]) -> int:
     """Bytes that WebP's fastest lossless setting takes; 0 where Pillow has no WebP."""
-    return len(_webp_data(pixels, 0, 0)) if HAS_WEBP else 0
+    return len(webp_data(pixels, 0, 0)) if HAS_WEBP else 0
 
 
 def _tile(pixels: Pixels, coder: PixelCoder, data: bytes) -> LosslessTile:
     return LosslessTile(zlib.crc32(little_endian(pixels).tobytes()), coder, data)
 
 
-def _webp_data(pixels: npt.NDArray[np.uint8], method: int, effort: int) -> bytes:
+def webp_data(pixels: npt.NDArray[np.uint8], method: int, effort: int) -> bytes:
+    """A VP8L bitstream.
+
+    Args:
+        pixels: `(h, w, 3)` or `(h, w)`, no side longer than `WEBP_SIDE_MAX`.
+        method: libwebp's, 0 to 6.
+        effort: libwebp's quality of lossless pictures, 0 to 100.
+    """
     image = Image.fromarray(pixels).convert("RGB")
     file = BytesIO()
     image.save(file, "WEBP", lossless=True, method=method, quality=effort)
@@ -152,6 +135,7 @@ def _decode_webp(data: bytes, height: int, width: int, gray: bool, sixteen_bit: 
     stated = ((fields & 0x3FFF) + 1, (fields >> 14 & 0x3FFF) + 1)
     if stated != (width, height):
         raise PayloadError(f"{stated[0]} x {stated[1]} WebP pixels in a tile {width} x {height}")
+    # Bytes behind the bitstream go unnoticed: libwebp does not say where it ended.
     padded = data + bytes(len(data) % 2)
     file = _RIFF.pack(b"RIFF", len(padded) + 12, b"WEBP", b"VP8L", len(data)) + padded
     with WebPImageFile(BytesIO(file)) as image:

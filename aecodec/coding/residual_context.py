@@ -1,47 +1,43 @@
-"""What encoder and decoder of a residual layer know of a tile; `residual.py` says what it means."""
+"""What encoder and decoder of a residual layer know of a tile, and predict from it.
+
+SPECIFICATION.md, sections 13.3 and 13.5 to 13.7.
+"""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import cache
 
 import numpy as np
 import numpy.typing as npt
 
+from aecodec.coding.residual_planes import (
+    AROUND,
+    CORNERS,
+    FAR,
+    NEAR,
+    NEAR_ACTIVITY,
+    NEAR_GUESS,
+    NEAR_MISS,
+    NEAR_OTHER,
+    PASSES,
+    REACH,
+    SIDES,
+    Offset,
+    PlaneSite,
+)
 from aecodec.coding.residual_tables import ResidualTables
 from aecodec.picture.pixels import Pixels
 
-PASSES = ((2, 0, 0), (2, 1, 1), (2, 0, 1), (2, 1, 0), (1, 1, 1), (1, 0, 1), (1, 1, 0))
-"""Unit u and position a, b of each pass."""
-
-REACH = 4
-"""Largest offset, in units."""
-
 PAD = 2 * REACH
 """Pixels around a plane; no offset exceeds it."""
-
-NEAR, AROUND, NEAR_OTHER, NEAR_MISS, NEAR_GUESS, NEAR_ACTIVITY = 16, 13, 4, 4, 8, 12
-
 WEIGHT_ONE = 2**12
 """Unit of the feature weights."""
-
 PREDICTION_MAX = 4096
-
 STRIP_SAMPLES = 2**17
 """Samples whose features are held at a time."""
 
-_SIDES = ((-1, 0), (1, 0), (0, -1), (0, 1))
-
-_CORNERS = ((-1, -1), (-1, 1), (1, -1), (1, 1))
-
-_FAR = ((-3, 0), (3, 0), (0, -3), (0, 3))
-
 Ints = npt.NDArray[np.int64]
-
 Floats = npt.NDArray[np.float64]
-
 Plane = npt.NDArray[np.int32]
-
-Offset = tuple[int, int]
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,67 +59,14 @@ class PlaneModel:
     tables: Ints
 
 
-@dataclass(frozen=True)
-class PlaneSite:
-    """One plane: a channel of a pass.
-
-    Attributes:
-        number: of the pass.
-        channels: of the picture, in coding order.
-        order: place of this channel in that order.
-    """
-
-    number: int
-    channels: tuple[int, ...]
-    order: int
-
-    @property
-    def channel(self) -> int:
-        """Index of the channel in the picture."""
-        return self.channels[self.order]
-
-    @property
-    def others(self) -> tuple[tuple[int, bool], ...]:
-        """The other channels, and whether they come before this one."""
-        return tuple((o, i < self.order) for i, o in enumerate(self.channels) if i != self.order)
-
-    @property
-    def index(self) -> int:
-        """Place among all planes, those of gray pictures first."""
-        gray = len(self.channels) == 1
-        return self.number if gray else len(PASSES) + 3 * self.number + self.order
-
-    def near(self, count: int) -> tuple[Offset, ...]:
-        """Offsets of the nearest samples of earlier passes."""
-        return _offsets(self.number, False)[:count]
-
-    def around(self, count: int) -> tuple[Offset, ...]:
-        """The same with samples of this pass, of which the first is this one."""
-        return _offsets(self.number, True)[:count]
-
-    def rows_and_columns(self, height: int, width: int) -> tuple[int, int]:
-        """Size of the plane in a tile of `height` by `width` pixels."""
-        unit, row, column = PASSES[self.number]
-        rows = -(-(height - unit * row) // (2 * unit))
-        return max(rows, 0), max(-(-(width - unit * column) // (2 * unit)), 0)
-
-
-def plane_sites(channels: int) -> Iterator[PlaneSite]:
-    """All planes of a picture with 1 or 3 channels, in coding order."""
-    order = (0,) if channels == 1 else (1, 0, 2)
-    for number in range(len(PASSES)):
-        for place in range(channels):
-            yield PlaneSite(number, order, place)
-
-
 class ResidualContext:
     """Everything that encoder and decoder know of a tile, with borders of `PAD` pixels.
 
     Attributes:
         samples: t of each channel, `(H + 2 PAD, W + 2 PAD)`.
-        values: z of each channel.
-        misses: m of each channel.
-        errors: e of each channel, their magnitude.
+        values: z of each channel, likewise.
+        misses: m of each channel, likewise.
+        errors: e of each channel, likewise, the magnitude of m.
     """
 
     def __init__(self, x_hat: Pixels, bound: int) -> None:
@@ -174,11 +117,11 @@ class ResidualContext:
         z, x = self.values, self._lossy
         here = self.view(x, c, site, rows, (0, 0))
         columns = [self.view(z, c, site, rows, d) - here for d in site.near(NEAR)]
-        columns += [self.view(x, c, site, rows, d) - here for d in (*_SIDES, *_CORNERS)]
+        columns += [self.view(x, c, site, rows, d) - here for d in (*SIDES, *CORNERS)]
         for other, known in site.others:
             offsets = site.around(AROUND) if known else site.near(NEAR_OTHER)
             columns += [self.view(z, other, site, rows, d) - here for d in offsets]
-            columns += [self.view(x, other, site, rows, d) - here for d in ((0, 0), *_SIDES)]
+            columns += [self.view(x, other, site, rows, d) - here for d in ((0, 0), *SIDES)]
         columns += [
             self.view(self.misses, o, site, rows, (0, 0)) for o, known in site.others if known
         ]
@@ -245,7 +188,7 @@ class ResidualContext:
             columns.append(_sum(parts))
         for other in site.channels[: site.order + 1]:
             columns += [change(other, (0, unit)), change(other, (unit, 0))]
-        columns += [detail(_SIDES[2:]), detail(_SIDES[:2]), detail(_FAR)]
+        columns += [detail(SIDES[2:]), detail(SIDES[:2]), detail(FAR)]
         for other, known in site.others:
             if known:
                 columns.append(self.view(e, other, site, rows, (0, 0)))
@@ -296,20 +239,6 @@ class ResidualContext:
         inner = slice(PAD, -PAD)
         planes = [z[inner, inner].clip(0, 255).astype(np.uint8) for z in self.values]
         return planes[0] if self.channels == 1 else np.ascontiguousarray(np.stack(planes, 2))
-
-
-@cache
-def _offsets(number: int, own: bool) -> tuple[Offset, ...]:
-    unit, row, column = PASSES[number]
-    known = {(a, b) for u, a, b in PASSES[:number] if u == unit} | (
-        {(0, 0)} if unit == 1 else set()
-    )
-    if own:
-        known.add((row, column))
-    span = range(-REACH, REACH + 1)
-    found = [(i, j) for i in span for j in span if ((row + i) % 2, (column + j) % 2) in known]
-    found.sort(key=lambda d: (d[0] ** 2 + d[1] ** 2, *d))
-    return tuple((unit * i, unit * j) for i, j in found)
 
 
 def _sum(parts: Sequence[Plane]) -> Plane:

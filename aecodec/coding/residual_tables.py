@@ -1,22 +1,13 @@
 """Stored tables of the residual layer: thresholds, distributions of symbols, expected weights.
 
-A file of tables holds, as safetensors:
-
-    thresholds  (LEVELS - 1,) int32, rising
-    sizes       (FRACTIONS * LEVELS,) int32, the length of each part of the next
-    counts      (n,) int32, the counts of the tables one after the other, see `aecodec/entropy.py`
-    lengths     (5 * PLANES,) int32, the length of each part of the next
-    weights     (m,) int32: for each plane, see `aecodec/residual.py`, V, A, W, F and G
-
-Table `FRACTIONS * scale + f` is of the symbols of a scale whose prediction has the fraction f / 4;
-its first symbol is -((size - 2) // 2). The id is the first four bytes of the SHA-256 of all five in
-this order, as little-endian int32. Released tables are never changed, only added.
+SPECIFICATION.md, section 16. Released tables are never changed, only added.
 """
 
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
+from importlib.resources import as_file, files
 from pathlib import Path
 
 import numpy as np
@@ -25,23 +16,25 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file, save
 
 from aecodec.coding.ans import SymbolTable
+from aecodec.coding.residual_planes import plane_sites
 from aecodec.errors import UnsupportedError, WeightsError
 
 LEVELS = 48
-
+"""Steps of activity, and scales of the symbols' distributions."""
 FRACTIONS = 4
+"""Tables of a scale, one for each quarter of a prediction."""
+NAMES = ("thresholds", "sizes", "counts", "lengths", "weights")
+"""The tensors of a file, in the order in which the id covers them."""
 
 RELEASED = {bytes.fromhex("9116a9a4"): "residual-1"}
 """Names of the released tables by their ids, the newest last."""
 
-_FOLDER = Path(__file__).parent / "models"
-
-PLANES = 28
-"""7 of gray pictures, 21 of colour pictures."""
-
-NAMES = ("thresholds", "sizes", "counts", "lengths", "weights")
-
 Stored = Mapping[str, npt.NDArray[np.int32]]
+
+_SITES = (*plane_sites(1), *plane_sites(3))
+
+PLANES = len(_SITES)
+"""The planes of gray pictures, then those of colour pictures."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,26 +79,28 @@ def make_tables(stored: Stored) -> ResidualTables:
     Raises:
         WeightsError: they do not fit together.
     """
-    thresholds, sizes, counts = stored["thresholds"], stored["sizes"], stored["counts"]
-    if thresholds.shape != (LEVELS - 1,) or sizes.shape != (FRACTIONS * LEVELS,):
+    wide = {name: stored[name].astype(np.int64) for name in NAMES}
+    if any(values.ndim != 1 for values in wide.values()):
+        raise WeightsError("a table of the residual layer is not a list")
+    thresholds, sizes, counts, lengths, weights = (wide[name] for name in NAMES)
+    if len(thresholds) != LEVELS - 1 or len(sizes) != FRACTIONS * LEVELS:
         raise WeightsError("tables of the residual layer have other sizes")
     if (np.diff(thresholds) <= 0).any() or sizes.min() < 2 or sizes.sum() != len(counts):
         raise WeightsError("the tables of the residual layer do not fit together")
-    lengths = stored["lengths"]
-    if (
-        lengths.shape != (5 * PLANES,)
-        or lengths.min() < 1
-        or lengths.sum() != len(stored["weights"])
-    ):
-        raise WeightsError("the weights of the residual layer do not fit together")
-    parts = np.split(counts.astype(np.int64), np.cumsum(sizes)[:-1])
+    if lengths.tolist() != _weight_lengths() or lengths.sum() != len(weights):
+        raise WeightsError("the weights of the residual layer do not fit its planes")
+    parts = np.split(counts, np.cumsum(sizes)[:-1])
     symbols = tuple(SymbolTable(-((len(part) - 2) // 2), part) for part in parts)
-    weights = np.split(stored["weights"].astype(np.int64), np.cumsum(lengths)[:-1])
-    priors = tuple(PlanePrior(*weights[5 * n : 5 * n + 5]) for n in range(PLANES))
+    lists = np.split(weights, np.cumsum(lengths)[:-1])
+    priors = tuple(PlanePrior(*lists[5 * n : 5 * n + 5]) for n in range(PLANES))
     flat = b"".join(stored[name].astype("<i4").tobytes() for name in NAMES)
-    return ResidualTables(
-        thresholds.astype(np.int64), symbols, priors, hashlib.sha256(flat).digest()[:4]
-    )
+    return ResidualTables(thresholds, symbols, priors, hashlib.sha256(flat).digest()[:4])
+
+
+def _weight_lengths() -> list[int]:
+    """Lengths of the lists V, A, W, F and G of all planes."""
+    counts = ((site.activity_count, site.feature_count) for site in _SITES)
+    return [length for v, w in counts for length in (v, v, w, w, w)]
 
 
 def load_tables(path: Path) -> ResidualTables:
@@ -143,8 +138,9 @@ def released_tables(tables_id: bytes) -> ResidualTables:
     """
     if tables_id not in RELEASED:
         raise UnsupportedError(f"residual tables {tables_id.hex()} are unknown")
-    path = _FOLDER / f"{RELEASED[tables_id]}.safetensors"
-    tables = load_tables(path)
+    name = RELEASED[tables_id]
+    with as_file(files("aecodec") / "models" / f"{name}.safetensors") as path:
+        tables = load_tables(path)
     if tables.tables_id != tables_id:
-        raise WeightsError(f"{path}: not the released tables")
+        raise WeightsError(f"{name}: not the released tables, but {tables.tables_id.hex()}")
     return tables

@@ -12,8 +12,8 @@ import numpy.typing as npt
 from aecodec.coding.ans import SymbolDecoder, SymbolTable
 from aecodec.decoder.networks import Prior, YHat
 from aecodec.decoder.prior_tables import Ints
-from aecodec.errors import ChecksumError, PayloadError
-from aecodec.format.chunks import Tile
+from aecodec.errors import PayloadError
+from aecodec.format.chunks import Tile, check_crc
 from aecodec.format.constants import (
     ACTIVATION_MAX,
     GROUP,
@@ -133,9 +133,7 @@ def decode_latents(
         raise PayloadError("a hyper-latent is out of range")
     y_hat = run_passes(prior, z_hat, grid, quality_index, _taking(source, prior, grid))
     decoder.finish()
-    computed = latents_checksum(y_hat)
-    if computed != tile.checksum:
-        raise ChecksumError("decoded latents", stored=tile.checksum, computed=computed)
+    check_crc("decoded latents", tile.checksum, latents_checksum(y_hat))
     return y_hat
 
 

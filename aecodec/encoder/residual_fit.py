@@ -30,10 +30,9 @@ from aecodec.coding.residual_context import (
     Floats,
     Ints,
     PlaneModel,
-    PlaneSite,
     ResidualContext,
-    plane_sites,
 )
+from aecodec.coding.residual_planes import PlaneSite, plane_sites
 from aecodec.coding.residual_tables import FRACTIONS, LEVELS, PlanePrior, ResidualTables
 from aecodec.format.chunks import ResidualTile
 from aecodec.picture.pixels import Pixels

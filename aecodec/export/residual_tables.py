@@ -23,13 +23,8 @@ import torch
 
 from aecodec.codec import Codec
 from aecodec.coding.ans import frequency_counts
-from aecodec.coding.residual_context import (
-    PREDICTION_MAX,
-    PlaneModel,
-    PlaneSite,
-    ResidualContext,
-    plane_sites,
-)
+from aecodec.coding.residual_context import PREDICTION_MAX, PlaneModel, ResidualContext
+from aecodec.coding.residual_planes import PlaneSite, plane_sites
 from aecodec.coding.residual_tables import (
     FRACTIONS,
     LEVELS,

@@ -1,46 +1,44 @@
-"""The records of an .aec file and their bytes; SPECIFICATION.md, sections 2 to 4."""
+"""The records of an .aec file and their bytes; SPECIFICATION.md, sections 2 to 4.
+
+A record with a value that the format forbids raises `HeaderError` when it is made.
+"""
 
 import struct
 import zlib
-from dataclasses import dataclass, replace
+from dataclasses import astuple, dataclass, replace
 from enum import IntEnum
 from typing import NamedTuple
 
 from aecodec.errors import ChecksumError, HeaderError, LimitError, TruncatedError, UnsupportedError
 from aecodec.format.quality import QUALITY_INDEX_MAX, QUALITY_STEPS
 
-HEADER_BYTES = 36
-"""Size of signature and HEAD chunk, which is what `parse_header` needs."""
-
-LENGTH_MAX = SIDE_MAX = 2**31 - 1
-"""Largest payload of a chunk in bytes; largest width and height in pixels."""
-
-TILE_EXPONENT_MIN, TILE_EXPONENT_MAX = 6, 14
-
-BOUND_MAX = 255
-"""Largest error bound of a residual layer."""
-
-_HEAD, _TILE, _PIXL, _ALPH, _DONE = b"HEAD", b"TILE", b"PIXL", b"ALPH", b"DONE"
-
-_LAYR, _RESI = b"LAYR", b"RESI"
-
-_OF_TILES = (_TILE, _PIXL, _ALPH)
+HEAD, LAYR, TILE, PIXL, ALPH, RESI, DONE = CRITICAL_TYPES = (
+    b"HEAD", b"LAYR", b"TILE", b"PIXL", b"ALPH", b"RESI", b"DONE",
+)  # fmt: skip
+"""The types of all critical chunks that version 1 knows."""
+TILE_TYPES = (TILE, PIXL)
+"""The types of the chunks that hold the colours of a tile; each tile has one."""
 
 _CHUNK_START = struct.Struct("<I4s")
-
 _HEAD_FIELDS = struct.Struct("<IIBBH4s")
-
 _PIXL_FIELDS = struct.Struct("<IB")
-
 _LAYR_FIELDS = struct.Struct("<4sB")
-
 _U32 = struct.Struct("<I")
 
 CHUNK_START_BYTES = _CHUNK_START.size
 """Length and type of a chunk, which is what `read_start` needs."""
-
 CHUNK_BYTES = CHUNK_START_BYTES + _U32.size
 """Size of a chunk beside its payload."""
+HEAD_BYTES = _HEAD_FIELDS.size
+"""Size of the payload of HEAD."""
+HEADER_BYTES = 8 + CHUNK_BYTES + HEAD_BYTES
+"""Size of signature and HEAD chunk, which is what `parse_header` needs."""
+
+LENGTH_MAX = SIDE_MAX = 2**31 - 1
+"""Largest payload of a chunk in bytes; largest width and height in pixels."""
+TILE_EXPONENT_MIN, TILE_EXPONENT_MAX = 6, 14
+BOUND_MAX = 255
+"""Largest error bound of a residual layer."""
 
 METADATA_KINDS = ("icc", "exif", "xmp", "resolution", "text")
 """What optional chunks can carry of a picture's metadata; SPECIFICATION.md, section 4.2."""
@@ -107,9 +105,9 @@ class Limits:
     """Twice Pillow's `MAX_IMAGE_PIXELS`, above which Pillow itself refuses to open a picture."""
     file_bytes: int = 2**31 - 1
     metadata_bytes: int = 2**26
-    """Of all optional chunks together."""
+    """Bytes of all optional chunks together."""
     metadata_chunks: int = 4096
-    """How many optional chunks: the lowest limit that section 5 allows. Pictures have a handful."""
+    """How many optional chunks; pictures have a handful."""
 
     def check_pixels(self, width: int, height: int) -> None:
         """Raises `LimitError` if a picture has more than `pixels`."""
@@ -130,7 +128,7 @@ DEFAULT_LIMITS = Limits()
 
 @dataclass(frozen=True)
 class Header:
-    """The fields of HEAD in their order; `HeaderError` if one is out of the range in section 3."""
+    """The fields of HEAD in their order."""
 
     width: int
     height: int
@@ -180,17 +178,17 @@ class Header:
 
 
 @dataclass(frozen=True)
-class Tile:
-    """A TILE: checksum of the latents, and words of 4 bytes; `HeaderError` if one does not fit."""
+class CodedWords:
+    """What TILE and RESI hold: a checksum of what the words decode to, and words of 4 bytes."""
 
     checksum: int
     words: bytes
 
     def __post_init__(self) -> None:
-        check_range("checksum of a tile", self.checksum, 0, 2**32 - 1)
-        check_range("size of a tile's words", len(self.words), 0, LENGTH_MAX - _U32.size)
+        check_range("checksum of coded words", self.checksum, 0, 2**32 - 1)
+        check_range("size of coded words", len(self.words), 0, LENGTH_MAX - _U32.size)
         if len(self.words) % 4:
-            raise HeaderError(f"a tile's words have {len(self.words)} bytes, no multiple of 4")
+            raise HeaderError(f"coded words have {len(self.words)} bytes, no multiple of 4")
 
     @property
     def size(self) -> int:
@@ -198,9 +196,17 @@ class Tile:
         return CHUNK_BYTES + _U32.size + len(self.words)
 
 
+class Tile(CodedWords):
+    """A TILE: the latents of a tile."""
+
+
+class ResidualTile(CodedWords):
+    """A RESI: what a learned tile lacks."""
+
+
 @dataclass(frozen=True)
 class LosslessTile:
-    """A PIXL or ALPH: checksum of the pixels, and coded pixels; `HeaderError` as of `Tile`."""
+    """A PIXL or ALPH: checksum of the pixels, and coded pixels."""
 
     checksum: int
     coder: PixelCoder
@@ -220,27 +226,8 @@ AnyTile = Tile | LosslessTile
 
 
 @dataclass(frozen=True)
-class ResidualTile:
-    """A RESI: checksum of the final pixels, words of 4 bytes; `HeaderError` if one does not fit."""
-
-    checksum: int
-    words: bytes
-
-    def __post_init__(self) -> None:
-        check_range("checksum of a residual tile", self.checksum, 0, 2**32 - 1)
-        check_range("size of a residual's words", len(self.words), 0, LENGTH_MAX - _U32.size)
-        if len(self.words) % 4:
-            raise HeaderError(f"a residual's words have {len(self.words)} bytes, no multiple of 4")
-
-    @property
-    def size(self) -> int:
-        """Bytes of its chunk."""
-        return CHUNK_BYTES + _U32.size + len(self.words)
-
-
-@dataclass(frozen=True)
 class LayerHead:
-    """A LAYR: which tables, largest error of a sample; `HeaderError` if one does not fit."""
+    """A LAYR: which tables, and the largest error of a sample."""
 
     tables_id: bytes
     bound: int
@@ -260,7 +247,7 @@ class Layer:
 
 @dataclass(frozen=True)
 class Chunk:
-    """An optional chunk; `HeaderError` if its type is not that of one or it is too long."""
+    """An optional chunk."""
 
     type: bytes
     payload: bytes
@@ -287,14 +274,12 @@ def read_chunk(view: memoryview, offset: int, tile: int) -> RawChunk:
     if start > len(view):
         raise TruncatedError(f"chunk at byte {offset}", needed=8, available=len(view) - offset)
     length, kind = read_start(view[offset:start], offset)
-    name = f"{str(kind, 'ascii')} {tile if kind in _OF_TILES else 'chunk'}"
+    name = f"{str(kind, 'ascii')} {tile if kind in (*TILE_TYPES, ALPH) else 'chunk'}"
     needed, available = length + _U32.size, len(view) - start
     if needed > available:
         raise TruncatedError(f"payload and crc of {name}", needed=needed, available=available)
     (stored,) = _U32.unpack_from(view, start + length)
-    computed = zlib.crc32(view[offset + 4 : start + length])
-    if stored != computed:
-        raise ChecksumError(name, stored=stored, computed=computed)
+    check_crc(name, stored, zlib.crc32(view[offset + 4 : start + length]))
     return RawChunk(kind, view[start : start + length], offset, start + needed, name)
 
 
@@ -304,6 +289,8 @@ def read_start(start: memoryview, offset: int) -> tuple[int, bytes]:
     check_range(f"length of the chunk at byte {offset}", length, 0, LENGTH_MAX)
     if not is_chunk_type(kind):
         raise HeaderError(f"type {kind!r} of the chunk at byte {offset} is not four letters")
+    if kind == HEAD:  # here, so that a reader of the first bytes alone does not call it cut off
+        check_range("length of the HEAD chunk", length, HEAD_BYTES, HEAD_BYTES)
     return length, kind
 
 
@@ -315,9 +302,8 @@ def write_chunk(kind: bytes, payload: bytes) -> bytes:
 
 def read_header(chunk: RawChunk, limits: Limits) -> Header:
     """The fields of a HEAD, checked."""
-    if chunk.type != _HEAD:
+    if chunk.type != HEAD:
         raise HeaderError(f"the first chunk is not HEAD but {chunk.type!r}")
-    check_range("length of the HEAD chunk", len(chunk.payload), 16, 16)
     width, height, code, tile_exponent, quality_index, model_id = _HEAD_FIELDS.unpack(chunk.payload)
     try:
         pixel_format = PixelFormat(code)
@@ -328,13 +314,22 @@ def read_header(chunk: RawChunk, limits: Limits) -> Header:
     return header
 
 
-def read_tile(chunk: RawChunk) -> Tile:
-    """The fields of a TILE, checked."""
+def read_tile(chunk: RawChunk) -> AnyTile:
+    """The fields of a TILE or PIXL, checked."""
+    return Tile(*_checksum_and_words(chunk)) if chunk.type == TILE else read_lossless(chunk)
+
+
+def read_residual(chunk: RawChunk) -> ResidualTile:
+    """The fields of a RESI, checked."""
+    return ResidualTile(*_checksum_and_words(chunk))
+
+
+def _checksum_and_words(chunk: RawChunk) -> tuple[int, bytes]:
     size = len(chunk.payload)
-    if size < 4 or size % 4:
+    if size < _U32.size or size % 4:
         raise HeaderError(f"{chunk.name} has {size} bytes, not a multiple of 4 and at least 4")
     (checksum,) = _U32.unpack_from(chunk.payload)
-    return Tile(checksum, bytes(chunk.payload[4:]))
+    return checksum, bytes(chunk.payload[_U32.size :])
 
 
 def read_lossless(chunk: RawChunk) -> LosslessTile:
@@ -352,30 +347,45 @@ def read_lossless(chunk: RawChunk) -> LosslessTile:
 
 def read_layer_head(chunk: RawChunk) -> LayerHead:
     """The fields of a LAYR, checked."""
-    size = _LAYR_FIELDS.size
-    check_range(f"length of the {chunk.name}", len(chunk.payload), size, size)
+    check_range(f"length of the {chunk.name}", len(chunk.payload), 5, 5)
     return LayerHead(*_LAYR_FIELDS.unpack(chunk.payload))
 
 
-def read_residual(chunk: RawChunk) -> ResidualTile:
-    """The fields of a RESI, checked."""
-    size = len(chunk.payload)
-    if size < 4 or size % 4:
-        raise HeaderError(f"{chunk.name} has {size} bytes, not a multiple of 4 and at least 4")
-    (checksum,) = _U32.unpack_from(chunk.payload)
-    return ResidualTile(checksum, bytes(chunk.payload[4:]))
+def head_chunk(header: Header) -> bytes:
+    """The chunk HEAD."""
+    return write_chunk(HEAD, _HEAD_FIELDS.pack(*astuple(header)))
+
+
+def layer_chunk(head: LayerHead) -> bytes:
+    """The chunk LAYR."""
+    return write_chunk(LAYR, _LAYR_FIELDS.pack(head.tables_id, head.bound))
 
 
 def tile_chunk(tile: AnyTile, alpha: LosslessTile | None = None) -> bytes:
     """The chunk of a tile, after that of its alpha if it has one."""
-    before = b"" if alpha is None else _lossless_chunk(_ALPH, alpha)
+    before = b"" if alpha is None else _lossless_chunk(ALPH, alpha)
     if isinstance(tile, LosslessTile):
-        return before + _lossless_chunk(_PIXL, tile)
-    return before + write_chunk(_TILE, _U32.pack(tile.checksum) + tile.words)
+        return before + _lossless_chunk(PIXL, tile)
+    return before + _words_chunk(TILE, tile)
+
+
+def residual_chunk(residual: ResidualTile) -> bytes:
+    """The chunk RESI of a learned tile."""
+    return _words_chunk(RESI, residual)
+
+
+def _words_chunk(kind: bytes, coded: CodedWords) -> bytes:
+    return write_chunk(kind, _U32.pack(coded.checksum) + coded.words)
 
 
 def _lossless_chunk(kind: bytes, tile: LosslessTile) -> bytes:
     return write_chunk(kind, _PIXL_FIELDS.pack(tile.checksum, tile.coder) + tile.data)
+
+
+def check_crc(what: str, stored: int, computed: int) -> None:
+    """Raises `ChecksumError` if two CRC-32 differ."""
+    if stored != computed:
+        raise ChecksumError(what, stored=f"{stored:08x}", computed=f"{computed:08x}")
 
 
 def check_range(name: str, value: int, low: int, high: int) -> None:

@@ -1,8 +1,6 @@
-"""A checksum of all decoded pixels within a file, as `--checksum` adds it and `verify` compares it.
+"""The checksum of all decoded samples that a file can hold; SPECIFICATION.md, section 4.3.
 
-An optional chunk `csum`, whose 32 bytes are the SHA-256 of the complete picture's samples: row by
-row, pixel by pixel, channel by channel, alpha last, samples of 16 bits little-endian. It counts a
-residual layer in, and colours under an alpha of 0. Decoding is exact, so it holds on every machine.
+Decoding is exact, so that it holds on every machine.
 """
 
 import hashlib
@@ -17,6 +15,7 @@ from aecodec.format.chunks import Chunk
 from aecodec.format.container import Stream
 
 TYPE = b"csum"
+"""The type of the chunk."""
 
 
 class PixelDigest:
@@ -60,8 +59,4 @@ def check_digest(stream: Stream, computed: bytes) -> None:
         if len(chunk.payload) != len(computed):
             raise HeaderError(f"a csum chunk has {len(chunk.payload)} bytes, not {len(computed)}")
         if chunk.payload != computed:
-            raise ChecksumError(
-                "the picture",
-                stored=int.from_bytes(chunk.payload[:4], "big"),
-                computed=int.from_bytes(computed[:4], "big"),
-            )
+            raise ChecksumError("the picture", stored=chunk.payload.hex(), computed=computed.hex())

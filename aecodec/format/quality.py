@@ -1,4 +1,4 @@
-"""The quality grid and the lambda of each of its points; SPECIFICATION.md, section 3.
+"""The quality grid and the lambda of each of its points; SPECIFICATION.md, section 3.1.
 
 Lambda weights the distortion, as in CompressAI: loss = bpp + lambda * 255**2 * MSE, with MSE on
 [0, 1].
@@ -33,7 +33,7 @@ def quality_index(quality: float) -> int:
 
 
 def relative_quality(index: int) -> float:
-    """Relative quality q in [0, 1] at a point of the quality grid."""
+    """Relative quality, 0 to 1, at a point of the quality grid."""
     return index / QUALITY_INDEX_MAX
 
 

@@ -14,12 +14,21 @@ from functools import cached_property
 from itertools import accumulate
 from typing import NamedTuple, Protocol
 
-from aecodec.errors import HeaderError, TruncatedError, UnsupportedError
+from aecodec.errors import HeaderError, TruncatedError
 from aecodec.format.chunks import (
+    ALPH,
     CHUNK_BYTES,
     CHUNK_START_BYTES,
     DEFAULT_LIMITS,
+    DONE,
+    HEAD,
+    HEAD_BYTES,
     HEADER_BYTES,
+    LAYR,
+    PIXL,
+    RESI,
+    TILE,
+    TILE_TYPES,
     AnyTile,
     Chunk,
     Header,
@@ -29,6 +38,7 @@ from aecodec.format.chunks import (
     RawChunk,
     ResidualTile,
     Tile,
+    check_range,
     read_chunk,
     read_layer_head,
     read_lossless,
@@ -36,9 +46,7 @@ from aecodec.format.chunks import (
     read_start,
     read_tile,
 )
-from aecodec.format.container import OptionalCount, Stream, TileOrder, parse_header
-
-_TILES = (b"TILE", b"PIXL")
+from aecodec.format.container import SIGNATURE, ChunkOrder, OptionalCount, Stream, parse_header
 
 
 class Seekable(Protocol):
@@ -76,13 +84,13 @@ class FileReader:
         file.seek(0)
         self.header = parse_header(file.read(HEADER_BYTES), limits)
         self._end = HEADER_BYTES
-        self._ancillary: list[Chunk] = []
-        self._optional: list[Place] = []
-        self._count = OptionalCount(limits)
+        self._order = ChunkOrder(self.header)
+        self._optional = OptionalCount(limits)
+        self._places = [Place(HEAD, len(SIGNATURE), HEAD_BYTES)]
         self._tiles: list[Place] = []
         self._alphas: list[Place] = []
-        self._order = TileOrder(self.header)
         self._residuals: list[Place] = []
+        self._ancillary: list[Chunk] = []
         self._layer: LayerHead | None = None
         self._learned_before: list[int] = []
 
@@ -102,10 +110,11 @@ class FileReader:
         """
         self._walk(self.header.tile_count - 1)
         if not self._learned_before:
-            learned = (place.type == b"TILE" for place in self._tiles)
+            learned = (place.type == TILE for place in self._tiles)
             self._learned_before = list(accumulate(learned, initial=0))
         before = self._learned_before[number]
-        self._walk_residuals(before + 1)
+        while len(self._residuals) <= before:
+            self._advance()
         return read_residual(self._chunk(self._residuals[before], number))
 
     @property
@@ -123,7 +132,7 @@ class FileReader:
         Raises what `container.parse` raises, if it concerns lengths before this tile.
         """
         self._walk(number)
-        return self._tiles[number].type == b"PIXL"
+        return self._tiles[number].type == PIXL
 
     def tile(self, number: int) -> AnyTile:
         """Reads one tile.
@@ -131,8 +140,7 @@ class FileReader:
         Raises what `container.parse` raises, if it concerns this tile or lengths before it.
         """
         self._walk(number)
-        chunk = self._chunk(self._tiles[number], number)
-        return read_tile(chunk) if chunk.type == b"TILE" else read_lossless(chunk)
+        return read_tile(self._chunk(self._tiles[number], number))
 
     def alpha(self, number: int) -> LosslessTile:
         """Reads the alpha of one tile of a picture that has alpha.
@@ -147,54 +155,36 @@ class FileReader:
 
         Raises what `container.parse` raises, except for what stands in the chunks.
         """
-        self._walk(self.header.tile_count - 1)
-        if self._layer is not None:
-            self._walk_residuals(sum(place.type == b"TILE" for place in self._tiles))
-        done = self._start(self._end)
-        if done.type != b"DONE":
-            raise HeaderError(f"more than {self.header.tile_count} tiles, or no DONE behind them")
-        if done.offset + CHUNK_BYTES != self._size:
-            raise HeaderError(f"bytes behind the DONE chunk at {done.offset}")
-        heads = [Place(b"HEAD", HEADER_BYTES - 16 - CHUNK_BYTES, 16)]
-        if self._layer is not None:
-            heads.append(self._start(HEADER_BYTES))
-        tiles = sorted([*self._tiles, *self._alphas], key=lambda place: place.offset)
-        return [*heads, *self._optional, *tiles, *self._residuals, done]
+        while self._places[-1].type != DONE:
+            self._advance()
+        if self._end != self._size:
+            raise HeaderError(f"{self._size - self._end} trailing bytes after the DONE chunk")
+        return list(self._places)
 
     def _walk(self, number: int) -> None:
         """Goes on until the place of a tile is known."""
         while len(self._tiles) <= number:
-            place = self._start(self._end)
-            self._end += CHUNK_BYTES + place.length
-            self._order.check(place.type, place.offset)
-            if place.type in _TILES:
-                self._tiles.append(place)
-            elif place.type == b"ALPH":
-                self._alphas.append(place)
-            elif place.type == b"LAYR":
-                self._layer = read_layer_head(self._chunk(place, 0))
-            elif place.type in (b"HEAD", b"RESI", b"DONE"):
-                raise HeaderError(
-                    f"{len(self._tiles)} tiles before the {place.type.decode()} chunk at byte "
-                    f"{place.offset}, the header asks {self.header.tile_count}"
-                )
-            elif place.type[:1].isupper():
-                name = place.type.decode()
-                raise UnsupportedError(f"critical {name} chunk at byte {place.offset} is unknown")
-            else:
-                self._count.add(place.length)
-                self._optional.append(place)
-                self._ancillary.append(Chunk(place.type, bytes(self._chunk(place, 0).payload)))
+            self._advance()
 
-    def _walk_residuals(self, count: int) -> None:
-        """Goes on behind the tiles until so many residuals are known."""
-        while len(self._residuals) < count:
-            place = self._start(self._end)
-            if place.type != b"RESI":
-                found = f"{place.type.decode()} chunk at byte {place.offset}"
-                raise HeaderError(f"a {found} where a RESI should stand")
-            self._end += CHUNK_BYTES + place.length
+    def _advance(self) -> None:
+        """Goes on by one chunk, of which only what stands before the tiles is read."""
+        place = self._start(self._end)
+        self._order.check(place.type, place.offset)
+        if place.type in TILE_TYPES:
+            self._tiles.append(place)
+        elif place.type == ALPH:
+            self._alphas.append(place)
+        elif place.type == RESI:
             self._residuals.append(place)
+        elif place.type == LAYR:
+            self._layer = read_layer_head(self._chunk(place, 0))
+        elif place.type == DONE:
+            check_range("length of the DONE chunk", place.length, 0, 0)
+        else:
+            self._optional.add(place.length)
+            self._ancillary.append(Chunk(place.type, bytes(self._chunk(place, 0).payload)))
+        self._places.append(place)
+        self._end += CHUNK_BYTES + place.length
 
     def _start(self, offset: int) -> Place:
         what = f"chunk at byte {offset}"
@@ -223,7 +213,7 @@ class FileReader:
 
 
 class Tiles(Protocol):
-    """A file, of which tiles can be read; see `reading.FileReader`."""
+    """A file, of which tiles can be read; see `FileReader`."""
 
     @property
     def header(self) -> Header:

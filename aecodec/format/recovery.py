@@ -1,7 +1,8 @@
 """Reads what is left of a file that was cut off or damaged; `container.parse` is the strict way.
 
-The header must be whole. After a damaged chunk, reading goes on at the next place where a chunk
-with the right CRC-32 begins. Where alpha is lost, the picture is opaque.
+SPECIFICATION.md, section 18.2. The header must be whole. After a damaged chunk, reading goes on at
+the next place where a chunk with the right CRC-32 begins. Where alpha is lost, the picture is
+opaque.
 """
 
 import zlib
@@ -11,8 +12,14 @@ from functools import cached_property, lru_cache
 
 from aecodec.errors import ChecksumError, FormatError, HeaderError, TruncatedError, UnsupportedError
 from aecodec.format.chunks import (
+    ALPH,
+    CHUNK_BYTES,
     DEFAULT_LIMITS,
+    DONE,
     HEADER_BYTES,
+    LAYR,
+    TILE,
+    TILE_TYPES,
     AnyTile,
     Buffer,
     Chunk,
@@ -23,28 +30,21 @@ from aecodec.format.chunks import (
     RawChunk,
     Tile,
     read_chunk,
-    read_header,
     read_lossless,
     read_tile,
 )
-from aecodec.format.container import OptionalCount, Stream, open_view, parse
+from aecodec.format.container import OptionalCount, Stream, open_view, parse, parse_header
 from aecodec.format.reader import TileState
+from aecodec.format.tiling import tile_sides
 
-_SIGNATURE_BYTES = 8
-
-_TILE_START = 12
-"""Bytes before the words of a TILE: length, type, checksum."""
-
-_COLOURS = (b"TILE", b"PIXL")
-
-_LANDMARKS = (*_COLOURS, b"ALPH", b"DONE")
-
+_LANDMARKS = (*TILE_TYPES, ALPH, DONE)
+"""The types of chunks at which reading can go on."""
 _EFFORT = 4
 """Bytes that the search for the next chunk may check, in sizes of the file."""
+_FLAT_PIECE = 2**16
+"""Samples of a flat tile that are held at a time."""
 
 _NOTHING = Tile(0, b"")
-
-_FLAT_PIECE = 2**16
 
 
 @dataclass(frozen=True)
@@ -95,7 +95,7 @@ def rescue(data: Buffer, limits: Limits = DEFAULT_LIMITS) -> Rescued:
 
 def _rescue_parts(data: Buffer, limits: Limits) -> Rescued:
     view = open_view(data)
-    header = read_header(read_chunk(view, _SIGNATURE_BYTES, 0), limits)
+    header = parse_header(view, limits)
     scan = _Scan(view, header, limits)
     tiles, states = scan.run()
     missing = header.tile_count - len(tiles)
@@ -116,10 +116,8 @@ def _rescue_parts(data: Buffer, limits: Limits) -> Rescued:
 
 def _opaque(header: Header, number: int) -> LosslessTile:
     """Alpha that shows a tile."""
-    row, column = divmod(number, header.tile_columns)
-    side, form = header.tile_side, header.pixel_format
-    height = min(side, header.height - row * side)
-    width = min(side, header.width - column * side)
+    height, width = tile_sides(header, number)
+    form = header.pixel_format
     return _flat(form.maximum, height, width, sixteen_bit=form.is_sixteen_bit)
 
 
@@ -160,18 +158,19 @@ class _Scan:
             else:
                 self._offset = chunk.end
                 self._take(chunk)
-                if chunk.type == b"DONE":
+                if chunk.type == DONE:
                     break
         return self._tiles, self._states
 
     def _take(self, chunk: RawChunk) -> None:
-        if chunk.type == b"TILE":
-            self._add(read_tile(chunk), TileState.WHOLE)
-        elif chunk.type == b"PIXL":
-            self._add(read_lossless(chunk), TileState.WHOLE)
-        elif chunk.type == b"ALPH":
+        if chunk.type in TILE_TYPES:
+            try:
+                self._add(read_tile(chunk), TileState.WHOLE)
+            except (HeaderError, UnsupportedError):  # whole, but not as the format has it
+                self._add(_NOTHING, TileState.DAMAGED)
+        elif chunk.type == ALPH:
             self._take_alpha(chunk)
-        elif chunk.type == b"LAYR":
+        elif chunk.type == LAYR:
             self.has_layer = True
         elif not self._tiles and chunk.type[:1].islower():
             self._optional.add(len(chunk.payload))
@@ -183,7 +182,10 @@ class _Scan:
         if len(self.alphas) > len(self._tiles):  # its predecessor's tile is not there
             self._add(_NOTHING, TileState.DAMAGED)
         if len(self._tiles) < self._count:
-            self.alphas.append(read_lossless(chunk))
+            try:
+                self.alphas.append(read_lossless(chunk))
+            except (HeaderError, UnsupportedError):
+                self.alphas.append(TileState.DAMAGED)
 
     def _add(self, tile: AnyTile, state: TileState) -> None:
         self._tiles.append(tile)
@@ -201,7 +203,7 @@ class _Scan:
         self._offset = following
         waiting = len(self.alphas) > len(self._tiles)
         kind = bytes(self._view[following + 4 : following + 8])
-        if self._has_alpha and not waiting and kind in _COLOURS:
+        if self._has_alpha and not waiting and kind in TILE_TYPES:
             self.alphas.append(TileState.DAMAGED)
         else:
             self._add(_NOTHING, TileState.DAMAGED)
@@ -244,10 +246,10 @@ class _Scan:
 
     def _cut(self) -> Tile:
         """The words that are left of a TILE at the end of the file."""
-        start = self._offset + _TILE_START
-        if bytes(self._view[self._offset + 4 : self._offset + 8]) != b"TILE":
+        kind = bytes(self._view[self._offset + 4 : self._offset + 8])
+        if kind != TILE:
             return _NOTHING
-        words = bytes(self._view[start:])
+        words = bytes(self._view[self._offset + CHUNK_BYTES :])  # crc is as long as checksum
         return Tile(0, words[: len(words) // 4 * 4])
 
 

@@ -1,40 +1,18 @@
-"""The residual layer: exact or bounded, whatever the picture; a second decoder; hostile words."""
-
-import struct
-import zlib
-from pathlib import Path
+"""Residuals of tiles: exact or bounded, whatever the picture; a second decoder; hostile words."""
 
 import numpy as np
 import numpy.typing as npt
 import pytest
+from ans_reference import ReferenceWords
 from conftest import make_picture
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from PIL import Image
-from test_exactness import ReferenceDecoder
 
-from aecodec.cli import main
-from aecodec.codec import Codec
 from aecodec.coding.residual import decode_residual
-from aecodec.coding.residual_tables import (
-    RELEASED,
-    ResidualTables,
-    load_tables,
-    make_tables,
-    newest_tables,
-)
+from aecodec.coding.residual_tables import ResidualTables, newest_tables
 from aecodec.encoder.residual_fit import encode_residual
-from aecodec.errors import AecError, ChecksumError, InputError, TruncatedError, UnsupportedError
-from aecodec.export.residual_tables import (
-    build_stored,
-    fit_mixtures,
-    logistic_tables,
-    neutral_priors,
-)
-from aecodec.format.chunks import LosslessTile, PixelCoder, ResidualTile
-from aecodec.format.container import chunk_table, parse
-from aecodec.format.tiling import Region
-from aecodec.info import facts_of, facts_text
+from aecodec.errors import AecError, ChecksumError
+from aecodec.format.chunks import ResidualTile
 
 Pixels = npt.NDArray[np.uint8]
 Place = tuple[int, int]
@@ -51,13 +29,6 @@ def lossy(pixels: Pixels, seed: int) -> Pixels:
     """Something like a decoded lossy picture."""
     noise = np.random.default_rng(seed).normal(0, 4, pixels.shape)
     return np.clip(pixels + noise, 0, 255).astype(np.uint8)
-
-
-@pytest.fixture
-def only_layers(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No tile is stored: small ones, and those of a tiny model, would be."""
-    huge = LosslessTile(0, PixelCoder.PNG, bytes(10**6))
-    monkeypatch.setattr("aecodec.layering.encode_pixels", lambda pixels: huge)
 
 
 @st.composite
@@ -90,16 +61,13 @@ def test_every_sample_is_within_the_bound(
     assert np.abs(decoded.astype(int) - pixels).max() <= bound
 
 
-class ResidualReference(ReferenceDecoder):
-    """Decodes the words of a RESI as residual.py says, sample by sample, in Python's integers."""
+class ResidualReference(ReferenceWords):
+    """Decodes a RESI as SPECIFICATION.md, section 13, says, sample by sample."""
 
     PASSES = ((2, 0, 0), (2, 1, 1), (2, 0, 1), (2, 1, 0), (1, 1, 1), (1, 0, 1), (1, 1, 0))
 
     def __init__(self, words: bytes, x_hat: Pixels, tables: ResidualTables, bound: int) -> None:
-        self.words = list(struct.unpack(f"<{len(words) // 4}I", words))
-        self.state = 0
-        for _ in range(min(2, len(self.words))):
-            self.state = self.state << 32 | self.words.pop(0)
+        super().__init__(words)
         self.shape = x_hat.shape
         self.x = x_hat[:, :, None] if x_hat.ndim == 2 else x_hat
         self.t = np.zeros(self.x.shape, np.int64)
@@ -297,7 +265,7 @@ def test_a_second_decoder_agrees(
 def test_several_classes_agree_with_the_second_decoder(
     tables: ResidualTables, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("aecodec.residual_fit.CLASS_SAMPLES", 12)
+    monkeypatch.setattr("aecodec.encoder.residual_fit.CLASS_SAMPLES", 12)
     pixels = make_picture(16, 18, seed=4)
     x_hat = lossy(pixels, 6)
     tile = encode_residual(pixels, x_hat, tables)
@@ -329,144 +297,3 @@ def test_words_that_were_made_for_other_pixels_are_noticed(tables: ResidualTable
         decode_residual(tile, other, tables)
     with pytest.raises(ChecksumError, match="pixels"):
         decode_residual(ResidualTile(tile.checksum ^ 1, tile.words), x_hat, tables)
-
-
-def test_released_tables_are_what_their_ids_say() -> None:
-    folder = Path(__file__).parents[1] / "aecodec" / "models"
-    for tables_id, name in RELEASED.items():
-        assert load_tables(folder / f"{name}.safetensors").tables_id == tables_id
-
-
-def test_tables_fit_what_was_observed() -> None:
-    observed = np.zeros((48, 8193), np.int64)
-    observed[10, 4096 - 400 : 4096 + 401] = 1000  # as flat as a mixture can be
-    mixtures = fit_mixtures(observed)
-    assert mixtures[10, -1] > 0.9
-    assert mixtures[11].argmax() == logistic_tables()[11].argmax()
-    tables = make_tables(build_stored(mixtures, neutral_priors()))
-    assert len(tables.thresholds) == 47
-    shares = [table.counts / 2**24 for table in tables.symbols[4 * 10 : 4 * 12 : 4]]
-    assert shares[0].max() < 0.5 * shares[1].max()  # level 11 was never seen, and is narrow
-
-
-@pytest.mark.usefixtures("only_layers")
-@pytest.mark.parametrize("gray", [False, True])
-@pytest.mark.parametrize("bound", [0, 3])
-def test_files_keep_their_promise(tiny_codec: Codec, gray: bool, bound: int) -> None:
-    picture = make_picture(75, 150, seed=2)
-    pixels = np.ascontiguousarray(picture[:, :, 0]) if gray else picture
-    data = tiny_codec.compress(pixels, max_error=bound, tile_exponent=6)
-    decoded = tiny_codec.decompress_array(data)
-    assert np.abs(decoded.astype(int) - pixels).max() <= bound
-    part = tiny_codec.decompress_array(data, region=Region(50, 30, 70, 40))
-    np.testing.assert_array_equal(part, decoded[30:70, 50:120])
-
-
-@pytest.mark.usefixtures("only_layers")
-def test_a_larger_bound_takes_fewer_bytes(tiny_codec: Codec) -> None:
-    picture = make_picture(90, 120, seed=2)
-    sizes = [len(tiny_codec.compress(picture, max_error=bound)) for bound in (0, 1, 3, 8)]
-    assert sizes == sorted(sizes, reverse=True)
-
-
-def test_stored_tiles_take_the_place_of_larger_ones(tiny_codec: Codec) -> None:
-    picture = make_picture(128, 128)
-    picture[:, 64:] = 17
-    data = tiny_codec.compress(picture, lossless=True, tile_exponent=6)
-    stream = parse(data)
-    assert stream.lossless_count >= 2
-    assert stream.layer is not None
-    assert len(stream.layer.residuals) == 4 - stream.lossless_count
-    np.testing.assert_array_equal(tiny_codec.decompress_array(data), picture)
-
-
-@pytest.mark.usefixtures("only_layers")
-def test_alpha_and_visible_colours_are_exact(tiny_codec: Codec) -> None:
-    rng = np.random.default_rng(1)
-    alpha = rng.choice([0, 90, 255], (40, 50, 1)).astype(np.uint8)
-    picture = np.dstack((make_picture(40, 50), alpha))
-    decoded = tiny_codec.decompress_array(tiny_codec.compress(picture, lossless=True))
-    np.testing.assert_array_equal(decoded[:, :, 3], alpha[:, :, 0])
-    visible = alpha[:, :, 0] > 0
-    np.testing.assert_array_equal(decoded[visible], picture[visible])
-
-
-def test_deep_pictures_are_stored(tiny_codec: Codec) -> None:
-    picture = np.random.default_rng(1).integers(0, 2**16, (20, 30, 3)).astype(np.uint16)
-    data = tiny_codec.compress(picture, lossless=True)
-    assert parse(data).layer is None
-    np.testing.assert_array_equal(tiny_codec.decompress_array(data), picture)
-
-
-@pytest.mark.usefixtures("only_layers")
-def test_the_lossy_part_decodes_alone(tiny_codec: Codec) -> None:
-    picture = make_picture(75, 110, seed=2)
-    whole = tiny_codec.compress(picture, 60, max_error=0, tile_exponent=6)
-    assert parse(whole).lossless_count == 0
-    plain = tiny_codec.compress(picture, 60, tile_exponent=6, lossless_tiles=False)
-    expected = tiny_codec.decompress_array(plain)
-    np.testing.assert_array_equal(tiny_codec.decompress_array(whole, lossy=True), expected)
-    first = next(offset for kind, offset, _ in chunk_table(whole) if kind == "RESI")
-    with pytest.raises(TruncatedError):
-        tiny_codec.decompress_array(whole[: first + 40])
-    left = tiny_codec.decompress_array(whole[: first + 40], allow_truncated=True)
-    np.testing.assert_array_equal(left, expected)
-    exact = tiny_codec.decompress_array(whole, allow_truncated=True)
-    np.testing.assert_array_equal(exact, picture)
-    repaired, found = tiny_codec.repair(whole[: first + 40])
-    assert parse(repaired).layer is None
-    assert found.report() == ["the residual layer is lost, so the picture is lossy"]
-    np.testing.assert_array_equal(tiny_codec.decompress_array(repaired), expected)
-
-
-@pytest.mark.usefixtures("only_layers")
-def test_smaller_pictures_are_means_of_the_exact_one(tiny_codec: Codec) -> None:
-    picture = make_picture(64, 96, seed=2)
-    data = tiny_codec.compress(picture, lossless=True)
-    half = tiny_codec.decompress_array(data, scale=2).astype(int)
-    means = picture.reshape(32, 2, 48, 2, 3).mean((1, 3))
-    assert np.abs(half - means).max() <= 0.5
-
-
-@pytest.mark.parametrize("wish", [{"max_error": 256}, {"max_error": -1}, {"max_error": 1.5}])
-def test_impossible_bounds(tiny_codec: Codec, wish: dict[str, int]) -> None:
-    with pytest.raises(InputError, match="max_error"):
-        tiny_codec.compress(make_picture(16, 16), **wish)  # type: ignore[arg-type]  # wrong on purpose
-
-
-@pytest.mark.usefixtures("only_layers")
-def test_unknown_tables_are_named(tiny_codec: Codec) -> None:
-    data = tiny_codec.compress(make_picture(30, 30), max_error=1)
-    assert parse(data).layer is not None
-    changed = bytearray(data)
-    changed[44] ^= 1
-    changed[49:53] = struct.pack("<I", zlib.crc32(changed[40:49]))
-    with pytest.raises(UnsupportedError, match="residual tables"):
-        tiny_codec.decompress_array(bytes(changed))
-
-
-@pytest.mark.usefixtures("only_layers")
-def test_the_command_line(
-    tmp_path: Path, tiny_weights: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    picture = make_picture(40, 60, seed=1)
-    Image.fromarray(picture).save(tmp_path / "a.png")
-
-    def run(*arguments: str) -> None:
-        with pytest.raises(SystemExit) as done:
-            main([*arguments, "--model", str(tiny_weights)])
-        assert done.value.code == 0, capsys.readouterr().err
-
-    packed, back = str(tmp_path / "a.aec"), tmp_path / "b.png"
-    run("compress", str(tmp_path / "a.png"), "--lossless", "-o", packed)
-    run("decompress", packed, "-o", str(back))
-    np.testing.assert_array_equal(np.asarray(Image.open(back)), picture)
-    run("decompress", packed, "--lossy", "-f", "-o", str(back))
-    assert (np.asarray(Image.open(back)) != picture).any()
-    run("compress", str(tmp_path / "a.png"), "--max-error", "2", "-q", "40", "-f", "-o", packed)
-    run("decompress", packed, "-f", "-o", str(back))
-    assert np.abs(np.asarray(Image.open(back)).astype(int) - picture).max() <= 2
-    facts = facts_of(packed)
-    assert (facts["max_error"], facts["quality"]) == (2, 40)
-    assert "keeps every sample within 2" in facts_text(facts)
-    run("verify", packed)

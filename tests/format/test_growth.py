@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from raw_files import chunk
 
 from aecodec.errors import LimitError
 from aecodec.format.chunks import DEFAULT_LIMITS, Limits
@@ -26,11 +27,6 @@ GROWTH = 9
 ENOUGH = 0.05
 """Seconds; what is as fast as that for many is fast enough, and too short to be compared."""
 BOUNDLESS = Limits(metadata_chunks=2**62)
-
-
-def chunk(kind: bytes, payload: bytes = b"") -> bytes:
-    crc = zlib.crc32(kind + payload)
-    return struct.pack("<I4s", len(payload), kind) + payload + struct.pack("<I", crc)
 
 
 def head(tiles: int, pixel_format: int = 0) -> bytes:

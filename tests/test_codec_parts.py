@@ -1,8 +1,7 @@
-"""Files read in parts: no more bytes and tiles than the region needs, and the same pixels."""
+"""Files decoded in parts: no more bytes and tiles than a region needs, and the same pixels."""
 
 from io import BytesIO
 from pathlib import Path
-from typing import BinaryIO
 
 import numpy as np
 import pytest
@@ -12,10 +11,8 @@ import aecodec
 from aecodec.codec import Codec
 from aecodec.decoder.integer_prior import IntegerPrior
 from aecodec.decoder.latents import Grid, YHat, decode_latents
-from aecodec.errors import AecError, ChecksumError, HeaderError, LimitError, TruncatedError
-from aecodec.format.chunks import CHUNK_BYTES, Chunk, Limits, LosslessTile, Tile
+from aecodec.format.chunks import CHUNK_BYTES, Chunk, LosslessTile, Tile
 from aecodec.format.container import Stream, chunk_table, parse, serialize
-from aecodec.format.reader import FileReader
 from aecodec.format.tiling import Region
 
 WIDTH, HEIGHT = 500, 460
@@ -87,7 +84,7 @@ def test_bytes_and_tiles_grow_with_the_region(
         decoded.append(tile)
         return decode_latents(prior, tile, grid, quality_index)
 
-    monkeypatch.setattr("aecodec.bands.decode_latents", count)
+    monkeypatch.setattr("aecodec.decoder.rows.decode_latents", count)
     sizes = [length + CHUNK_BYTES for kind, _, length in chunk_table(tiled) if kind == "TILE"]
     start = 36 + CHUNK_BYTES + 4  # header and metadata, read once
     found = []
@@ -104,12 +101,6 @@ def test_bytes_and_tiles_grow_with_the_region(
     assert found[0][0] < found[1][0] < found[2][0] < len(tiled)
 
 
-def test_the_header_alone_takes_36_bytes(tiled: bytes) -> None:
-    file = CountingFile(tiled)
-    assert aecodec.read_info(file).width == WIDTH
-    assert file.bytes_read == 36
-
-
 def test_a_region_at_the_top_reads_nothing_behind_it(tiny_codec: Codec, tiled: bytes) -> None:
     """The rest of the file may even be missing or damaged."""
     region = Region(0, 0, 40, 40)
@@ -119,60 +110,3 @@ def test_a_region_at_the_top_reads_nothing_behind_it(tiny_codec: Codec, tiled: b
         tiny_codec.decompress_array(BytesIO(broken), region=region),
         tiny_codec.decompress_array(tiled, region=region),
     )
-
-
-def test_the_table_is_that_of_the_whole_file(tiled: bytes) -> None:
-    file = CountingFile(tiled)
-    places = FileReader(file).table()
-    assert [(p.type.decode(), p.offset, p.length) for p in places] == chunk_table(tiled)
-    assert file.bytes_read == 36 + 8 * 66 + CHUNK_BYTES + 4
-
-
-def tile_start(data: bytes) -> int:
-    return next(offset for kind, offset, _ in chunk_table(data) if kind == "TILE")
-
-
-def with_length(data: bytes, length: int) -> bytes:
-    start = tile_start(data)
-    return data[:start] + length.to_bytes(4, "little") + data[start + 4 :]
-
-
-@pytest.mark.parametrize(
-    ("change", "error"),
-    [
-        (lambda d: d[:20], TruncatedError),
-        (lambda d: d[: tile_start(d) + 5], TruncatedError),
-        (lambda d: d[: tile_start(d) + 30], TruncatedError),
-        (lambda d: d[: tile_start(d) + 20] + b"\xff\xff" + d[tile_start(d) + 22 :], ChecksumError),
-        (lambda d: with_length(d, 2**31 - 1), TruncatedError),
-        (lambda d: with_length(d, 2**32 - 1), HeaderError),
-        (lambda d: with_length(d, 3), HeaderError),
-        (lambda d: d[: tile_start(d)] + d[-12:] + bytes(2000), HeaderError),
-        (lambda d: d.replace(b"xmpd", b"XMPD"), AecError),
-        (lambda d: d.replace(b"xmpd", b"HEAD"), HeaderError),
-    ],
-)  # fmt: skip
-def test_damage_is_named(
-    tiny_codec: Codec, tiled: bytes, change: "object", error: type[AecError]
-) -> None:
-    assert callable(change)
-    file: BinaryIO = BytesIO(change(tiled))
-    with pytest.raises(error):
-        tiny_codec.decompress_array(file, region=Region(0, 0, 1, 1))
-
-
-def test_limits_hold_for_parts(tiled: bytes) -> None:
-    with pytest.raises(LimitError, match="metadata"):
-        FileReader(BytesIO(tiled), Limits(metadata_bytes=3)).table()
-    with pytest.raises(LimitError, match="1 optional chunks, the limit is 0"):
-        FileReader(BytesIO(tiled), Limits(metadata_chunks=0)).table()
-    with pytest.raises(LimitError, match="pixels"):
-        FileReader(BytesIO(tiled), Limits(pixels=100))
-
-
-@pytest.mark.parametrize("cut", [1, 12])
-def test_the_table_needs_the_end(tiled: bytes, cut: int) -> None:
-    with pytest.raises(TruncatedError):
-        FileReader(BytesIO(tiled[:-cut])).table()
-    with pytest.raises(HeaderError, match="bytes behind"):
-        FileReader(BytesIO(tiled + b"\0")).table()

@@ -10,7 +10,7 @@ from aecodec.codec import Codec
 from aecodec.errors import ChecksumError, HeaderError
 from aecodec.format.chunks import Chunk
 from aecodec.format.container import parse, serialize
-from aecodec.format.digest import TYPE, check_digest, pixel_digest, with_digest
+from aecodec.format.digest import TYPE, check_digest, with_digest
 from aecodec.picture.pixels import Pixels
 
 KINDS: dict[str, Pixels] = {
@@ -45,13 +45,6 @@ def test_other_pixels_are_noticed(tiny_codec: Codec) -> None:
         tiny_codec.verify(serialize(with_digest(stream, bytes(32))))
     with pytest.raises(HeaderError, match="31 bytes"):
         tiny_codec.verify(serialize(replace(stream, ancillary=(Chunk(TYPE, bytes(31)),))))
-
-
-def test_the_digest_does_not_depend_on_byte_order_or_layout() -> None:
-    sixteen_bit = KINDS["sixteen_bit"]
-    assert pixel_digest(sixteen_bit) == pixel_digest(sixteen_bit.astype(">u2"))
-    assert pixel_digest(sixteen_bit) == pixel_digest(np.asfortranarray(sixteen_bit))
-    assert pixel_digest(sixteen_bit) != pixel_digest(sixteen_bit.astype(np.uint8))
 
 
 def test_repair_drops_the_checksum_of_what_is_gone(tiny_codec: Codec) -> None:
