@@ -9,6 +9,8 @@ from aecodec.errors import TrainingError, WeightsError
 from aecodec.models.config import ModelConfig
 from aecodec.storage.files import write_bytes
 
+CHECKPOINT, SETTINGS = "checkpoint.safetensors", "config.json"
+"""Names of files in the folder of a run."""
 CROP_MAX = 512
 """Side of the tiles that patches are cut from, see `data.TILE`."""
 

@@ -15,7 +15,7 @@ from torch import Tensor
 from aecodec.autoencoder.model import ForwardOutput, HyperpriorModel
 from aecodec.training import data
 from aecodec.training.checkpoint import Progress, load_checkpoint, load_state, save_checkpoint
-from aecodec.training.config import TrainConfig
+from aecodec.training.config import CHECKPOINT, SETTINGS, TrainConfig
 from aecodec.training.data import RunTiles
 from aecodec.training.device import computes_bfloat16
 from aecodec.training.initialization import calibrate, start_linear
@@ -25,9 +25,6 @@ from aecodec.training.optimizers import make_optimizers, set_rate
 if TYPE_CHECKING:
     from torch.utils.tensorboard import SummaryWriter
 
-CHECKPOINT = "checkpoint.safetensors"
-SETTINGS = "config.json"
-"""Names of files in the folder of a run."""
 CHECKPOINT_SECONDS = 600.0
 VALIDATION_QUALITIES = (0.0, 0.25, 0.5, 0.75, 1.0)
 VALIDATION_BATCH, VALIDATION_SIDE = 8, 256
