@@ -24,9 +24,11 @@ from aecodec.autoencoder.transforms import to_model_space
 from aecodec.codec import Codec
 from aecodec.decoder.integer_synthesis import ExactSynthesis
 from aecodec.decoder.latents import Grid, decode_latents
+from aecodec.decoder.rows import render
 from aecodec.encoder.latents import encode_latents
 from aecodec.encoder.networks import CodecModel
 from aecodec.encoder.tile import hyper_analyze
+from aecodec.format.container import parse
 from aecodec.format.quality import quality_index, relative_quality
 from benchmarks.codecs import describe, hold_threads, load_picture
 from benchmarks.footprint import of_size, parse_sizes
@@ -99,15 +101,15 @@ def measure_parts(codec: Codec, image: Image.Image, quality: float, rounds: int)
     latents = torch.from_numpy(y_hat).permute(2, 0, 1)[None]
     data = codec.compress(pixels, quality, lossless_tiles=False)
     real = replace(model, synthesis=FloatSynthesis(model))  # type: ignore[arg-type]  # same interface
-    floats = codec.using(real)
+    stream = parse(data)
     runs: dict[str, Callable[[], object]] = {
         "analysis": lambda: model.analysis(x, q),
         "hyper-analysis": lambda: hyper_analyze(model, y, index),
         "prior and coder, encoding": lambda: encode_latents(model.prior, y, z, index),
         "prior and coder, decoding": lambda: decode_latents(model.prior, tile, grid, index),
         "whole synthesis": lambda: model.synthesis(latents, index),
-        EXACT: lambda: codec.decompress_array(data),
-        FLOAT: lambda: floats.decompress_array(data),
+        EXACT: lambda: render(model, stream),
+        FLOAT: lambda: render(real, stream),
     }
     for run in runs.values():
         run()

@@ -41,7 +41,7 @@ ROWS = (
     {"residual_canvas"},
     {"residual"},
     {"residual_fit"},
-    {"transforms", "priors", "selection", "facts", "rescue", "outputs"},
+    {"costs", "transforms", "priors", "selection", "facts", "rescue", "outputs"},
     {"model"},
     {"integer"},
     {"exact_block"},

@@ -1,19 +1,24 @@
 """The search's view of the loss: what the coder and the decoder would say, and where it falls."""
 
+import gc
+import weakref
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 import torch
 from conftest import make_picture
 
+from aecodec.autoencoder.quantization import quantize_ste
 from aecodec.codec import Codec
-from aecodec.encoder.latent_refinement import _objective
+from aecodec.decoder.latents import take_quarter
 from aecodec.encoder.latents import encode_latents
 from aecodec.encoder.networks import CodecModel
-from aecodec.encoder.rd_objective import Costs, Objective, Slope
+from aecodec.encoder.rd_objective import LossGradient, Objective, TileView, rate_point
 from aecodec.encoder.rdoq import DeadZone, Floats
-from aecodec.encoder.tile import TileView, hyper_analyze, view_tile
+from aecodec.encoder.symbol_costs import Costs
+from aecodec.encoder.tile import hyper_analyze, view_tile
 from aecodec.format.quality import lmbda, relative_quality
 from aecodec.format.tiling import latent_grid
 
@@ -30,55 +35,106 @@ def start(model: CodecModel, height: int, width: int) -> tuple[TileView, Floats,
         return view, y, np.floor(hyper_analyze(model, y, INDEX) + np.float32(0.5))
 
 
-def slope_at(
-    model: CodecModel, objective: Objective, y: Floats, z: Floats, weight: float = ZONE_WEIGHT
-) -> Slope:
-    return objective(y, z, DeadZone(model.prior.symbol_costs, weight))
+def objective_of(model: CodecModel, view: TileView) -> Objective:
+    return Objective(model, view, INDEX, relative_quality(INDEX))
+
+
+def gradient_at(model: CodecModel, objective: Objective, y: Floats, z: Floats) -> LossGradient:
+    return objective(y, z, DeadZone(model.prior.symbol_costs, ZONE_WEIGHT))
 
 
 @pytest.mark.parametrize("size", [(64, 128), (75, 110)])
 def test_the_loss_is_that_of_real_coding(tiny_coder: CodecModel, size: tuple[int, int]) -> None:
     view, y, z = start(tiny_coder, *size)
     with torch.inference_mode(mode=False):
-        slope = slope_at(tiny_coder, _objective(tiny_coder, view, INDEX), y, z)
+        found = gradient_at(tiny_coder, objective_of(tiny_coder, view), y, z)
     zone = DeadZone(tiny_coder.prior.symbol_costs, ZONE_WEIGHT)
-    tile, y_hat = encode_latents(tiny_coder.prior, y, z, INDEX, dead_zone=zone)
-    np.testing.assert_array_equal(slope.decoded * 16, y_hat)
-    assert slope.bits <= 8 * len(tile.words) <= slope.bits + 72  # a state of 64 bits, whole words
+    bits = 0.0
+
+    def count(symbols: npt.NDArray[np.int32], levels: npt.NDArray[np.uint8]) -> None:
+        nonlocal bits
+        for level in np.unique(levels):
+            table = tiny_coder.prior.scale_tables[level]
+            bits += float(table.bits(symbols[levels == level]).sum())
+
+    tile, y_hat = encode_latents(tiny_coder.prior, y, z, INDEX, dead_zone=zone, observe=count)
+    for channel, table in enumerate(tiny_coder.prior.hyper_tables):
+        bits += float(table.bits(z[:, :, channel].astype(np.int32).reshape(-1)).sum())
+    np.testing.assert_array_equal(found.decoded * 16, y_hat)
+    assert found.bits == pytest.approx(bits, rel=1e-5)
+    assert found.bits <= 8 * len(tile.words) <= found.bits + 72  # a state of 64 bits, whole words
     q = relative_quality(INDEX)
-    latents = torch.from_numpy(slope.decoded).permute(2, 0, 1)[None]
+    latents = torch.from_numpy(found.decoded).permute(2, 0, 1)[None]
     x_hat = tiny_coder.smooth_synthesis(latents, q).clamp(0, 1)
     error = (x_hat - view.x)[:, :, : size[0], : size[1]].square().sum().item()
     weight = float(lmbda(q)) * 255**2 / 3
-    assert slope.distortion == pytest.approx(weight * error, rel=1e-4)
+    assert found.distortion == pytest.approx(weight * error, rel=1e-4)
 
 
 def test_the_distortion_falls_as_the_gradient_says(tiny_coder: CodecModel) -> None:
     view, y, z = start(tiny_coder, 64, 64)
     with torch.inference_mode(mode=False):
-        objective = _objective(tiny_coder, view, INDEX)
-        slope = slope_at(tiny_coder, objective, y, z)
-        latents = torch.from_numpy(slope.decoded).requires_grad_(True)
-        (plain,) = torch.autograd.grad(objective._distortion(latents), latents)
+        objective = objective_of(tiny_coder, view)
+        found = gradient_at(tiny_coder, objective, y, z)
+        latents = torch.from_numpy(found.decoded).permute(2, 0, 1)[None].requires_grad_(True)
+        (plain,) = torch.autograd.grad(objective.distortion(latents), latents)
         step = 0.01 * plain / plain.abs().max()
         before, after = (
-            float(objective._distortion(each).detach()) for each in (latents, latents + step)
+            float(objective.distortion(each).detach()) for each in (latents, latents + step)
         )
     assert after - before == pytest.approx(float((plain * step).sum()), rel=0.05)
-    difference = slope.latents - plain.numpy()  # what latents do to the bits of later passes
+    difference = (
+        found.latents - plain[0].permute(1, 2, 0).numpy()
+    )  # what latents do to the bits of later passes
     assert 0 < np.abs(difference).max() < np.inf
 
 
 def test_costs_are_tabulated_with_their_slopes(tiny_coder: CodecModel) -> None:
     tables = tiny_coder.prior.scale_tables
     costs = Costs.of(tables, 50)
-    symbols = np.array([-3.0, 0.0, 2.0, 900.0], np.float32)
-    found = costs.bits.take(costs.places(symbols, np.full(4, 30, np.uint8)))
+    symbols = torch.tensor([-3.0, 0.0, 2.0, 900.0, 0.0], requires_grad=True)
+    index = torch.tensor([30.4, 29.5, 30.0, 30.0, -1.0], requires_grad=True)
+    found = costs(symbols, index)
     wanted = [tables[30].bits(np.array([s], np.int32))[0] for s in (-3, 0, 2, 900)]
-    np.testing.assert_allclose(found, wanted, rtol=1e-5)
-    middle = costs.places(np.zeros(1, np.float32), np.array([30]))
+    wanted.append(tables[0].bits(np.zeros(1, np.int32))[0])
+    np.testing.assert_allclose(found.detach(), wanted, rtol=1e-5)
+    by_symbol, by_table = torch.autograd.grad(found.sum(), (symbols, index))
     change = (costs.bits[31, 50] - costs.bits[29, 50]) / 2
-    assert costs.by_table.take(middle)[0] == pytest.approx(change, rel=1e-5)
+    assert by_table[1].item() == pytest.approx(change, rel=1e-5)
+    assert by_table[4].item() == 0.0
+    change = (costs.bits[30, 53] - costs.bits[30, 51]) / 2
+    assert by_symbol[2].item() == pytest.approx(change, rel=1e-5)
+
+
+def test_the_smooth_prior_is_the_integer_prior_with_plain_rounding(tiny_coder: CodecModel) -> None:
+    _, y, z = start(tiny_coder, 128, 64)
+    levels: list[npt.NDArray[np.uint8]] = []
+    _, y_hat = encode_latents(
+        tiny_coder.prior, y, z, INDEX, observe=lambda _, found: levels.append(found)
+    )
+    latents, z_hat = (torch.from_numpy(each).permute(2, 0, 1)[None] for each in (y, z))
+    with torch.no_grad():
+        coded = tiny_coder.smooth_prior.code(
+            latents,
+            z_hat,
+            rate_point(tiny_coder.prior, INDEX),
+            lambda residual, _index, _mask: quantize_ste(residual),
+            mixed=False,
+            quantized=True,
+        )
+    np.testing.assert_array_equal(coded.y_hat[0].permute(1, 2, 0) * 16, y_hat)
+    index = torch.floor(coded.index[0].permute(1, 2, 0) + 0.5).clamp(0, 63).numpy()
+    for number, found in enumerate(levels):
+        np.testing.assert_array_equal(take_quarter(index, number).reshape(-1), found)
+
+
+def test_a_search_keeps_no_model_alive(tiny_weights: Path) -> None:
+    codec = Codec(tiny_weights)
+    codec.compress(make_picture(32, 32), 50, effort=2)
+    prior = weakref.ref(codec.model.prior)
+    del codec
+    gc.collect()
+    assert prior() is None
 
 
 def test_search_after_decoding_with_the_same_codec(tiny_codec: Codec, tiny_weights: Path) -> None:

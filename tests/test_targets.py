@@ -4,16 +4,23 @@ import math
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
+import torch
 from conftest import make_picture
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
+from torch import Tensor
 
+from aecodec.autoencoder.transforms import AnalysisTransform
 from aecodec.cli import main
 from aecodec.codec import Codec
+from aecodec.encoder.networks import CodecModel
 from aecodec.encoder.rate_control import EVALUATIONS, search_quality
+from aecodec.encoder.tile import BegunTiles, view_tile
 from aecodec.errors import InputError
+from aecodec.format.tiling import Box, latent_grid
 from aecodec.options import KINDS, Target, parse_size
 from aecodec.picture.metrics import MEASURES
 
@@ -115,6 +122,44 @@ def test_real_files(tiny_codec: Codec, kind: str) -> None:
     assert found.met
     assert measure(data) == found.measured
     assert target.is_met(found.measured)
+
+
+@pytest.mark.parametrize("room", [0, 2**28])
+def test_the_analysis_begins_once_if_there_is_room(
+    tiny_codec: Codec, monkeypatch: pytest.MonkeyPatch, room: int
+) -> None:
+    pixels = make_picture(100, 90)
+    monkeypatch.setattr("aecodec.codec.KEPT_BYTES", room)
+    begin, begun = AnalysisTransform.begin, 0
+
+    def count(self: AnalysisTransform, x: Tensor) -> Tensor:
+        nonlocal begun
+        begun += 1
+        return begin(self, x)
+
+    monkeypatch.setattr(AnalysisTransform, "begin", count)
+    data, found = tiny_codec.compress_to(pixels, Target("psnr", 31))
+    assert found.evaluations > 2
+    assert begun == 1 if room else begun >= found.evaluations
+    assert data == tiny_codec.compress(pixels, found.quality)
+
+
+def test_tiles_beside_lossless_ones_begin_anew(tiny_coder: CodecModel) -> None:
+    pixels = make_picture(128, 192)
+    grid = latent_grid(128, 192)
+    box = Box(0, 0, 4, 4)
+    beside, corner = np.zeros((2, grid.height, grid.width), np.bool_)
+    beside[:4, 4:8] = True
+    corner[4:, 4:8] = True
+    begun = BegunTiles(2**28)
+    with torch.inference_mode():
+        for lossless in (None, beside, corner, np.zeros_like(beside), beside):
+            for index in (100, 300):
+                kept, plain = (
+                    view_tile(tiny_coder, pixels, box, index, lossless, each)
+                    for each in (begun, None)
+                )
+                assert torch.equal(kept.y, plain.y)
 
 
 def run(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:

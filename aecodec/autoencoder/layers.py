@@ -125,6 +125,7 @@ class FixedPointConv2d(nn.Conv2d):
     clipped, to [0, 16) after a ReLU and to [-16, 16) without one (`ACTIVATION_BITS`), or to
     +-`output_limit`. With `quantized` set, weights, bias and output are rounded as the integer
     form does it, with straight-through gradients; without, they stay real (but clipped).
+    `fix_weights` rounds the weights once and for all.
     """
 
     def __init__(
@@ -144,6 +145,7 @@ class FixedPointConv2d(nn.Conv2d):
         self.input_step = input_step
         self.output_step = ACTIVATION_STEP
         self.quantized = False
+        self._fixed = False
 
     def output_range(self) -> tuple[float, float]:
         """Smallest and largest output, reals."""
@@ -163,15 +165,29 @@ class FixedPointConv2d(nn.Conv2d):
         """`(N, I, h, w)` to `(N, O, h, w)`."""
         if not self.quantized:
             return super().forward(x).clamp(*self.output_range())
+        weight, bias = (self.weight, self.bias) if self._fixed else self._rounded()
+        y = self._conv_forward(x, weight, bias)
+        steps = self.output_steps().to(y)[:, None, None]
+        return (quantize_ste(y / steps) * steps).clamp(*self.output_range())
+
+    @torch.no_grad()
+    def fix_weights(self) -> None:
+        """Prepares for a quantized network whose weights stay: each call rounds outputs alone."""
+        weight, bias = self._rounded()
+        self.weight.copy_(weight)
+        if self.bias is not None and bias is not None:
+            self.bias.copy_(bias)
+        self.quantized = self._fixed = True
+
+    def _rounded(self) -> tuple[Tensor, Tensor | None]:
+        """Weights and bias as the integer form has them."""
         step = torch.exp2(self.weight_exponents())  # (O,)
         scale = step[:, None, None, None]
         bounded = (self.weight / scale).clamp(-WEIGHT_MAX, WEIGHT_MAX)
-        bias = None if self.bias is None else quantize_ste(self.bias / (step * self.input_step))
-        if bias is not None:
-            bias = bias * step * self.input_step
-        y = self._conv_forward(x, quantize_ste(bounded) * scale, bias)
-        steps = self.output_steps().to(y)[:, None, None]
-        return (quantize_ste(y / steps) * steps).clamp(*self.output_range())
+        weight = quantize_ste(bounded) * scale
+        if self.bias is None:
+            return weight, None
+        return weight, quantize_ste(self.bias / (step * self.input_step)) * step * self.input_step
 
 
 class ContextBlock(nn.Module):

@@ -9,6 +9,7 @@ logarithm and differs from the index by a shift.
 """
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -154,6 +155,43 @@ class LatentEstimate:
     z_bits: Tensor
 
 
+@dataclass(frozen=True, eq=False)
+class RatePoint:
+    """What the passes read of tables at the rate of each picture.
+
+    Attributes:
+        base_index: `(N, M, 1, 1)`, base scale in levels (fractional).
+        norm: likewise, by which the networks' means are multiplied.
+        reciprocal: likewise, 1 / norm, by which latents are multiplied that networks read.
+        features: `(N, H, 1, 1)`, added to the output of the hyper-synthesis.
+    """
+
+    base_index: Tensor
+    norm: Tensor
+    reciprocal: Tensor
+    features: Tensor
+
+
+@dataclass(frozen=True, eq=False)
+class CodedLatents:
+    """What four passes made of latents, each `(N, M, h, w)`.
+
+    Attributes:
+        y_hat: decoded latents, quantization steps.
+        residual: latents less their means.
+        index: scale levels (fractional).
+    """
+
+    y_hat: Tensor
+    residual: Tensor
+    index: Tensor
+
+
+Quantizer = Callable[[Tensor, Tensor, Tensor], Tensor]
+"""Residuals, scale levels (fractional) and the mask of one pass to its symbols; what it gives
+outside the mask does not count."""
+
+
 class ContextPrior(nn.Module):
     """p(y | z) in four passes, each a quarter of the symbols of every channel quarter.
 
@@ -197,32 +235,61 @@ class ContextPrior(nn.Module):
         Returns:
             `y_hat` and bits, both `(N, M, h, w)`.
         """
-        rounding = round_activation if quantized else clip_activation
+        coded = self.code(
+            y,
+            z_hat,
+            self.rate_point(q),
+            lambda residual, _index, _mask: quantize_ste(residual),
+            mixed=mixed,
+            quantized=quantized,
+        )
+        values = quantize_noise(coded.residual) if noisy else quantize(coded.residual)
+        return coded.y_hat, gaussian_bits(values, self.scales(coded.index))
+
+    def rate_point(self, q: Tensor) -> RatePoint:
+        """The tables between their knots; `q` is `(N,)` in [0, 1]."""
         base_index = self.base_index(q)
         norm = self.norm(base_index.detach())
+        return RatePoint(base_index, norm, 1.0 / norm, interpolate_knots(self.rate_features, q))
+
+    def code(
+        self, y: Tensor, z_hat: Tensor, point: RatePoint, quantizer: Quantizer,
+        *, mixed: bool, quantized: bool,
+    ) -> CodedLatents:  # fmt: skip
+        """Runs the four passes, of training as well as of the encoder's search.
+
+        Args:
+            y: `(N, M, h, w)`, h and w divisible by 4.
+            z_hat: `(N, Z, h/4, w/4)` integers.
+            point: the rate.
+            quantizer: called for each pass; its gradients are those of the result.
+            mixed: see `forward`.
+            quantized: see `forward`.
+        """
+        rounding = round_activation if quantized else clip_activation
         with torch.autocast(y.device.type, torch.bfloat16, enabled=mixed):
             features = self.hyper_synthesis.features(z_hat)
-            features = rounding(features.float() + interpolate_knots(self.rate_features, q))
+            features = rounding(features.float() + point.features)
             prediction = first = self.hyper_synthesis.head(features).float()
         y_hat = torch.zeros_like(y)
         residual = torch.zeros_like(y)
-        scales = torch.zeros_like(y)
+        index = torch.zeros_like(y)
         for number, mask in enumerate(pass_masks(y)):
             if number:
-                known = rounding(y_hat / norm)
+                known = rounding(y_hat * point.reciprocal)
                 with torch.autocast(y.device.type, torch.bfloat16, enabled=mixed):
                     correction = self.passes[number - 1](known, features)
                 prediction = first + correction.float()
             offset, normed_means = prediction.chunk(2, 1)
-            means = normed_means * norm
+            means = normed_means * point.norm
             if quantized:
                 means = quantize_ste(means * MEAN_FRACTION) / MEAN_FRACTION
-            part = (y - means) * mask
-            y_hat = y_hat + (quantize_ste(part) + means) * mask
-            residual = residual + part
-            scales = scales + self.scales(base_index + LEVELS_PER_UNIT * offset) * mask
-        values = quantize_noise(residual) if noisy else quantize(residual)
-        return y_hat, gaussian_bits(values, scales)
+            part = y - means
+            levels = point.base_index + LEVELS_PER_UNIT * offset
+            y_hat = y_hat + (quantizer(part, levels, mask) + means) * mask
+            residual = residual + part * mask
+            index = index + levels * mask
+        return CodedLatents(y_hat, residual, index)
 
     @staticmethod
     def scales(index: Tensor) -> Tensor:
@@ -234,11 +301,11 @@ class ContextPrior(nn.Module):
 def pass_masks(y: Tensor) -> list[Tensor]:
     """For each pass a `(1, M, h, w)` mask of the latents that it codes; they sum to ones."""
     _, channels, height, width = y.shape
-    position = torch.zeros(height, width, device=y.device, dtype=torch.long)
+    position = torch.zeros(height, width, 1, device=y.device, dtype=torch.long)
     position[1::2] += 2
     position[:, 1::2] += 1
     masks = []
     for order in PASS_POSITION:
         wanted = torch.tensor(order, device=y.device).repeat_interleave(channels // PASSES)
-        masks.append((position == wanted[:, None, None]).to(y.dtype)[None])
+        masks.append((position == wanted).to(y.dtype).permute(2, 0, 1)[None])  # channels_last
     return masks

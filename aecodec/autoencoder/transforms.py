@@ -7,9 +7,6 @@ The synthesis here is that of training and of the encoder's search. Decoders use
 form, `decoder/integer_synthesis.py`, and nothing else.
 """
 
-from copy import copy
-from hashlib import sha256
-
 import numpy as np
 import numpy.typing as npt
 import torch
@@ -61,8 +58,6 @@ class AnalysisTransform(nn.Module):
         self.down = nn.Conv2d(channels, latent_channels, 2, stride=2)
         self.last = Block(latent_channels)
         self.outer_gain = RateGain(latent_channels)
-        self._begun: dict[bytes, Tensor] | None = None
-        self._room = 0
 
     def forward(self, x: Tensor, q: Tensor, *, mixed: bool = False) -> Tensor:
         """`x` is `(N, 3, H, W)` in [0, 1], H and W divisible by 16; `q` is `(N,)` in [0, 1].
@@ -70,42 +65,25 @@ class AnalysisTransform(nn.Module):
         Returns:
             `(N, M, H/16, W/16)`, real-valued latents y.
         """
-        h = self._begin(x, mixed) * self.inner_gain(q)  # (N, C, H/8, W/8)
+        return self.finish(self.begin(x, mixed=mixed), q, mixed=mixed)
+
+    def begin(self, x: Tensor, *, mixed: bool = False) -> Tensor:
+        """What does not depend on the quality, `(N, C, H/8, W/8)`."""
+        h = self.entry(to_cells(x) - 0.5)
         with autocast(x, enabled=mixed):
+            begun: Tensor = self.first(h)
+        return begun
+
+    def finish(self, h: Tensor, q: Tensor, *, mixed: bool = False) -> Tensor:
+        """The latents, of what `begin` gave, which stays as it is."""
+        h = h * self.inner_gain(q)  # (N, C, H/8, W/8)
+        with autocast(h, enabled=mixed):
             h = self.blocks(h)
         h = self.down(h)  # (N, M, H/16, W/16)
-        with autocast(x, enabled=mixed):
+        with autocast(h, enabled=mixed):
             h = self.last(h)
         y: Tensor = h * self.outer_gain(q)
         return y
-
-    def remembering(self, limit: int) -> "AnalysisTransform":
-        """The same transform, which runs what comes before the first gain once for each input.
-
-        For a search over qualities, which that part does not depend on.
-
-        Args:
-            limit: bytes that it may keep; inputs beyond are not kept.
-        """
-        shared = copy(self)  # of the object alone; the weights are the same
-        shared._begun, shared._room = {}, limit
-        return shared
-
-    def _begin(self, x: Tensor, mixed: bool) -> Tensor:
-        """What depends on the pixels alone, `(N, C, H/8, W/8)`."""
-        key = b""
-        if self._begun is not None:
-            pixels = x.permute(0, 2, 3, 1).contiguous().numpy()
-            key = sha256(repr(pixels.shape).encode() + pixels.tobytes()).digest()
-            if key in self._begun:
-                return self._begun[key]
-        h: Tensor = self.entry(to_cells(x) - 0.5)
-        with autocast(x, enabled=mixed):
-            h = self.first(h)
-        if self._begun is not None and h.nbytes <= self._room:
-            self._begun[key] = h
-            self._room -= h.nbytes
-        return h
 
 
 class SynthesisTransform(nn.Module):

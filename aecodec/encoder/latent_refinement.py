@@ -20,15 +20,11 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from torch import Tensor
 
-from aecodec.autoencoder.transforms import to_cells
-from aecodec.decoder.latents import Grid
 from aecodec.encoder.networks import CodecModel
-from aecodec.encoder.rd_objective import Objective, SmoothRate, Window
+from aecodec.encoder.rd_objective import Objective, TileView
 from aecodec.encoder.rdoq import DeadZone, Floats
-from aecodec.encoder.tile import TileView
-from aecodec.format.quality import LAMBDA_RATIO, QUALITIES, lmbda, relative_quality
+from aecodec.format.quality import LAMBDA_RATIO, QUALITIES, relative_quality
 
 CURVATURE = 7.5
 """Bits per squared quantization step of error; measured on aec-1, see `dead_zone.py`. With aec-6 it
@@ -89,18 +85,18 @@ def _search(
     target, z = start
     best, lowest = (target, z, PLAIN_WEIGHT), np.inf
     with torch.inference_mode(mode=False), torch.enable_grad():
-        objective = _objective(model, view, index)
+        objective = Objective(model, view, index, relative_quality(index))
         share = min(1.0, HYPER_ROUNDS / effort.rounds)
         pull = np.float32(HYPER_PULL * share)
         share *= _hyper_share(index)
         for weight, pace, hyper_pace in _schedule(effort):
             z_hat = np.floor(z + np.float32(0.5))
-            slope = objective(target, z_hat, DeadZone(model.prior.symbol_costs, weight))
-            if slope.loss < lowest:
-                best, lowest = (target, z_hat, weight), slope.loss
-            minimum = slope.decoded - slope.latents / np.float32(2.0 * CURVATURE)
+            found = objective(target, z_hat, DeadZone(model.prior.symbol_costs, weight))
+            if found.loss < lowest:
+                best, lowest = (target, z_hat, weight), found.loss
+            minimum = found.decoded - found.latents / np.float32(2.0 * CURVATURE)
             target = target + pace * (minimum - target)
-            z = z - np.float32(hyper_pace * share) * slope.hyper + pull * (z_hat - z)
+            z = z - np.float32(hyper_pace * share) * found.hyper + pull * (z_hat - z)
             progress()
     return best
 
@@ -122,25 +118,3 @@ def _hyper_share(index: int) -> float:
 
 def _between(ends: tuple[float, float], part: float) -> float:
     return ends[0] + (ends[1] - ends[0]) * part
-
-
-def _objective(model: CodecModel, view: TileView, index: int) -> Objective:
-    """The loss of the tile; its surroundings are decoded as the analysis leaves them."""
-    q = relative_quality(index).clone()
-    size = view.y[0, 0, view.rows, view.columns].shape
-    visible = torch.zeros_like(view.x)
-    visible[:, :, : view.size[0], : view.size[1]] = 1.0
-    window = Window(
-        _last(view.y),
-        (view.rows, view.columns),
-        _last(to_cells(view.x)),
-        _last(to_cells(visible)),
-        q,
-    )
-    rate = SmoothRate(model.prior, Grid(*size), index)
-    return Objective(rate, model.smooth_synthesis, window, float(lmbda(q)) * 255.0**2 / 3.0)
-
-
-def _last(array: Tensor) -> Tensor:
-    """`(1, C, h, w)` to `(h, w, C)`, a copy that autograd may use."""
-    return array[0].permute(1, 2, 0).clone(memory_format=torch.contiguous_format)

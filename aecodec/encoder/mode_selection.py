@@ -31,7 +31,7 @@ from aecodec.coding.lossless import _webp_data, encode_pixels, encode_png
 from aecodec.decoder.rows import render
 from aecodec.encoder.latent_refinement import Effort
 from aecodec.encoder.networks import CodecModel
-from aecodec.encoder.tile import encode_picture_tile
+from aecodec.encoder.tile import BegunTiles, encode_picture_tile
 from aecodec.format.chunks import (
     TILE_EXPONENT_MAX,
     TILE_EXPONENT_MIN,
@@ -301,13 +301,14 @@ def _sample(pixels: Pixels) -> Pixels:
 
 
 def store_unusual_tiles(
-    model: CodecModel, pixels: Pixels, stream: Stream, effort: Effort, alpha: Pixels | None = None
-) -> Stream:
+    model: CodecModel, pixels: Pixels, stream: Stream, effort: Effort, alpha: Pixels | None = None,
+    begun: BegunTiles | None = None,
+) -> Stream:  # fmt: skip
     """Replaces the tiles that lossless coding makes cheaper, see `selection.py`."""
     index = stream.header.quality_index
 
     def encode(box: Box, lossless: Mask) -> Tile:
-        return encode_picture_tile(model, pixels, box, index, effort, lambda: None, lossless)
+        return encode_picture_tile(model, pixels, box, index, effort, lambda: None, lossless, begun)
 
     return store_unusual(
         stream,

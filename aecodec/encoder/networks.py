@@ -7,8 +7,9 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from aecodec.autoencoder.dequantize import import_synthesis
-from aecodec.autoencoder.layers import Block
+from aecodec.autoencoder.dequantize import import_prior, import_synthesis
+from aecodec.autoencoder.layers import Block, FixedPointConv2d
+from aecodec.autoencoder.priors import ContextPrior
 from aecodec.autoencoder.transforms import AnalysisTransform, HyperAnalysis, SynthesisTransform
 from aecodec.decoder.integer_prior import IntegerPrior
 from aecodec.decoder.integer_synthesis import ExactSynthesis
@@ -27,8 +28,23 @@ class CodecModel:
     synthesis: ExactSynthesis
     hyper_analysis: HyperAnalysis
     prior: IntegerPrior
+    integers: TensorDict
+    """What `prior` was made of."""
     rounded: TensorDict
     """What `synthesis` was made of."""
+
+    @cached_property
+    def smooth_prior(self) -> ContextPrior:
+        """The prior with straight-through gradients: for the encoder's search alone.
+
+        It computes what `prior` does if it is given that one's tables as a `RatePoint`.
+        """
+        c = self.config
+        with torch.inference_mode(mode=False):
+            prior = ContextPrior(c.latent_channels, c.context_channels, c.hyper_channels)
+            import_prior(prior, self.integers)
+            _freeze(prior)
+        return prior
 
     @cached_property
     def smooth_synthesis(self) -> SynthesisTransform:
@@ -55,7 +71,8 @@ def load_weights(path: Path) -> CodecModel:
     for part in ENCODERS:
         _load_transform(getattr(model, part), below(tensors, part))
     try:
-        prior = IntegerPrior(below(tensors, "prior"))
+        integers = below(tensors, "prior")
+        prior = IntegerPrior(integers)
         rounded = below(tensors, "synthesis")
         synthesis = ExactSynthesis(rounded)
     except WeightsError as exc:
@@ -63,8 +80,9 @@ def load_weights(path: Path) -> CodecModel:
     for module in (model.analysis, synthesis, model.hyper_analysis, prior):
         _freeze(module)
     return CodecModel(
-        model_id, model.config, model.analysis, synthesis, model.hyper_analysis, prior, rounded
-    )
+        model_id, model.config, model.analysis, synthesis, model.hyper_analysis, prior,
+        integers, rounded,
+    )  # fmt: skip
 
 
 def _load_transform(module: nn.Module, state: TensorDict) -> None:
@@ -75,6 +93,8 @@ def _load_transform(module: nn.Module, state: TensorDict) -> None:
 
 def _freeze(module: nn.Module) -> None:
     module.eval().requires_grad_(False).to(memory_format=torch.channels_last)
-    for block in module.modules():
-        if isinstance(block, Block):
-            block.fuse_activation()
+    for part in module.modules():
+        if isinstance(part, Block):
+            part.fuse_activation()
+        elif isinstance(part, FixedPointConv2d):
+            part.fix_weights()

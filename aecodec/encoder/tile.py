@@ -1,19 +1,19 @@
 """Pixels to tiles: analysis and coding, window by window; see `bands.py` for the way back."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from aecodec.autoencoder.transforms import to_model_space
+from aecodec.autoencoder.transforms import AnalysisTransform, to_model_space
 from aecodec.coding.lossless import encode_pixels
 from aecodec.decoder.integer_prior import NORM_FRACTION, NORM_OFFSET
 from aecodec.encoder.latent_refinement import Effort, _search
 from aecodec.encoder.latents import encode_latents
 from aecodec.encoder.networks import CodecModel
+from aecodec.encoder.rd_objective import TileView
 from aecodec.encoder.rdoq import DeadZone, Floats
 from aecodec.format.chunks import Header, LosslessTile, Tile
 from aecodec.format.constants import GROUP, STRIDE
@@ -25,7 +25,7 @@ MID_GRAY = 128
 """Of 8 bits; of 16 bits 257 times as much."""
 
 
-def encode_picture_tile(
+def encode_picture_tile(  # noqa: PLR0913  # what a tile is, and what to do with it
     model: CodecModel,
     pixels: Pixels,
     box: Box,
@@ -33,20 +33,47 @@ def encode_picture_tile(
     effort: Effort,
     step: "Callable[[], None]",
     lossless: Mask | None = None,
+    begun: "BegunTiles | None" = None,
 ) -> Tile:
     """Analyzes and codes one tile of a picture; `step` is called after each round."""
-    view = view_tile(model, pixels, box, index, lossless)
+    view = view_tile(model, pixels, box, index, lossless, begun)
     return encode_tile(model, view, index, effort, progress=step)
 
 
+class BegunTiles:
+    """What the analysis begins with, of one picture, kept for a search over qualities."""
+
+    def __init__(self, limit: int) -> None:
+        """Takes how many bytes may be kept; windows beyond begin anew each time."""
+        self._room = limit
+        self._kept: dict[tuple[Box, bytes], Tensor] = {}
+
+    def begin(
+        self, analysis: AnalysisTransform, x: Tensor, window: Box, lossless: Mask | None
+    ) -> Tensor:
+        """`AnalysisTransform.begin` of a window's pixels, which hide lossless tiles."""
+        hidden = lossless is not None and lossless[window.slices()]
+        key = window, np.packbits(hidden).tobytes() if np.any(hidden) else b""
+        if key in self._kept:
+            return self._kept[key]
+        h = analysis.begin(x)
+        if h.nbytes <= self._room:
+            self._kept[key] = h
+            self._room -= h.nbytes
+        return h
+
+
 def view_tile(
-    model: CodecModel, pixels: Pixels, box: Box, index: int, lossless: Mask | None = None
-) -> TileView:
+    model: CodecModel, pixels: Pixels, box: Box, index: int, lossless: Mask | None = None,
+    begun: BegunTiles | None = None,
+) -> TileView:  # fmt: skip
     """Analyzes one tile with its surroundings, without those that are stored losslessly."""
     window = with_halo(box, latent_grid(*pixels.shape[:2]), lossless)
     part = pixels[window.slices(STRIDE)]
     x = to_model_space(cut_pixels(pixels, window, lossless))
-    y = model.analysis(x, relative_quality(index))  # (1, M, h, w)
+    analysis = model.analysis
+    h = analysis.begin(x) if begun is None else begun.begin(analysis, x, window, lossless)
+    y = analysis.finish(h, relative_quality(index))  # (1, M, h, w)
     return TileView(x, y, *box.relative_to(window).slices(), size=(part.shape[0], part.shape[1]))
 
 
@@ -55,30 +82,6 @@ def encode_alpha(header: Header, alpha: Pixels | None) -> tuple[LosslessTile, ..
     if alpha is None:
         return ()
     return tuple(encode_pixels(alpha[box.slices(STRIDE)]) for box in boxes_of(header))
-
-
-@dataclass(frozen=True, eq=False)
-class TileView:
-    """A tile and its surroundings.
-
-    Attributes:
-        x: `(1, 3, 16h, 16w)`, the window's pixels in model space.
-        y: `(1, M, h, w)`, its latents from the analysis.
-        rows: of the tile in the window, in latents.
-        columns: likewise.
-        size: height and width of the pixels that belong to the picture.
-    """
-
-    x: Tensor
-    y: Tensor
-    rows: slice
-    columns: slice
-    size: tuple[int, int]
-
-    def latents(self) -> Floats:
-        """The tile's own latents, `(h, w, M)`."""
-        inside = self.y[0, :, self.rows, self.columns]
-        return np.ascontiguousarray(inside.permute(1, 2, 0).numpy())
 
 
 def encode_tile(
