@@ -77,8 +77,8 @@ def export_prior(
     """Makes everything that the exact path needs from the trained priors.
 
     Args:
-        prior: of the latents.
-        hyper_prior: of the hyper-latents.
+        prior: the prior of the latents.
+        hyper_prior: the prior of the hyper-latents.
         observed: `(SCALE_LEVELS, 2 * OBSERVED_RADIUS + 1)`, how often each symbol occurred under
             each level, to fit the tables; None leaves them Gaussian.
 

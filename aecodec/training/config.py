@@ -23,8 +23,8 @@ class TrainConfig:
         steps: length of the whole run; the learning rate decays to zero at its end.
         batch: patches a step.
         crop: side of a patch in pixels, divisible by 64.
-        seed: of every random draw.
-        learning_rate: of AdamW; `muon_ratio` and `linear_ratio` derive the others from it.
+        seed: seed of every random draw.
+        learning_rate: learning rate of AdamW, from which the ratios derive the others.
         muon_ratio: learning rate of Muon over that of AdamW.
         linear_ratio: learning rate of the four linear layers, which start near their optimum.
         warmup: steps of linear warm-up.

@@ -58,7 +58,7 @@ def prepare_tiles(folders: Sequence[Path], run: Path, seed: int) -> RunTiles:
     Args:
         folders: where the pictures are, searched recursively.
         run: folder of the run, made when absent.
-        seed: of the choice of tiles in large pictures.
+        seed: seed of the choice of tiles in large pictures.
 
     Raises:
         TrainingError: no pictures, or others than those of the caches.
@@ -101,7 +101,7 @@ def load_tiles(pictures: Sequence[Path], cache: Path, *, per_picture: int, seed:
         pictures: files to read; those that cannot be read are reported and left out.
         cache: a `.npy` file.
         per_picture: most tiles to take from one picture.
-        seed: of the choice of tiles in large pictures.
+        seed: seed of the choice of tiles in large pictures.
 
     Returns:
         `(n, TILE, TILE, 3)` uint8.

@@ -216,10 +216,10 @@ def test_damaged_tables_are_refused(
     tensors, name = load_file(tiny_weights), f"prior.tables.{table}"
     whole = tensors[name]
     tensors[name] = {
-        "float": lambda: whole.astype(np.float32) + 0.25,
-        "short": lambda: whole[:-1],
-        "flat": lambda: whole.reshape(-1),
-    }[damage]()
+        "float": whole.astype(np.float32) + 0.25,
+        "short": whole[:-1],
+        "flat": whole.reshape(-1),
+    }[damage]
     path = forged(tiny_weights, tmp_path / "table.safetensors", tensors=tensors)
     with pytest.raises(WeightsError):
         load_decoder(read_weights(path))
