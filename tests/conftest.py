@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 import pytest
+from PIL import Image
 
 from aecodec.models.config import ModelConfig
+from aecodec.training.config import TrainConfig
 
 if TYPE_CHECKING:
     from aecodec.autoencoder.model import HyperpriorModel
@@ -24,6 +26,11 @@ TINY = ModelConfig(
     analysis_blocks=2,
     synthesis_blocks=2,
 )
+FAST_RUN = TrainConfig(
+    steps=30, batch=2, crop=64, warmup=2, compile=False, mixed=False, ema=0.5, validate_every=10,
+    report_every=5, start_patches=8, model=TINY,
+)  # fmt: skip
+"""Settings of a training run that takes a moment."""
 
 
 def make_tiny_model() -> "HyperpriorModel":
@@ -31,16 +38,30 @@ def make_tiny_model() -> "HyperpriorModel":
     import torch
 
     from aecodec.autoencoder.model import HyperpriorModel
+    from aecodec.training.initialization import start_linear
 
     torch.manual_seed(7)
     model = HyperpriorModel(TINY)
     coarse = torch.rand(8, 3, 8, 8)
-    model.start_linear(torch.nn.functional.interpolate(coarse, size=(64, 64), mode="bilinear"))
+    patches = torch.nn.functional.interpolate(coarse, size=(64, 64), mode="bilinear")
+    start_linear(model, patches)
     with torch.no_grad():
         for name, p in model.named_parameters():
             if not p.any():
                 p.normal_(0, 0.05 if name.startswith("prior") else 0.003)
     return model
+
+
+def export_tiny(model: "HyperpriorModel", path: Path) -> bytes:
+    """Writes the released form of a model, for random pictures; returns the model id."""
+    import torch
+
+    from aecodec.export.input_statistics import picture_statistics
+    from aecodec.export.weights import export_weights
+
+    coarse = torch.rand(8, 3, 16, 16, generator=torch.Generator().manual_seed(3))
+    x = torch.nn.functional.interpolate(coarse, size=(64, 64), mode="bilinear")
+    return export_weights(model, path, picture_statistics(model, x))
 
 
 def make_picture(height: int, width: int, *, seed: int = 0) -> npt.NDArray[np.uint8]:
@@ -80,10 +101,8 @@ def _threads(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def tiny_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    from aecodec.export.weights import export_weights
-
     path = tmp_path_factory.mktemp("weights") / "tiny.safetensors"
-    export_weights(make_tiny_model(), path)
+    export_tiny(make_tiny_model(), path)
     return path
 
 
@@ -102,3 +121,13 @@ def tiny_coder(tiny_codec: "Codec") -> "CodecModel":
 @pytest.fixture(scope="session")
 def picture() -> npt.NDArray[np.uint8]:
     return make_picture(75, 110)
+
+
+@pytest.fixture
+def picture_folder(tmp_path: Path) -> Path:
+    """Four small pictures to train on."""
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    for number in range(4):
+        Image.fromarray(make_picture(200, 220, seed=number)).save(folder / f"{number}.png")
+    return folder

@@ -8,7 +8,6 @@ import pytest
 import torch
 from conftest import TINY, make_tiny_model
 
-from aecodec.autoencoder.quantization import quantize
 from aecodec.decoder.integer_layers import (
     ACCUMULATOR_LIMIT,
     INPUT_LIMIT,
@@ -19,8 +18,6 @@ from aecodec.decoder.integer_layers import (
 from aecodec.decoder.integer_synthesis import ExactSynthesis, power_of_two
 from aecodec.encoder.networks import CodecModel
 from aecodec.errors import WeightsError
-from aecodec.export.synthesis import InputStatistics, export_synthesis
-from aecodec.export.weights import picture_statistics
 from aecodec.models.weights import TensorDict, below
 
 Ints = npt.NDArray[np.int64]
@@ -220,38 +217,3 @@ def test_tables_beyond_their_range_are_refused(
     tensors[name].view(-1)[0] = value
     with pytest.raises(WeightsError):
         ExactSynthesis(tensors)
-
-
-def test_statistics_cover_what_was_seen() -> None:
-    model = make_tiny_model()
-    found = picture_statistics(model, torch.rand(2, 3, 64, 64))
-    assert all(value.dtype == torch.int8 for value in found.reaches.values())
-    assert {name.rsplit(".", 1)[1] for name in found.reaches} == {
-        "mix_in", "depthwise", "mix_out", "expand", "contract", "inner", "outer",
-    }  # fmt: skip
-    assert {name.rsplit(".", 1)[1] for name in found.moments} == {
-        "mix_in", "mix_out", "expand", "contract",
-    }  # fmt: skip
-    for moments in found.moments.values():
-        assert moments[-1, -1] == 1.0
-        assert float(torch.linalg.eigvalsh(moments).min()) > -1e-9
-
-
-def test_moments_make_the_rounded_synthesis_closer() -> None:
-    model = make_tiny_model()
-    torch.manual_seed(1)
-    for name, weight in model.synthesis.named_parameters():
-        if name.endswith(("mix_out.weight", "contract.weight")):
-            torch.nn.init.normal_(weight, std=0.2)  # branches begin with nothing
-    x = torch.rand(4, 3, 64, 64)
-    found = picture_statistics(model, x)
-    q = torch.ones(len(x))
-    with torch.no_grad():
-        y = quantize(model.estimate(model.analysis(x, q), q).y_hat * 16)
-        expected = (model.synthesis(y / 16, q).clamp(0, 1) * 65535).permute(0, 2, 3, 1)
-        errors = []
-        for statistics in (InputStatistics(found.reaches), found):
-            synthesis = ExactSynthesis(export_synthesis(model.synthesis, statistics))
-            decoded = torch.stack([synthesis(each[None], 400, maximum=65535) for each in y])
-            errors.append(float((decoded - expected).square().mean()))
-    assert errors[1] < 0.98 * errors[0]

@@ -2,7 +2,7 @@
 
 Two families. `Block` and `RateGain` make up the transforms between pixels and latents.
 `FixedPointConv2d` and `ContextBlock` make up the networks that the entropy decoder depends on;
-their training form lives here, their exact integer form in `integer.py`.
+their training form lives here, their exact integer form in `decoder/prior_layers.py`.
 """
 
 import torch
@@ -20,15 +20,6 @@ WEIGHT_MAX = 127
 
 WEIGHT_EXPONENTS = (-16, 0)
 """Range of the power-of-two exponent of a weight step."""
-
-SCALE_LIMIT = 32.0
-"""Largest scale of a channel that a block reads: beyond, it is rather noise than signal."""
-
-LINEAR_REACH = 0.15
-"""Deviation of an activation's inputs below which it is a straight line."""
-
-LINEAR_SHARE = 8
-"""One out of so many channels of a renewed pointwise branch goes on with what it did."""
 
 _CLIP_HIGH = 2.0 ** (ACTIVATION_BITS - 1) * ACTIVATION_STEP
 
@@ -81,8 +72,8 @@ class Block(nn.Module):
 
     The stream is in the units of pixels, where most channels deviate by a few hundredths: to a
     branch that reads it plainly, an activation is a straight line. So both read it times `scale`,
-    a constant power of two for each channel, which `calibrate` finds and which a weights file
-    holds within the weights.
+    a constant power of two for each channel, which `training/initialization.py` finds and which a
+    weights file holds within the weights.
     """
 
     def __init__(self, channels: int) -> None:
@@ -98,42 +89,6 @@ class Block(nn.Module):
             _zero(last)
 
     scale: Tensor
-
-    @torch.no_grad()
-    def calibrate(self, deviation: Tensor) -> None:
-        """Sets `scale` for inputs that deviate by `deviation` `(C,)`; the function stays the same.
-
-        But a pointwise branch that has hardly an activation, being a straight line on such
-        inputs, is made anew: it computes nothing that its neighbours could not.
-        """
-        before = self.scale[:, 0, 0].clone()
-        scale = torch.exp2(torch.round(-torch.log2(deviation.clamp_min(1e-6))))
-        self.scale.copy_(scale.clamp(1.0, SCALE_LIMIT)[:, None, None])
-        ratio = (before / self.scale[:, 0, 0])[:, None, None]
-        for conv in (self.mix_in, self.expand):
-            conv.weight.mul_(ratio)
-        spread = deviation * self.scale[:, 0, 0]
-        reached = (self.expand.weight[:, :, 0, 0] * spread).square().sum(1).mean().sqrt()
-        if reached < LINEAR_REACH:
-            self._renew_pointwise(spread)
-
-    def _renew_pointwise(self, spread: Tensor) -> None:
-        """Leaves what is linear of the pointwise branch to a few channels and frees the others."""
-        expand, contract = self.expand, self.contract
-        assert expand.bias is not None
-        assert contract.bias is not None
-        weight, bias = contract.weight[:, :, 0, 0], expand.bias
-        slope = (bias.clamp(-4.0, 4.0) + 2.0) / 4.0
-        linear = (weight * slope) @ (expand.weight[:, :, 0, 0] * spread)  # of inputs of deviation 1
-        offset = contract.bias + weight @ hswish(bias)
-        left, values, right = torch.linalg.svd(linear)
-        kept = -(-len(spread) // LINEAR_SHARE)
-        expand.reset_parameters()
-        _zero(contract)
-        expand.weight[:kept, :, 0, 0] = LINEAR_REACH * right[:kept] / spread
-        expand.bias[:kept] = 0.0
-        contract.weight[:, :kept, 0, 0] = left[:, :kept] * values[:kept] / (0.5 * LINEAR_REACH)
-        contract.bias.copy_(offset)
 
     @torch.no_grad()
     def fuse_activation(self) -> None:

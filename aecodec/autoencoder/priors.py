@@ -1,7 +1,7 @@
 """The two priors: p(z), and p(y | z) with its four-pass context.
 
-Training form, in reals. The integer form that coding uses is made from it at export
-(`integer.py`); units and clipping here are chosen so that it can be exact.
+This is their training form, in reals. Export makes of it the integer form that coding uses
+(`decoder/integer_prior.py`); units and clipping here are chosen so that it can be exact.
 
 Scales are powers: `scale = SCALE_MIN * exp(SCALE_LOG_STEP * index)`, where `index` runs from 0
 to `SCALE_LEVELS - 1`. Networks and tables speak of `index / 8`, which is close to the natural
@@ -58,9 +58,7 @@ class FactorizedPrior(nn.Module):
         super().__init__()
         k = self.COMPONENTS
         self.logits = nn.Parameter(torch.zeros(channels, k))
-        # Neither linspace nor repeat: on the meta device they import sympy, 0.5 s for each command.
-        even = [4.0 * i / (k - 1) - 2.0 for i in range(k)]
-        self.locations = nn.Parameter(torch.tensor([even] * channels))
+        self.locations = nn.Parameter(torch.linspace(-2.0, 2.0, k).repeat(channels, 1))
         self.log_scales = nn.Parameter(torch.zeros(channels, k))
 
     def cdf(self, x: Tensor) -> Tensor:

@@ -1,12 +1,10 @@
-"""Pixels of 8 or 16 bits to the model's input.
-
-The three float transforms: analysis g_a, synthesis g_s, hyper-analysis h_a.
+"""The three float transforms: analysis g_a, synthesis g_s, hyper-analysis h_a.
 
 The hyper-synthesis belongs to the prior (`priors.py`), because its arithmetic must be exact.
 Everything runs at strides 8 to 64: an 8x8 patch of pixels becomes 192 channels at once.
 
 The synthesis here is that of training and of the encoder's search. Decoders use its exact integer
-form, `integer_synthesis.py`, and nothing else.
+form, `decoder/integer_synthesis.py`, and nothing else.
 """
 
 import numpy as np

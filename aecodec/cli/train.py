@@ -7,14 +7,23 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from aecodec.cli.options import force_option
 from aecodec.cli.startup import keep_freed_memory
-from aecodec.errors import InputError, TrainingError
+from aecodec.errors import InputError
 from aecodec.storage.files import check_output
+from aecodec.training.config import (
+    CHECKPOINT,
+    SETTINGS,
+    TrainConfig,
+    load_model_config,
+)
+
+if TYPE_CHECKING:
+    from aecodec.models.weights import Weights
 
 
 @click.command()
@@ -25,46 +34,69 @@ from aecodec.storage.files import check_output
 @click.option("--crop", type=click.IntRange(64), help="Side of a patch, a multiple of 64.")
 @click.option("--learning-rate", type=float, help="Of AdamW; the others follow.")
 @click.option("--seed", type=click.IntRange(0), help="Seed of every random draw.")
-@click.option("--compile/--no-compile", "compiled", default=None, help="Use torch.compile.")
+@click.option("--compile/--no-compile", default=None, help="Use torch.compile.")
 @click.option("--device", help="cpu, cuda or mps; the best one at hand by default.")
 @click.option("--threads", type=click.IntRange(1), help="CPU threads.")
-@click.option("--init", metavar="PATH", help="Start a new run from these weights.")
+@click.option("--init", metavar="MODEL", help="Start a new run from these weights.")
+@click.option("--model-config", metavar="FILE", help="Sizes of a new run's model, as JSON.")
 def train(
     folders: tuple[str, ...], run: str, device: str | None, threads: int | None,
-    init: str | None, compiled: bool | None, **options: Any,  # noqa: ANN401  # fields of TrainConfig
+    init: str | None, model_config: str | None, **options: Any,  # noqa: ANN401  # fields of TrainConfig
 ) -> int:  # fmt: skip
     """Train a model on folders of pictures, or go on with the run in RUN."""
-    from aecodec.training.config import TrainConfig
-
-    stored = Path(run) / "config.json"
-    config = TrainConfig.load(stored) if stored.exists() else TrainConfig()
-    options["compile"] = compiled
-    config = replace(config, **{k: v for k, v in options.items() if v is not None})
     missing = [name for name in folders if not Path(name).is_dir()]
     if missing:
         raise InputError(f"{missing[0]}: not a folder")
+    _check_new(Path(run), init, model_config)
 
     import torch
 
+    from aecodec.models.registry import load_model
     from aecodec.training.device import check_device, default_device
     from aecodec.training.initialization import trainable_state
-    from aecodec.training.loop import CHECKPOINT, Trainer
+    from aecodec.training.loop import Trainer
 
+    weights = load_model(init) if init else None
+    config = _settings(Path(run), weights, model_config, options)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", force=True)
     if threads:
         torch.set_num_threads(threads)
     chosen = device or default_device()
     check_device(chosen)
-    if init and (Path(run) / CHECKPOINT).exists():
-        raise InputError(f"{run} already holds a run; --init is for new ones")
-    initial = trainable_state(Path(init)) if init else None
     keep_freed_memory()
-    trainer = Trainer(
-        [Path(name) for name in folders], Path(run), config, device=chosen, initial=initial
-    )
+    trainer = Trainer.prepare(
+        [Path(name) for name in folders], Path(run), config, device=chosen,
+        initial=None if weights is None else trainable_state(weights),
+    )  # fmt: skip
     with _stop_on_signals() as should_stop:
         trainer.train(should_stop)
     return 0
+
+
+def _check_new(run: Path, init: str | None, model_config: str | None) -> None:
+    """Checks that what a new run starts with is given for a new run, and once.
+
+    Raises:
+        InputError: it is not.
+    """
+    if init and model_config:
+        raise InputError("--init has sizes of its own; leave --model-config out")
+    given = "--init" if init else "--model-config" if model_config else None
+    if given and (run / CHECKPOINT).exists():
+        raise InputError(f"{run} already holds a run; {given} is for new ones")
+
+
+def _settings(
+    run: Path, weights: "Weights | None", model_config: str | None, options: dict[str, Any]
+) -> TrainConfig:
+    """The settings of a run: stored ones or the default, changed by options."""
+    stored = run / SETTINGS
+    config = TrainConfig.load(stored) if stored.exists() else TrainConfig()
+    if weights is not None:
+        config = replace(config, model=weights.config)
+    if model_config is not None:
+        config = replace(config, model=load_model_config(Path(model_config)))
+    return replace(config, **{k: v for k, v in options.items() if v is not None})
 
 
 @contextmanager
@@ -91,28 +123,12 @@ def _stop_on_signals() -> Iterator[Callable[[], bool]]:
 def export(run: str, output: str, force: bool) -> int:
     """Make the released form of a run: integer networks, tables, model id.
 
-    The tables are fitted to what the model makes of the run's tiles, if they are still there.
+    Weights are rounded, and tables fitted, for what the model makes of the run's tiles.
     """
     check_output(output, force=force)
 
-    from aecodec.autoencoder.model import HyperpriorModel
-    from aecodec.export.statistics import observe_inputs, observe_symbols
-    from aecodec.export.weights import export_weights
-    from aecodec.training.checkpoint import load_average
-    from aecodec.training.data import open_tiles
-    from aecodec.training.loop import CHECKPOINT, TILES
+    from aecodec.export.run import export_run
 
-    model = HyperpriorModel()
-    try:
-        model.load_state_dict(load_average(Path(run) / CHECKPOINT))
-    except RuntimeError as exc:
-        raise TrainingError(f"{run}: holds another model: {exc}") from exc
-    cache = Path(run) / TILES
-    tiles = open_tiles(cache) if cache.exists() else None
-    observed = None if tiles is None else observe_symbols(model, tiles)
-    statistics = None if tiles is None else observe_inputs(model, tiles)
-    model_id = export_weights(model, Path(output), observed, statistics)
-    kind = "fitted" if observed is not None else "Gaussian"
-    size = Path(output).stat().st_size
-    click.echo(f"{output}: model {model_id.hex()}, {kind} tables, {size} bytes")
+    report = export_run(Path(run), Path(output))
+    click.echo(f"{output}: model {report.model_id.hex()}, {report.size} bytes")
     return 0

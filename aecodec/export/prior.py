@@ -1,7 +1,6 @@
-"""Turns the trained priors into their exact integer form, and back for further training."""
+"""Turns the trained priors into their exact integer form."""
 
 import math
-from dataclasses import fields
 
 import numpy as np
 import torch
@@ -22,35 +21,38 @@ from aecodec.autoencoder.priors import (
     FactorizedPrior,
 )
 from aecodec.coding.ans import frequency_counts
-from aecodec.decoder.integer_layers import ACCUMULATOR_LIMIT, Ints, accumulator_bounds
-from aecodec.decoder.integer_prior import (
+from aecodec.decoder.carriers import ACCUMULATOR_LIMIT
+from aecodec.decoder.prior_layers import accumulator_bounds
+from aecodec.decoder.prior_tables import Ints
+from aecodec.errors import WeightsError
+from aecodec.format.constants import (
     HYPER_RADIUS,
+    MEAN_FRACTION,
     NORM_FRACTION,
     NORM_OFFSET,
     NORM_SIZE,
     RECIPROCAL_SHIFT,
-    PriorTables,
+    SCALE_FRACTION,
+    SCALE_LEVELS,
 )
-from aecodec.errors import WeightsError
-from aecodec.format.constants import MEAN_FRACTION, SCALE_FRACTION, SCALE_LEVELS
 from aecodec.format.quality import QUALITIES
-from aecodec.models.weights import TensorDict
+from aecodec.models.weights import Array
 
-SCALE_ESCAPE = 2**4
-
+SCALE_ESCAPE, HYPER_ESCAPE = 2**4, 2**6
+"""Counts of what lies beyond a table of latents, and of hyper-latents."""
 OBSERVED_RADIUS = 2**11
 """Largest symbol that is counted for fitting a table."""
-
 GAUSSIAN_SYMBOLS = 30.0
 """How many observed symbols the Gaussian counts for in a fitted table."""
 
-HYPER_ESCAPE = 2**6
 
-
-def export_conv(conv: FixedPointConv2d) -> TensorDict:
+def export_conv(conv: FixedPointConv2d) -> dict[str, Array]:
     """Rounds a trained convolution to its integer form.
 
     A channel whose bound does not hold at 8 bits gets coarser weights until it does.
+
+    Returns:
+        `weight`, `bias` and `shift`, as `IntegerConv2d` takes them.
 
     Raises:
         WeightsError: weights are not finite or too large for the fixed point.
@@ -64,39 +66,43 @@ def export_conv(conv: FixedPointConv2d) -> TensorDict:
         tensors = _round_conv(conv, weight, bias.double(), exponents)
         too_large = accumulator_bounds(tensors["weight"], tensors["bias"]) >= ACCUMULATOR_LIMIT
         if not too_large.any():
-            return tensors
+            return {name: tensor.numpy() for name, tensor in tensors.items()}
         exponents[too_large] += 1
     raise WeightsError("weights are too large for the fixed-point path")
 
 
 def export_prior(
     prior: ContextPrior, hyper_prior: FactorizedPrior, observed: Ints | None = None
-) -> TensorDict:
+) -> dict[str, Array]:
     """Makes everything that the exact path needs from the trained priors.
 
     Args:
-        prior: of the latents.
-        hyper_prior: of the hyper-latents.
+        prior: the prior of the latents.
+        hyper_prior: the prior of the hyper-latents.
         observed: `(SCALE_LEVELS, 2 * OBSERVED_RADIUS + 1)`, how often each symbol occurred under
             each level, to fit the tables; None leaves them Gaussian.
 
     Returns:
-        Tensors by name, as `IntegerPrior` takes them: integer networks and tables.
+        The part `prior` of a weights file, by name: integer networks and tables.
 
     Raises:
         WeightsError: the trained values cannot be made exact.
     """
-    tensors: TensorDict = {}
+    arrays: dict[str, Array] = {}
     for name, module in prior.named_modules():
         if isinstance(module, FixedPointConv2d):
-            tensors |= {f"{name}.{key}": value for key, value in export_conv(module).items()}
-    tables = _export_tables(prior, hyper_prior, observed)
-    return tensors | {f"tables.{f.name}": getattr(tables, f.name) for f in fields(PriorTables)}
+            arrays |= {f"{name}.{key}": value for key, value in export_conv(module).items()}
+    tables = {
+        **_network_tables(prior),
+        **_scale_tables(observed),
+        "hyper_counts": _hyper_counts(hyper_prior),
+    }
+    return arrays | {f"tables.{key}": value for key, value in tables.items()}
 
 
 def _round_conv(
     conv: FixedPointConv2d, weight: Tensor, bias: Tensor, exponents: Tensor
-) -> TensorDict:
+) -> dict[str, Tensor]:
     steps = torch.exp2(exponents)
     # A shift below zero would mean weights so large that one step of the input moves the output
     # by more than one step: coarser weights would be exact, finer outputs would be noise.
@@ -114,9 +120,8 @@ def _round_conv(
 
 
 @torch.no_grad()
-def _export_tables(
-    prior: ContextPrior, hyper_prior: FactorizedPrior, observed: Ints | None
-) -> PriorTables:
+def _network_tables(prior: ContextPrior) -> dict[str, Array]:
+    """What stands between networks and symbols: base scales, features of rates, norms."""
     q = torch.linspace(0, 1, QUALITIES, dtype=torch.float64)
     base = interpolate_knots(prior.base.double().cpu(), q)[:, :, 0, 0] * LEVELS_PER_UNIT
     fine = torch.floor(base * SCALE_FRACTION + 0.5)
@@ -127,19 +132,24 @@ def _export_tables(
     norms = ContextPrior.norm(grid / SCALE_FRACTION)
     # known = y_hat / MEAN_FRACTION / norm / ACTIVATION_STEP
     reciprocals = 2.0**RECIPROCAL_SHIFT / (MEAN_FRACTION * ACTIVATION_STEP) / norms
+    return {
+        "base": fine.numpy().astype(np.int16),
+        "rate_features": rate_features.clamp(-(2**14), 2**14).numpy().astype(np.int16),
+        "norms": torch.floor(norms * NORM_FRACTION + 0.5).numpy().astype(np.int32),
+        "reciprocals": torch.floor(reciprocals + 0.5).numpy().astype(np.int32),
+    }
+
+
+def _scale_tables(observed: Ints | None) -> dict[str, Array]:
+    """The tables of all scale levels, one after the other, and their lengths."""
     counts = [
         _scale_counts(level, None if observed is None else observed[level])
         for level in range(SCALE_LEVELS)
     ]
-    return PriorTables(
-        base=fine.to(torch.int16),
-        rate_features=rate_features.clamp(-(2**14), 2**14).to(torch.int16),
-        norms=torch.floor(norms * NORM_FRACTION + 0.5).to(torch.int32),
-        reciprocals=torch.floor(reciprocals + 0.5).to(torch.int32),
-        scale_counts=torch.from_numpy(np.concatenate(counts)).to(torch.int32),
-        scale_sizes=torch.tensor([len(c) for c in counts], dtype=torch.int32),
-        hyper_counts=_hyper_counts(hyper_prior),
-    )
+    return {
+        "scale_counts": np.concatenate(counts).astype(np.int32),
+        "scale_sizes": np.array([len(c) for c in counts], np.int32),
+    }
 
 
 def _scale(level: int) -> float:
@@ -164,7 +174,9 @@ def _scale_counts(level: int, observed: Ints | None) -> Ints:
     return frequency_counts(symmetric, SCALE_ESCAPE)
 
 
-def _hyper_counts(hyper_prior: FactorizedPrior) -> Tensor:
+@torch.no_grad()
+def _hyper_counts(hyper_prior: FactorizedPrior) -> Array:
+    """A table for each channel of the hyper-latents, in rows."""
     prior = FactorizedPrior(len(hyper_prior.logits)).double()
     prior.load_state_dict(hyper_prior.state_dict())
     edges = torch.arange(-HYPER_RADIUS, HYPER_RADIUS + 2, dtype=torch.float64) - 0.5
@@ -173,4 +185,4 @@ def _hyper_counts(hyper_prior: FactorizedPrior) -> Tensor:
     if not np.isfinite(probabilities).all():
         raise WeightsError("the prior of the hyper-latents is not finite")
     rows = np.stack([frequency_counts(row, HYPER_ESCAPE) for row in probabilities])
-    return torch.from_numpy(rows).to(torch.int32)
+    return rows.astype(np.int32)

@@ -1,6 +1,6 @@
 """Makes the tables of the residual layer from training pictures.
 
-    python -m aecodec.training.residual TILES.npy -o TABLES.safetensors
+    python -m aecodec.export.residual_tables TILES.npy -o TABLES.safetensors
 
 The tiles are those that the training of a model left in its folder. Some get noise, some become
 gray. Each is compressed at one of a few qualities, and its residual layer coded with logistic
@@ -41,43 +41,29 @@ from aecodec.storage.files import write_bytes
 from aecodec.training.data import open_tiles
 
 PICTURES = 20
-
 ROUNDS = 2
-
 QUALITIES = (10, 20, 25, 30)
-
 NOISY, NOISE_MAX = 0.4, 2.5
 """How many pictures get noise, and its largest deviation."""
-
 GRAY_EVERY = 5
-
 SMALLEST_DEVIATION = 2.0
-
 SCALE_MIN = 0.1
 """Mean error of scale 0, in samples."""
-
 SCALES_PER_OCTAVE = 5
-
 ACTIVITY_UNIT = 512
 """Weights count 1/512, so that an expected error of 1 has this sum."""
-
 RATIOS = (0.4, 0.65, 1.0, 1.6, 2.6, 5.0)
 """Widths of a mixture's parts."""
-
 PRIOR_SAMPLES = 400.0
 """How many observed errors the logistic distribution counts for."""
-
 MEAN_OVER_WIDTH = 2 * math.log(2)
 """Mean absolute value of a logistic distribution over its parameter."""
-
 RADIUS_OVER_MEAN, RADIUS_MIN, RADIUS_MAX = 10, 6, 512
-
 ESCAPE = 2**4
-
 EM_ROUNDS = 30
+"""Rounds of expectation-maximization."""
 
 Floats = npt.NDArray[np.float64]
-
 Counts = npt.NDArray[np.int64]
 
 logger = logging.getLogger(__name__)

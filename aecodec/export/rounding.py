@@ -5,9 +5,9 @@ from torch import Tensor
 
 from aecodec.autoencoder.quantization import quantize
 from aecodec.coding.gptq import Floats, error_factor, round_jointly
-from aecodec.decoder.integer_layers import ACCUMULATOR_LIMIT, SHIFT_MAX, exact_bounds
+from aecodec.decoder.carriers import ACCUMULATOR_LIMIT, SHIFT_MAX
+from aecodec.decoder.synthesis_layers import exact_bounds
 from aecodec.errors import WeightsError
-from aecodec.models.weights import TensorDict
 
 INT16_MAX = 2**15 - 1
 
@@ -19,20 +19,19 @@ INPUT_NOISE = 1 / 12
 
 
 def round_conv(
-    weight: Tensor, bias: Tensor, output: Tensor, moments: Tensor | None = None
-) -> TensorDict:
+    weight: Tensor, bias: Tensor, output: Tensor, moments: Tensor | None
+) -> dict[str, Tensor]:
     """The finest integers that the bound of the exact synthesis allows.
 
-    Without moments each weight takes the nearest integer, in exact arithmetic, so that the same
-    weights give the same integers on every machine. With moments they are rounded jointly, for the
-    smallest error of the output, see `joint_rounding.py`.
+    Weights are rounded jointly, for the smallest error of the output, see `coding/gptq.py`; those
+    of depthwise convolutions each to the nearest integer.
 
     Args:
         weight: `(O, I, k, k)` float64, for inputs in their own units.
         bias: `(O,)` float64.
         output: `(O,)`, exponent of the unit of each output.
         moments: `(I + 1, I + 1)` float64, means of the products of the inputs, in their units, and
-            of a last one that is always 1; for k = 1 only.
+            of a last one that is always 1; None for depthwise convolutions.
 
     Returns:
         `weight`, `bias` and `shift`, as `ExactConv2d` takes them.

@@ -135,7 +135,7 @@ def weights_bytes(
     check_tensors(tensors, config)
     metadata = {"format": FORMAT, "config": json.dumps(asdict(config))}
     metadata["search"] = json.dumps(asdict(search or SearchSettings()))
-    return save({k: np.ascontiguousarray(v) for k, v in tensors.items()}, metadata)
+    return save({k: np.asarray(v, order="C") for k, v in tensors.items()}, metadata)
 
 
 def check_tensors(tensors: Tensors, config: ModelConfig) -> None:

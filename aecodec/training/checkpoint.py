@@ -1,17 +1,18 @@
 """The state of a run in one safetensors file: weights, average, optimizers, progress."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor
 
 from aecodec.autoencoder.model import HyperpriorModel
 from aecodec.errors import TrainingError
+from aecodec.storage.files import write_bytes
 
 
 @dataclass
@@ -34,7 +35,7 @@ class Progress:
 def save_checkpoint(
     path: Path,
     model: HyperpriorModel,
-    average: dict[str, Tensor],
+    average: Mapping[str, Tensor],
     optimizers: Sequence[torch.optim.Optimizer],
     progress: Progress,
 ) -> None:
@@ -49,23 +50,20 @@ def save_checkpoint(
         for optimizer in optimizers:
             for key, value in optimizer.state.get(p, {}).items():
                 tensors[f"optimizer/{name}/{key}"] = value
-    temporary = path.with_suffix(".partial")
+    data = save(
+        {k: v.detach().cpu().contiguous() for k, v in tensors.items()},
+        {"progress": json.dumps(asdict(progress))},
+    )
     try:
-        save_file(
-            {k: v.detach().cpu().contiguous() for k, v in tensors.items()},
-            temporary,
-            metadata={"progress": json.dumps(asdict(progress))},
-        )
-        temporary.replace(path)
-    except (SafetensorError, OSError) as exc:
-        temporary.unlink(missing_ok=True)
+        write_bytes(str(path), data)
+    except OSError as exc:
         raise TrainingError(f"{path}: cannot save: {exc}") from exc
 
 
 def load_checkpoint(
     path: Path,
     model: HyperpriorModel,
-    average: dict[str, Tensor],
+    average: Mapping[str, Tensor],
     optimizers: Sequence[torch.optim.Optimizer],
 ) -> Progress:
     """Restores what `save_checkpoint` wrote, in place.
@@ -77,11 +75,13 @@ def load_checkpoint(
         with safe_open(path, "pt") as file:
             progress = Progress(**json.loads(file.metadata()["progress"]))
             tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118  # no dict
-        model.load_state_dict(_below(tensors, "model/"))
-        for key, value in _below(tensors, "average/").items():
-            average[key].copy_(value)
-    except (SafetensorError, RuntimeError, KeyError, TypeError, ValueError) as exc:
+    except (SafetensorError, KeyError, TypeError, ValueError) as exc:
         raise TrainingError(f"{path}: cannot resume: {exc}") from exc
+    load_state(model, _below(tensors, "model/"), path)
+    averaged = _below(tensors, "average/")
+    _check_state(average, averaged, path)
+    for key, value in averaged.items():
+        average[key].copy_(value)
     owners = {id(p): o for o in optimizers for group in o.param_groups for p in group["params"]}
     for name, p in model.named_parameters():
         for key, value in _below(tensors, f"optimizer/{name}/").items():
@@ -104,7 +104,39 @@ def load_average(path: Path) -> dict[str, Tensor]:
         raise TrainingError(f"{path}: no checkpoint to read: {exc}") from exc
 
 
-def _below(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
+def load_state(model: HyperpriorModel, state: Mapping[str, Tensor], source: Path | str) -> None:
+    """Gives a model its weights.
+
+    Args:
+        model: receives them.
+        state: the weights by name.
+        source: where they come from, for the error.
+
+    Raises:
+        TrainingError: they belong to a model of other sizes.
+    """
+    _check_state(model.state_dict(), state, source)
+    model.load_state_dict(state)
+
+
+def _check_state(
+    wanted: Mapping[str, Tensor], state: Mapping[str, Tensor], source: Path | str
+) -> None:
+    """Checks names and shapes.
+
+    Raises:
+        TrainingError: the first that differs.
+    """
+    for name in sorted(wanted.keys() | state.keys()):
+        shapes = [tuple(each[name].shape) if name in each else None for each in (wanted, state)]
+        if shapes[0] != shapes[1]:
+            expected, found = ("absent" if shape is None else shape for shape in shapes)
+            raise TrainingError(
+                f"{source}: the weights of another model: {name} is {found}, not {expected}"
+            )
+
+
+def _below(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
     return {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
 
 

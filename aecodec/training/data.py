@@ -1,14 +1,19 @@
 """Pictures to tiles to batches.
 
 All pictures are decoded once into memory-mapped tiles of `TILE` pixels, so that a step costs no
-decoding. Batches are a function of seed and step alone: a resumed run sees the same ones.
+decoding. Batches are a function of seed and step alone: a resumed run sees the same ones, or an
+error if its pictures are others.
 """
 
+import hashlib
+import json
 import logging
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 import numpy.typing as npt
@@ -18,16 +23,17 @@ from torch import Tensor
 
 from aecodec.errors import TrainingError
 from aecodec.picture.pixels import DAMAGE
+from aecodec.storage.files import replacing, write_bytes
 from aecodec.training.config import CROP_MAX
 
 TILE = CROP_MAX
-
 TILES_PER_PICTURE = 6
-
 HOLD_OUT = 50
 """Every 50th picture, sorted by name, is held out for validation."""
-
 SMALLEST = 64
+"""Pictures with a shorter side are left out."""
+TILES, HELD_OUT = "tiles.npy", "held_out.npy"
+"""Names of the caches in the folder of a run."""
 
 SUFFIXES = frozenset(
     [".png", ".jpg", ".jpeg", ".webp", ".avif", ".tif", ".tiff", ".bmp", ".ppm", ".jp2", ".gif"],
@@ -36,6 +42,33 @@ SUFFIXES = frozenset(
 Tiles = npt.NDArray[np.uint8]
 
 logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, eq=False)
+class RunTiles:
+    """What a run learns from, and what it is validated on."""
+
+    training: Tiles
+    held_out: Tiles
+
+
+def prepare_tiles(folders: Sequence[Path], run: Path, seed: int) -> RunTiles:
+    """The tiles of a run, from the caches in its folder or decoded now.
+
+    Args:
+        folders: where the pictures are, searched recursively.
+        run: folder of the run, made when absent.
+        seed: seed of the choice of tiles in large pictures.
+
+    Raises:
+        TrainingError: no pictures, or others than those of the caches.
+    """
+    training, held_out = hold_out(find_pictures(folders))
+    run.mkdir(parents=True, exist_ok=True)
+    return RunTiles(
+        load_tiles(training, run / TILES, per_picture=TILES_PER_PICTURE, seed=seed),
+        load_tiles(held_out, run / HELD_OUT, per_picture=1, seed=seed),
+    )
 
 
 def find_pictures(folders: Sequence[Path]) -> list[Path]:
@@ -54,7 +87,7 @@ def find_pictures(folders: Sequence[Path]) -> list[Path]:
     return sorted(found, key=lambda path: (path.name, str(path)))
 
 
-def split(pictures: Sequence[Path]) -> tuple[list[Path], list[Path]]:
+def hold_out(pictures: Sequence[Path]) -> tuple[list[Path], list[Path]]:
     """Training and held-out pictures; with few pictures at least the first is held out."""
     held_out = list(pictures[::HOLD_OUT])
     training = [path for number, path in enumerate(pictures) if number % HOLD_OUT]
@@ -68,16 +101,21 @@ def load_tiles(pictures: Sequence[Path], cache: Path, *, per_picture: int, seed:
         pictures: files to read; those that cannot be read are reported and left out.
         cache: a `.npy` file.
         per_picture: most tiles to take from one picture.
-        seed: of the choice of tiles in large pictures.
+        seed: seed of the choice of tiles in large pictures.
 
     Returns:
         `(n, TILE, TILE, 3)` uint8.
 
     Raises:
-        TrainingError: no picture could be read.
+        TrainingError: no picture could be read, or the cache is of other pictures.
     """
+    origin = cache.with_suffix(".pictures.json")
+    fingerprint = _fingerprint(pictures)
     if not cache.exists():
+        write_bytes(str(origin), fingerprint)
         _write_tiles(pictures, cache, per_picture=per_picture, seed=seed)
+    elif not origin.exists() or origin.read_bytes() != fingerprint:
+        raise TrainingError(f"{cache}: made from other pictures; remove it to train on these")
     return open_tiles(cache)
 
 
@@ -154,26 +192,33 @@ def _write_tiles(pictures: Sequence[Path], cache: Path, *, per_picture: int, see
             logger.warning("left out %s: %s", path, exc)
             return []
 
-    temporary = cache.with_suffix(".partial")
     count = 0
-    with (
-        temporary.open("wb") as file,
-        ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool,
-    ):
+    with replacing(str(cache)) as file, ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
+        _write_header(file, count)
         for tiles in pool.map(read, enumerate(pictures)):
             for tile in tiles:
                 file.write(tile.tobytes())
                 count += 1
-    if not count:
-        temporary.unlink()
-        raise TrainingError(f"none of {len(pictures)} pictures could be read, e.g. {pictures[0]}")
-    raw = np.memmap(temporary, np.uint8, "r", shape=(count, TILE, TILE, 3))
-    finished = cache.with_suffix(".npy.partial")
-    with finished.open("wb") as file:
-        np.save(file, raw, allow_pickle=False)
-    finished.replace(cache)
-    temporary.unlink()
+        if not count:
+            some = f"{len(pictures)} pictures could be read, e.g. {pictures[0]}"
+            raise TrainingError(f"none of {some}")
+        file.seek(0)
+        _write_header(file, count)
     logger.info("%d tiles from %d pictures", count, len(pictures))
+
+
+def _write_header(file: BinaryIO, count: int) -> None:
+    """The header of a `.npy` file, whose length does not depend on the number of tiles."""
+    shape = (count, TILE, TILE, 3)
+    header = {"descr": "|u1", "fortran_order": False, "shape": shape}
+    np.lib.format.write_array_header_1_0(file, header)
+
+
+def _fingerprint(pictures: Sequence[Path]) -> bytes:
+    """Names and sizes of pictures as a line of JSON; folders may move."""
+    listed = [[path.name, path.stat().st_size] for path in pictures]
+    digest = hashlib.sha256(json.dumps(listed).encode()).hexdigest()
+    return (json.dumps({"pictures": len(listed), "sha256": digest}) + "\n").encode()
 
 
 def _cut(path: Path, most: int, rng: np.random.Generator) -> list[Tiles]:

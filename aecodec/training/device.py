@@ -1,17 +1,8 @@
-"""Where bfloat16 is faster than float32."""
+"""Where to train, and in what numbers."""
 
 import torch
 
 from aecodec.errors import TrainingError
-
-
-def computes_bfloat16(device: torch.device) -> bool:
-    """Whether products of bfloat16 are worth their rounding on `device`.
-
-    A CPU without AVX-512 emulates them: a training step took 61 s instead of 2 s on one core of
-    Zen 3 (torch 2.14), more than half of which was not even the networks but the optimizer.
-    """
-    return device.type != "cpu" or torch.backends.cpu.get_cpu_capability() == "AVX512"
 
 
 def default_device() -> str:
@@ -32,3 +23,11 @@ def check_device(device: str) -> None:
     except (RuntimeError, AssertionError) as exc:
         reason = str(exc).splitlines()[0]
         raise TrainingError(f"device {device!r} is not usable here: {reason}") from exc
+
+
+def computes_bfloat16(device: torch.device) -> bool:
+    """Whether products of bfloat16 are worth their rounding on `device`.
+
+    A CPU without AVX-512 emulates them, many times slower than float32.
+    """
+    return device.type != "cpu" or torch.backends.cpu.get_cpu_capability() == "AVX512"

@@ -11,15 +11,15 @@ from aecodec.training.config import TrainConfig
 from aecodec.training.device import computes_bfloat16
 
 LINEAR_LAYERS = ("analysis.entry", "analysis.down", "synthesis.up", "synthesis.exit")
-
 MUON_SMALLEST = 64
+"""Shorter side from which on a matrix is worth the iteration."""
 
 
 class Muon(torch.optim.Optimizer):
     """Momentum orthogonalized by a Newton-Schulz iteration, for 1x1 convolutions.
 
-    Matrices of one shape are iterated together, in bfloat16 where that is fast, which makes a
-    step three times cheaper than one by one (as `torch.optim.Muon` does it) on two cores.
+    Matrices of one shape are iterated together, in bfloat16 where that is fast; `torch.optim.Muon`
+    takes them one by one.
 
     Source: Jordan et al., "Muon: An optimizer for hidden layers in neural networks", 2024; the
     factor 0.2 * sqrt(larger side) after Liu et al., "Muon is Scalable for LLM Training", 2.2.

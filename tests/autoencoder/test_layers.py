@@ -6,7 +6,6 @@ from torch import Tensor
 
 from aecodec.autoencoder.layers import (
     ACTIVATION_STEP,
-    SCALE_LIMIT,
     Block,
     ContextBlock,
     FixedPointConv2d,
@@ -17,9 +16,11 @@ from aecodec.autoencoder.layers import (
     round_activation,
 )
 from aecodec.autoencoder.priors import ParameterHead
-from aecodec.decoder.integer_layers import ACCUMULATOR_LIMIT, IntegerConv2d, accumulator_bounds
+from aecodec.decoder.carriers import ACCUMULATOR_LIMIT
+from aecodec.decoder.prior_layers import IntegerConv2d, accumulator_bounds
 from aecodec.export.prior import export_conv
 from aecodec.format.constants import KNOTS
+from aecodec.models.weights import TensorTree
 
 
 def activations(*shape: int) -> Tensor:
@@ -39,7 +40,8 @@ def filled(conv: FixedPointConv2d, spread: float = 0.1) -> FixedPointConv2d:
 
 def run_integer(conv: FixedPointConv2d, x: Tensor, *, head: bool = False) -> Tensor:
     """Output of the integer form, in reals."""
-    layer = IntegerConv2d(export_conv(conv), relu=conv.relu, head=head, depthwise=conv.groups > 1)
+    tree = TensorTree.of(export_conv(conv))
+    layer = IntegerConv2d(tree, relu=conv.relu, head=head, depthwise=conv.groups > 1)
     y: Tensor = layer(x / conv.input_step)
     return y * conv.output_steps()[:, None, None]
 
@@ -175,7 +177,7 @@ def test_weights_beyond_the_bound_are_coarsened_until_it_holds() -> None:
     conv = FixedPointConv2d(512, 1)
     with torch.no_grad():
         conv.weight.fill_(0.01)
-    tensors = export_conv(conv)
+    tensors = {name: torch.from_numpy(array) for name, array in export_conv(conv).items()}
     assert accumulator_bounds(tensors["weight"], tensors["bias"]).max() < ACCUMULATOR_LIMIT
     assert int(tensors["weight"].max()) < 64
     shift = float(tensors["shift"][0])
@@ -188,38 +190,3 @@ def test_activations_are_clipped_and_rounded() -> None:
     top = 16 - ACTIVATION_STEP
     assert clip_activation(x).tolist() == pytest.approx([-16, -16, 0.015, 0.016, top, top])
     assert round_activation(x).tolist() == [-16, -16, 0, ACTIVATION_STEP, top, top]
-
-
-@torch.no_grad()
-def test_calibrating_keeps_what_a_block_computes() -> None:
-    """Scales are powers of two, so that not even rounding changes it."""
-    torch.manual_seed(0)
-    block = Block(16)
-    for p in block.parameters():
-        p.normal_(0, 0.5)
-    deviation = torch.logspace(-3, 1, 16)
-    x = torch.randn(2, 16, 8, 8) * deviation[:, None, None]
-    before = block(x)
-    block.calibrate(deviation)
-    assert block.scale.flatten().tolist() == sorted(block.scale.flatten().tolist(), reverse=True)
-    assert block.scale.min() == 1.0
-    assert block.scale.max() == SCALE_LIMIT
-    torch.testing.assert_close(block(x), before)
-
-
-@torch.no_grad()
-def test_a_pointwise_branch_without_activation_is_renewed() -> None:
-    """What was linear of it stays, within a per mille; most channels become free."""
-    torch.manual_seed(0)
-    block = Block(16)
-    low_rank = torch.randn(32, 2) @ torch.randn(2, 16) * 1e-3
-    block.expand.weight.copy_(low_rank[:, :, None, None])
-    block.expand.bias.normal_(0, 1)  # type: ignore[union-attr]  # it has one
-    block.contract.weight.normal_(0, 1)
-    block.contract.bias.normal_(0, 0.1)  # type: ignore[union-attr]  # it has one
-    x = torch.randn(2, 16, 8, 8) * 0.1
-    before = block(x)
-    block.calibrate(torch.full((16,), 0.1))
-    assert int((block.contract.weight.abs().sum((0, 2, 3)) > 0).sum()) == 2
-    assert block.expand.weight.std() > 0.1
-    torch.testing.assert_close(block(x), before, atol=1e-3, rtol=0)

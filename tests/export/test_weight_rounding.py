@@ -4,10 +4,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from aecodec.decoder.integer_layers import ACCUMULATOR_LIMIT, exact_bounds
+from aecodec.decoder.carriers import ACCUMULATOR_LIMIT
+from aecodec.decoder.synthesis_layers import exact_bounds
 from aecodec.errors import WeightsError
 from aecodec.export.rounding import round_conv
-from aecodec.models.weights import TensorDict
 
 
 def correlated_inputs(channels: int, count: int = 4000) -> Tensor:
@@ -24,7 +24,7 @@ def moments_of(inputs: Tensor) -> Tensor:
     return rows.T @ rows / len(rows)
 
 
-def outputs(found: TensorDict, inputs: Tensor) -> Tensor:
+def outputs(found: dict[str, Tensor], inputs: Tensor) -> Tensor:
     shift = found["shift"].double()
     half = torch.where(shift > 0, torch.exp2(shift - 1), 0.0)
     sums = inputs @ found["weight"].double()[:, :, 0, 0].T + found["bias"] - half
@@ -71,4 +71,4 @@ def test_inputs_that_are_never_seen_are_no_obstacle() -> None:
 def test_weights_that_are_too_large_are_refused() -> None:
     weight, bias, output = make_conv(4)
     with pytest.raises(WeightsError, match="too large"):
-        round_conv(1e6 * weight, bias, output)
+        round_conv(1e6 * weight, bias, output, None)

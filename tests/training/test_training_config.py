@@ -1,0 +1,57 @@
+"""Settings of a run."""
+
+import math
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from conftest import FAST_RUN
+
+from aecodec.errors import TrainingError
+from aecodec.training.config import CROP_MAX, TrainConfig
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"steps": 0},
+        {"batch": 0},
+        {"crop": 0},
+        {"crop": 100},
+        {"crop": CROP_MAX + 64},
+        {"learning_rate": 0.0},
+        {"learning_rate": math.nan},
+        {"decay_start": 1.0},
+        {"ema": 1.0},
+        {"validate_every": 0},
+        {"report_every": 0},
+        {"start_patches": 0},
+    ],
+)
+def test_settings_are_checked(wrong: dict[str, float]) -> None:
+    with pytest.raises(TrainingError):
+        replace(FAST_RUN, **wrong)  # type: ignore[arg-type]  # mixed types
+
+
+def test_settings_survive_a_file(tmp_path: Path) -> None:
+    FAST_RUN.save(tmp_path / "c.json")
+    assert TrainConfig.load(tmp_path / "c.json") == FAST_RUN
+    for text in (
+        "{",
+        "[]",
+        '{"layers": 3}',
+        '{"steps": "many"}',
+        '{"model": 5}',
+        '{"model": {"channels": 0}}',
+    ):
+        (tmp_path / "c.json").write_text(text)
+        with pytest.raises(TrainingError, match=r"c\.json"):
+            TrainConfig.load(tmp_path / "c.json")
+
+
+def test_schedule() -> None:
+    config = TrainConfig(steps=1000, warmup=100)
+    assert config.rate_factor(0) == pytest.approx(0.01)
+    assert config.rate_factor(499) == 1.0
+    assert config.rate_factor(750) == pytest.approx(0.5)
+    assert config.rate_factor(999) == pytest.approx(0.002)
