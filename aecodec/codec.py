@@ -392,7 +392,7 @@ class Codec:
             if target.kind == "bpp":
                 return 8 * len(data) / area
             decoded, _ = split(self.decompress_array(data))
-            return measure(target.kind, picture.pixels, decoded, picture.alpha)
+            return float(measure(target.kind, picture.pixels, decoded, picture.alpha))
 
         found = search_quality(target, measured)
         return files[found.quality], found

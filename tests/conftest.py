@@ -16,7 +16,7 @@ from aecodec.training.config import TrainConfig
 if TYPE_CHECKING:
     from aecodec.autoencoder.model import HyperpriorModel
     from aecodec.codec import Codec
-    from aecodec.encoder.networks import CodecModel
+    from aecodec.encoder.networks import EncoderModel
 
 TINY = ModelConfig(
     channels=12,
@@ -114,8 +114,8 @@ def tiny_codec(tiny_weights: Path) -> "Codec":
 
 
 @pytest.fixture(scope="session")
-def tiny_coder(tiny_codec: "Codec") -> "CodecModel":
-    return tiny_codec.model
+def tiny_coder(tiny_codec: "Codec") -> "EncoderModel":
+    return tiny_codec.encoder
 
 
 @pytest.fixture(scope="session")

@@ -18,14 +18,14 @@ from aecodec.jobs.runner import report_error
 INTERRUPTED = 130
 
 _MODULES = {
-    "bench": "aecodec.cli.benching",
-    "compress": "aecodec.cli.compressing",
-    "decompress": "aecodec.cli.decompressing",
-    "export": "aecodec.cli.learning",
-    "info": "aecodec.cli.checking",
-    "repair": "aecodec.cli.checking",
-    "train": "aecodec.cli.learning",
-    "verify": "aecodec.cli.checking",
+    "bench": "aecodec.cli.bench",
+    "compress": "aecodec.cli.compress",
+    "decompress": "aecodec.cli.decompress",
+    "export": "aecodec.cli.train",
+    "info": "aecodec.cli.inspect",
+    "repair": "aecodec.cli.inspect",
+    "train": "aecodec.cli.train",
+    "verify": "aecodec.cli.inspect",
 }
 """Where each command is, to be imported when it is called."""
 
