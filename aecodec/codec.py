@@ -390,7 +390,7 @@ class Codec:
             if target.kind == "size":
                 return float(len(data))
             if target.kind == "bpp":
-                return 8 * len(data) / area
+                return float(8 * len(data) / area)
             decoded, _ = split(self.decompress_array(data))
             return float(measure(target.kind, picture.pixels, decoded, picture.alpha))
 
