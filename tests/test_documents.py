@@ -119,6 +119,12 @@ def test_the_kit_has_as_many_files_as_is_said() -> None:
     assert f"| {invalid} files" in kit
 
 
+def test_the_manual_tells_of_every_command_and_no_other() -> None:
+    names = set(cli.cli.list_commands(click.Context(cli.cli)))
+    rows = re.findall(r"^\| (\[`.*\)) \|", MANUAL.read_text(encoding="utf-8"), re.MULTILINE)
+    assert {name for row in rows for name in re.findall(r"`(\w+)`", row)} == names
+
+
 def command_of(words: list[str]) -> click.Command | None:
     """The command that a line of a document runs, if it is one of this project's."""
     if words[0] == "aecodec":
