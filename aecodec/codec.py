@@ -3,7 +3,6 @@
 Models, and torch with them, are loaded when a picture first needs them.
 """
 
-import os
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -12,27 +11,20 @@ from typing import TYPE_CHECKING, Any, Self, Unpack
 
 from PIL import Image
 
-from aecodec.decoder.networks import DecoderModel, load_decoder
+from aecodec.decoder.model_store import ModelStore
+from aecodec.decoder.networks import DecoderModel
 from aecodec.decoder.opening import OpenFile, open_file, open_rows
 from aecodec.decoder.rows import TileRows
-from aecodec.encoder.rate_control import search_quality
+from aecodec.encoder.rate_control import search_file
 from aecodec.encoder.repair import repaired
 from aecodec.encoder.rows import encode_rows
 from aecodec.encoder.tile import BegunTiles
-from aecodec.errors import InputError, UnsupportedError
+from aecodec.errors import InputError
 from aecodec.format.chunks import DEFAULT_LIMITS, Buffer, Header, Limits, PixelFormat
 from aecodec.format.container import Stream, check_optional, parse, serialize
 from aecodec.format.digest import PixelDigest, check_digest
 from aecodec.format.reader import StreamTiles
 from aecodec.format.recovery import Rescued, rescue
-from aecodec.models.registry import (
-    DEFAULT_MODEL,
-    find_model,
-    load_model,
-    named_model,
-    released_weights,
-)
-from aecodec.models.weights import Weights
 from aecodec.options import (
     DecodeOptions,
     DecodeWishes,
@@ -42,13 +34,14 @@ from aecodec.options import (
     Target,
 )
 from aecodec.picture.metadata import Metadata
-from aecodec.picture.metrics import measure
 from aecodec.picture.picture import Picture, to_picture, to_pil
-from aecodec.picture.pixels import Pixels, split
+from aecodec.picture.pixels import Pixels
 from aecodec.picture.row_readers import PictureRows, RowSource
 from aecodec.storage.sources import Source, read_all
 
 if TYPE_CHECKING:
+    import os
+
     import numpy.typing as npt
     from torch import Tensor
 
@@ -82,11 +75,9 @@ class Codec:
                 default the default model for compression, and for each file the model that made it.
             limits: what decoding may use.
         """
-        self._model, self.limits = model, limits
-        self._lock = threading.RLock()
-        self._weights: dict[bytes, Weights] = {}
-        self._decoders: dict[bytes, DecoderModel] = {}
-        self._own: bytes | None = None
+        self.limits = limits
+        self._models = ModelStore(model)
+        self._lock = threading.Lock()
         self._encoder: EncoderModel | None = None
 
     def __enter__(self) -> Self:
@@ -100,9 +91,8 @@ class Codec:
     def close(self) -> None:
         """Frees the models."""
         with self._lock:
-            self._weights.clear()
-            self._decoders.clear()
-            self._own = self._encoder = None
+            self._models.clear()
+            self._encoder = None
 
     @property
     def encoder(self) -> "EncoderModel":
@@ -115,9 +105,8 @@ class Codec:
             if self._encoder is None:
                 from aecodec.encoder.networks import load_encoder
 
-                model_id = self._own_id()
-                decoder = self.decoder(model_id)
-                self._encoder = load_encoder(self._weights[model_id], decoder)
+                weights = self._models.own()
+                self._encoder = load_encoder(weights, self.decoder(weights.model_id))
             return self._encoder
 
     def decoder(self, model_id: bytes) -> DecoderModel:
@@ -127,10 +116,7 @@ class Codec:
             UnsupportedError: it is neither released nor this codec's own.
             WeightsError: its weights are missing or damaged.
         """
-        with self._lock:
-            if model_id not in self._decoders:
-                self._decoders[model_id] = load_decoder(self._weights_of(model_id))
-            return self._decoders[model_id]
+        return self._models.decoder(model_id)
 
     def compress(
         self,
@@ -175,9 +161,8 @@ class Codec:
         image: "str | os.PathLike[str] | Image.Image | npt.NDArray[Any] | Tensor | Picture",
         target: Target,
         *,
-        options: EncodeOptions | None = None,
-        **wishes: Unpack[EncodeWishes],
-    ) -> tuple[bytes, Found]:
+        options: EncodeOptions | None = None, **wishes: Unpack[EncodeWishes],
+    ) -> tuple[bytes, Found]:  # fmt: skip
         """Compresses a picture to a size or a fidelity, by search for the quality.
 
         Args:
@@ -196,13 +181,9 @@ class Codec:
         return self._search(to_picture(image, chosen.keep, chosen.alpha_quality), target, chosen)
 
     def compress_rows(
-        self,
-        source: RowSource,
-        options: EncodeOptions,
-        *,
-        progress: Callable[[float], None] | None = None,
-        begun: BegunTiles | None = None,
-    ) -> Iterator[bytes]:
+        self, source: RowSource, options: EncodeOptions, *,
+        progress: Callable[[float], None] | None = None, begun: BegunTiles | None = None,
+    ) -> Iterator[bytes]:  # fmt: skip
         """Compresses by rows of tiles, in memory that does not grow with the picture's height.
 
         Args:
@@ -236,12 +217,9 @@ class Codec:
         )
 
     def decompress_array(
-        self,
-        source: Source,
-        *,
-        options: DecodeOptions | None = None,
+        self, source: Source, *, options: DecodeOptions | None = None,
         **wishes: Unpack[DecodeWishes],
-    ) -> Pixels:
+    ) -> Pixels:  # fmt: skip
         """Decompresses to an array.
 
         Args:
@@ -262,16 +240,12 @@ class Codec:
                 the source cannot be opened.
             OSError: it cannot be read.
         """
-        chosen = replace(options or DecodeOptions(), **wishes)
-        return self.decompress_picture(source, options=chosen).whole
+        return self.decompress_picture(source, options=options, **wishes).whole
 
     def decompress(
-        self,
-        source: Source,
-        *,
-        options: DecodeOptions | None = None,
+        self, source: Source, *, options: DecodeOptions | None = None,
         **wishes: Unpack[DecodeWishes],
-    ) -> Image.Image:
+    ) -> Image.Image:  # fmt: skip
         """Decompresses to a PIL image of mode L, LA, RGB or RGBA; see `decompress_array`.
 
         16-bit gray has mode I;16; for other 16-bit pictures Pillow has no mode, so that they need
@@ -280,19 +254,15 @@ class Codec:
         Metadata stand in its `info`; `metadata.metadata_of(image).save_options(format)` gives the
         arguments with which Pillow's `save` keeps them.
         """
-        chosen = replace(options or DecodeOptions(), **wishes)
-        picture = self.decompress_picture(source, options=chosen)
+        picture = self.decompress_picture(source, options=options, **wishes)
         image = to_pil(picture.whole)
         picture.metadata.attach(image)
         return image
 
     def decompress_picture(
-        self,
-        source: Source,
-        *,
-        options: DecodeOptions | None = None,
+        self, source: Source, *, options: DecodeOptions | None = None,
         **wishes: Unpack[DecodeWishes],
-    ) -> Picture:
+    ) -> Picture:  # fmt: skip
         """Decompresses to arrays and metadata; see `decompress_array`."""
         chosen = replace(options or DecodeOptions(), **wishes)
         with open_file(source, chosen, self.limits) as file:
@@ -313,12 +283,9 @@ class Codec:
 
     @contextmanager
     def open_rows(
-        self,
-        source: Source,
-        *,
-        options: DecodeOptions | None = None,
+        self, source: Source, *, options: DecodeOptions | None = None,
         **wishes: Unpack[DecodeWishes],
-    ) -> Iterator[tuple[TileRows, Metadata]]:
+    ) -> Iterator[tuple[TileRows, Metadata]]:  # fmt: skip
         """Decompresses from top to bottom, in memory that does not grow with the height.
 
         Iterate over the rows, once, before the block ends. A file is read as they ask for it, so
@@ -381,44 +348,12 @@ class Codec:
         self, picture: Picture, target: Target, options: EncodeOptions
     ) -> tuple[bytes, Found]:
         source, begun = PictureRows(picture), BegunTiles(KEPT_BYTES)
-        area = source.width * source.height
-        files: dict[float, bytes] = {}
 
-        def measured(quality: float) -> float:
+        def encode(quality: float) -> bytes:
             at = replace(options, target=None, quality=quality)
-            files[quality] = data = b"".join(self.compress_rows(source, at, begun=begun))
-            if target.kind == "size":
-                return float(len(data))
-            if target.kind == "bpp":
-                return float(8 * len(data) / area)
-            decoded, _ = split(self.decompress_array(data))
-            return float(measure(target.kind, picture.pixels, decoded, picture.alpha))
+            return b"".join(self.compress_rows(source, at, begun=begun))
 
-        found = search_quality(target, measured)
-        return files[found.quality], found
-
-    def _own_id(self) -> bytes:
-        """The id of the model that compresses, whose weights are read."""
-        if self._own is None:
-            weights = load_model(self._model or DEFAULT_MODEL)
-            self._weights[weights.model_id] = weights
-            self._own = weights.model_id
-        return self._own
-
-    def _weights_of(self, model_id: bytes) -> Weights:
-        if model_id in self._weights:
-            return self._weights[model_id]
-        released = find_model(model_id)
-        own_file = self._model is not None and named_model(os.fspath(self._model)) is None
-        if own_file and self._own_id() == model_id:
-            return self._weights[model_id]
-        if released is None:
-            raise UnsupportedError(
-                f"the file needs model {model_id.hex()}, which this version does not know; "
-                "upgrade aecodec, or pass the weights that made the file"
-            )
-        self._weights[model_id] = released_weights(released)
-        return self._weights[model_id]
+        return search_file(target, picture, encode, self.decompress_array)
 
 
 _shared: Codec | None = None

@@ -5,10 +5,8 @@ import re
 from collections.abc import Collection
 from dataclasses import dataclass
 from fractions import Fraction
-from numbers import Rational
+from numbers import Integral, Rational, Real
 from typing import Literal, TypedDict, get_args
-
-import numpy as np
 
 from aecodec.errors import InputError
 from aecodec.format.chunks import (
@@ -64,9 +62,10 @@ class Target:
         """
         if self.kind not in _TARGET_KINDS:
             raise InputError(f"a target is one of {', '.join(_TARGET_KINDS)}, not {self.kind!r}")
+        _check_real("a target", self.value)
         limit = 1.0 if self.kind == "ssim" else math.inf
         if not 0 < self.value < limit:  # nor is a NaN
-            raise InputError(f"a target of {self.value:g} cannot be met")
+            raise InputError(f"a target of {float(self.value):g} cannot be met")
 
     @property
     def is_rate(self) -> bool:
@@ -188,12 +187,15 @@ class EncodeOptions:
         if self.lossless and self.max_error:
             raise InputError("lossless and a max_error above 0 exclude each other")
         if self.target is not None:
+            _check_kind("target", self.target, Target)
             for name, given in (
                 ("a quality", self.quality is not None),
                 ("lossless or max_error", self.bound is not None),
             ):
                 if given:
                     raise InputError(f"a target and {name} exclude each other")
+        if isinstance(self.keep, str):
+            raise InputError(f"keep takes a collection of names such as ({self.keep!r},)")
         unknown = sorted(set(self.keep) - set(METADATA_KINDS))
         if unknown:
             known = ", ".join(METADATA_KINDS)
@@ -247,8 +249,10 @@ class DecodeOptions:
         """Checks what can be checked without a file.
 
         Raises:
-            InputError: the scale or depth is none of these.
+            InputError: an option is none of these.
         """
+        if self.region is not None:
+            _check_kind("region", self.region, Region)
         scale_of(self.scale)
         if self.depth not in (None, 8):
             raise InputError(f"depth must be 8, or None for the picture's own, not {self.depth}")
@@ -303,15 +307,25 @@ def scale_of(value: Scale) -> int:
     raise InputError(f"scale must be 1, 1/2, 1/4 or 1/8 (or 2, 4, 8), not {value}")
 
 
-def _check_number(name: str, value: object, high: float) -> None:
-    if isinstance(value, bool) or not isinstance(value, (int, float, np.number)):
+def _check_kind(name: str, value: object, kind: type) -> None:
+    if not isinstance(value, kind):
+        raise InputError(f"{name} must be a {kind.__name__}, not {type(value).__name__}")
+
+
+def _check_real(name: str, value: object) -> Real:
+    if isinstance(value, bool) or not isinstance(value, Real):
         raise InputError(f"{name} must be a number, not {type(value).__name__}")
-    if not 0 <= value <= high:
-        raise InputError(f"{name} must lie in [0, {high:g}], not {value:g}")
+    return value
+
+
+def _check_number(name: str, value: object, high: float) -> None:
+    number = float(_check_real(name, value))
+    if not 0 <= number <= high:
+        raise InputError(f"{name} must lie in [0, {high:g}], not {number:g}")
 
 
 def _check_whole(name: str, value: object, low: int, high: int) -> None:
-    if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
+    if isinstance(value, bool) or not isinstance(value, Integral):
         raise InputError(f"{name} must be a whole number, not {type(value).__name__}")
-    if not low <= value <= high:
+    if not low <= int(value) <= high:
         raise InputError(f"{name} must lie in {low} to {high}, not {value}")

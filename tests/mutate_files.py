@@ -26,11 +26,10 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parent))
 
 import torch
-from conftest import make_tiny_model
+from conftest import export_tiny, make_tiny_model
 from mutation import LIMITS, Mutator, exercise, seeds
 
 from aecodec.codec import Codec
-from aecodec.export.weights import export_weights
 
 HANG_SECONDS = 120
 
@@ -42,7 +41,7 @@ def main() -> None:
     warnings.filterwarnings("ignore", module=r"PIL\.")  # as the command line does
     with tempfile.TemporaryDirectory() as folder:
         weights = Path(folder) / "tiny.safetensors"
-        export_weights(make_tiny_model(), weights)
+        export_tiny(make_tiny_model(), weights)
         codec = Codec(weights, limits=LIMITS)
         files = seeds(codec)
         report = run(Mutator(codec, files, arguments.seed), arguments)

@@ -21,14 +21,17 @@ from PIL import Image
 
 from aecodec.codec import Codec
 from aecodec.coding.lossless import encode_pixels, encode_png
+from aecodec.coding.residual_tables import newest_tables
 from aecodec.encoder.latents import encode_latents
+from aecodec.encoder.residual_fit import encode_residual
 from aecodec.errors import AecError, ChecksumError
-from aecodec.format.chunks import Header, Limits
+from aecodec.format.chunks import Header, Layer, LayerHead, Limits, Tile
+from aecodec.format.constants import STRIDE
 from aecodec.format.container import SIGNATURE, Stream, chunk_table, parse, serialize
-from aecodec.format.tiling import Region
+from aecodec.format.tiling import Region, tile_box
 from aecodec.info import read_info
 from aecodec.picture.metadata import Metadata, metadata_of, turned
-from aecodec.picture.pixels import DAMAGE
+from aecodec.picture.pixels import DAMAGE, Pixels
 
 LIMITS = Limits(pixels=2**16, file_bytes=2**20, metadata_bytes=2**14)
 """Of the codecs under test: low, so that few inputs take long."""
@@ -37,19 +40,10 @@ LEARNED_PART = 0.02
 _CHUNK = struct.Struct("<I4s")
 _HEAD = struct.Struct("<IIBBH4s")
 _ODD = (0, 1, 2, 3, 4, 5, 15, 16, 17, 63, 64, 65, 255, 256, 257, 2**15, 2**16, 2**31 - 1, 2**32 - 1)
-_TYPES = (
-    b"HEAD",
-    b"TILE",
-    b"PIXL",
-    b"ALPH",
-    b"DONE",
-    b"iccp",
-    b"exif",
-    b"xmpd",
-    b"phys",
-    b"text",
-    b"note",
-)
+_OPTIONAL = (b"iccp", b"exif", b"xmpd", b"phys", b"text", b"csum", b"note")
+_TYPES = (b"HEAD", b"TILE", b"PIXL", b"ALPH", b"LAYR", b"RESI", b"DONE", *_OPTIONAL)
+_CODED = (b"TILE", b"PIXL", b"ALPH", b"RESI")
+"""Chunks that begin with the checksum of what they decode to."""
 
 Piece = tuple[bytes, bytes]
 """Type and payload of a chunk."""
@@ -95,11 +89,29 @@ def seeds(codec: Codec) -> list[bytes]:
         codec.compress(np.ascontiguousarray(pixels), 40)
         for pixels in (np.zeros((9, 40, 4), np.uint8), np.full((9, 40), 777, np.uint16))
     ]
+    beside_lossless = files[4]
+    assert isinstance(parse(beside_lossless).tiles[0], Tile)
+    files += [layered(codec, noise, beside_lossless, 0)]
+    files += [layered(codec, make_picture(33, 20)[..., 0], files[2], 3)]
+    files += [codec.compress(make_picture(12, 20), 30, lossless_tiles=False, checksum=True)]
     described_files = [
         serialize(replace(parse(data), ancillary=described.chunks()))
         for data in (small, alone_file)
     ]
     return files + described_files
+
+
+def layered(codec: Codec, pixels: Pixels, data: bytes, bound: int) -> bytes:
+    """A file of these 8-bit pixels, without alpha, with a residual for each learned tile."""
+    stream, tables, decoded = parse(data), newest_tables(), codec.decompress_array(data)
+    parts = [
+        tile_box(stream.header, number).slices(STRIDE)
+        for number, tile in enumerate(stream.tiles)
+        if isinstance(tile, Tile)
+    ]
+    residuals = [encode_residual(pixels[p], decoded[p], tables, bound=bound) for p in parts]
+    layer = Layer(LayerHead(tables.tables_id, bound), tuple(residuals))
+    return serialize(replace(stream, layer=layer))
 
 
 @lru_cache(maxsize=64)
@@ -177,7 +189,7 @@ class Mutator:
         width, height, _, exponent, index, _ = _HEAD.unpack(pieces[0][1])
         if not (width * height <= LIMITS.pixels and 6 <= exponent <= 14 and index <= 400):
             return
-        model = self.codec.model
+        model = self.codec.encoder.decoder
         noise = np.random.default_rng(draw.randrange(2**32))
         side = 1 << exponent
         rows, columns = (-(-min(n, side) // 16) for n in (height, width))
@@ -224,14 +236,15 @@ def _payload(draw: random.Random, pieces: list[Piece]) -> None:
 
 def _tile(draw: random.Random, pieces: list[Piece]) -> None:
     """Changes a tile and keeps its form: whole words, or a PIXL's coder."""
-    places = [i for i, (kind, _) in enumerate(pieces) if kind in (b"TILE", b"PIXL", b"ALPH")]
+    places = [i for i, (kind, _) in enumerate(pieces) if kind in _CODED]
     if not places:
         return
     place = draw.choice(places)
     kind, payload = pieces[place]
-    start = 4 if kind == b"TILE" else 5
+    words = kind in (b"TILE", b"RESI")
+    start = 4 if words else 5
     body = bytearray(raw(draw, payload[start:], draw.choice(pieces)[1]))
-    if kind == b"TILE":
+    if words:
         body = body[: len(body) // 4 * 4]
     pieces[place] = (kind, payload[:start] + bytes(body))
 
@@ -267,7 +280,7 @@ def _move(draw: random.Random, pieces: list[Piece]) -> None:
 
 def _describe(draw: random.Random, pieces: list[Piece]) -> None:
     """Adds metadata, sound or not."""
-    kind = draw.choice(_TYPES[5:])
+    kind = draw.choice(_OPTIONAL)
     payload = draw.choice(
         (b"", draw.randbytes(16), struct.pack("<2d", draw.uniform(-1, 400), 1e300), b"\0" * 9,
          b"key\0" + draw.randbytes(9), b"II*\0\x08\0\0\0" + draw.randbytes(30),
@@ -290,8 +303,9 @@ def repaired_checksum(codec: Codec, data: bytes) -> bytes | None:
             return None
         stored, computed = (bytes.fromhex(each)[::-1] for each in (exc.stored, exc.computed))
         pieces = split(data)
-        tiles = (b"TILE", b"PIXL", b"ALPH")
-        found = [i for i, (kind, body) in enumerate(pieces) if kind in tiles and body[:4] == stored]
+        found = [
+            i for i, (kind, body) in enumerate(pieces) if kind in _CODED and body[:4] == stored
+        ]
         kind, payload = pieces[found[0]]
         pieces[found[0]] = (kind, computed + payload[4:])
         return join(pieces)

@@ -1,173 +1,167 @@
-"""Imports point one way: a module may import only from the rows above its own."""
+"""The laws of the layout: imports run down the rows, light rooms load no torch, files are small."""
 
 import ast
 import subprocess
 import sys
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import pytest
-from conftest import make_tiny_model
-
-from aecodec.export.weights import export_weights
 
 ROWS = (
-    {"errors"},
-    {"alpha"},
-    {
-        "joint_rounding",
-        "targets",
-        "fidelity",
-        "container",
-        "entropy",
-        "quantization",
-        "files",
-        "jobs",
-        "registry",
-    },
-    {"checksums", "metadata", "modes", "sources", "strips"},
-    {"sixteen_bit"},
-    {"images"},
-    {
-        "dead_zone",
-        "reading",
-        "scanlines",
-        "writers",
-        "layers",
-        "color",
-        "windows",
-        "lossless",
-        "residual_tables",
-    },
-    {"residual_canvas"},
-    {"residual"},
-    {"residual_fit"},
-    {"costs", "transforms", "priors", "selection", "facts", "rescue", "outputs"},
-    {"model"},
-    {"integer"},
-    {"exact_block"},
-    {"integer_export", "integer_synthesis"},
-    {"weight_rounding", "scaling"},
-    {"synthesis_export"},
-    {"latents", "weights"},
-    {"gradients"},
-    {"search"},
-    {"bands"},
-    {"rendering"},
-    {"packing", "layering"},
-    {"codec"},
-    {"training", "unpacking"},
     {"cli"},
+    {"export", "jobs"},
+    {"codec"},
+    {"encoder"},
+    {"decoder", "training"},
+    {"coding", "autoencoder", "info"},
+    {"models", "picture", "options", "storage"},
+    {"format"},
+    {"errors"},
 )
-NO_TORCH = {
-    "alpha",
-    "checksums",
-    "sixteen_bit",
-    "outputs",
-    "errors",
-    "container",
-    "facts",
-    "dead_zone",
-    "entropy",
-    "fidelity",
-    "files",
-    "images",
-    "jobs",
-    "joint_rounding",
-    "metadata",
-    "modes",
-    "reading",
-    "registry",
-    "rescue",
-    "residual",
-    "residual_canvas",
-    "residual_fit",
-    "residual_tables",
-    "scanlines",
-    "cli",
-    "lossless",
-    "selection",
-    "sources",
-    "strips",
-    "targets",
-    "windows",
-    "writers",
+"""The rooms, from top to bottom: each imports only from rows below its own, and within itself."""
+HEAVY = {
+    "autoencoder": {"*"},
+    "training": {"*"},
+    "export": {"*"},
+    "decoder": {"carriers", "integer_prior", "integer_synthesis", "*_layers"},
+    "encoder": {"networks", "rd_objective", "symbol_costs"},
 }
-LEVEL = {room: level for level, row in enumerate(ROWS) for room in row}
-PACKAGE_LEVEL = LEVEL["codec"]
-"""Names of the package itself, as in `from aecodec import compress`, stand for the codec."""
+"""Modules that may load torch when they are imported, as patterns; no other may."""
+OF_COMMANDS = {"click", "ctypes", "signal"}
+"""Only commands talk to a terminal and change their process."""
+FILE_LINES, FUNCTION_LINES, ENTRIES = 400, 60, 20
 
+LEVEL = {room: level for level, row in enumerate(ROWS) for room in row}
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "aecodec"
-FRONT = {"__init__.py", "__main__.py"}
-FILES = [
-    path for path in sorted(PACKAGE.rglob("*.py")) if str(path.relative_to(PACKAGE)) not in FRONT
-]
 
 
-def room_of(path: Path) -> str:
-    return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+@dataclass(frozen=True)
+class Module:
+    """One file of the package."""
+
+    path: Path
+
+    @property
+    def name(self) -> str:
+        """As it is imported."""
+        return ".".join(self.path.relative_to(ROOT).with_suffix("").parts)
+
+    @property
+    def room(self) -> str:
+        """The package or module at the top of `aecodec` that it is in."""
+        return self.path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+
+    @cached_property
+    def tree(self) -> ast.Module:
+        """What it says."""
+        return ast.parse(self.path.read_text(encoding="utf-8"))
+
+    @cached_property
+    def imports(self) -> set[str]:
+        """Dotted names that it imports, anywhere in it and also for type checking only."""
+        found = set()
+        for node in ast.walk(self.tree):
+            if isinstance(node, ast.Import):
+                found |= {alias.name for alias in node.names}
+            elif isinstance(node, ast.ImportFrom):
+                assert node.level == 0, f"{self.name}: relative import"
+                found |= {f"{node.module}.{alias.name}" for alias in node.names}
+        return found
+
+    @property
+    def rooms(self) -> set[str]:
+        """The other rooms that it imports from."""
+        parts = [name.split(".") for name in self.imports]
+        found = {names[1] for names in parts if names[0] == "aecodec"}
+        return found - {self.room, "__version__"}
+
+    @property
+    def is_light(self) -> bool:
+        """Whether importing it must load no torch."""
+        return not any(self.path.match(f"{kind}.py") for kind in HEAVY.get(self.room, ()))
 
 
-ROOMS = {room_of(path) for path in FILES}
+MODULES = [Module(path) for path in sorted(PACKAGE.rglob("*.py"))]
+INSIDE = [module for module in MODULES if module.path.name not in ("__init__.py", "__main__.py")]
+LIGHT_ROOMS = sorted({module.room for module in INSIDE if module.is_light})
 
 
-def imports(path: Path) -> set[str]:
-    """Dotted names that a file imports, anywhere in it and also for type checking only."""
-    found = set()
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.Import):
-            found |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom):
-            assert node.level == 0, f"{path}: relative import"
-            found |= {f"{node.module}.{alias.name}" for alias in node.names}
-    return found
+def modules_of(room: str) -> list[Module]:
+    return [module for module in INSIDE if module.room == room]
 
 
-def targets(path: Path) -> set[str]:
-    """The rooms that a file imports from, and names of the package itself."""
-    parts = [name.split(".") for name in imports(path)]
-    return {(*names, "")[1] for names in parts if names[0] == "aecodec"} - {room_of(path)}
-
-
-@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PACKAGE)))
-def test_imports_point_one_way(path: Path) -> None:
-    room = room_of(path)
-    assert room in LEVEL, f"give {room} a row"
-    too_high = {name for name in targets(path) if LEVEL.get(name, PACKAGE_LEVEL) >= LEVEL[room]}
-    assert not too_high, f"{room} must not import {sorted(too_high)}"
-
-
-@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PACKAGE)))
-def test_only_commands_print_and_prepare_their_process(path: Path) -> None:
-    """The library neither talks to a terminal nor takes the process's signals."""
-    if room_of(path) != "cli":
-        roots = {name.partition(".")[0] for name in imports(path)}
-        assert not roots & {"click", "ctypes", "signal"}
-
-
-def test_rows_name_each_room_once() -> None:
+def test_every_room_has_a_row() -> None:
+    assert {module.room for module in INSIDE} == set(LEVEL)
     assert len(LEVEL) == sum(len(row) for row in ROWS)
-    assert set(LEVEL) >= NO_TORCH
 
 
-@pytest.mark.parametrize("module", ["", *(f".{room}" for room in sorted(NO_TORCH & ROOMS))])
-def test_light_modules_do_not_load_torch(module: str) -> None:
-    code = f"import sys, aecodec{module}; sys.exit('torch' in sys.modules)"
+@pytest.mark.parametrize("room", LEVEL)
+def test_a_room_imports_only_from_rows_below(room: str) -> None:
+    for module in MODULES:
+        if module.room == room:
+            wrong = {other for other in module.rooms if LEVEL[other] <= LEVEL[room]}
+            assert not wrong, f"{module.name} must not import {wrong}"
+
+
+@pytest.mark.parametrize(
+    ("room", "other"),
+    [("training", "encoder"), ("encoder", "training"), ("decoder", "autoencoder")],
+)
+def test_rooms_that_never_meet(room: str, other: str) -> None:
+    assert [module.name for module in modules_of(room) if other in module.rooms] == []
+
+
+def test_packages_say_what_they_are_for_and_nothing_else() -> None:
+    """The package itself offers the public names, and `cli` is the command line's entry."""
+    for module in MODULES:
+        if module.path.name == "__init__.py" and module.path.parent not in (
+            PACKAGE, PACKAGE / "cli",
+        ):  # fmt: skip
+            assert ast.get_docstring(module.tree), module.name
+            assert len(module.tree.body) == 1, module.name
+
+
+@pytest.mark.parametrize("room", LIGHT_ROOMS)
+def test_light_rooms_load_no_torch(room: str) -> None:
+    names = [module.name for module in modules_of(room) if module.is_light]
+    code = (
+        "import sys\nfrom importlib import import_module\n"
+        f"for name in {names}:\n"
+        "    import_module(name)\n"
+        "    assert 'torch' not in sys.modules, name\n"
+    )
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=ROOT, check=False, capture_output=True, text=True
     )
-    assert done.returncode == 0, done.stderr or f"aecodec{module} loads torch"
+    assert done.returncode == 0, done.stderr
 
 
-def test_loading_a_model_imports_no_sympy(tmp_path: Path) -> None:
-    """Some operators on the meta device do, for half a second of each command."""
-    path = tmp_path / "tiny.safetensors"
-    export_weights(make_tiny_model(), path)
-    code = (
-        "import sys; from pathlib import Path; from aecodec.weights import load_weights; "
-        f"load_weights(Path({str(path)!r})); print('sympy' in sys.modules)"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
-    )
-    assert done.stdout.strip() == "False"
+def test_only_commands_talk_and_prepare_their_process() -> None:
+    for module in INSIDE:
+        if module.room != "cli":
+            roots = {name.partition(".")[0] for name in module.imports}
+            assert not roots & OF_COMMANDS, module.name
+
+
+def test_private_names_stay_where_they_are() -> None:
+    for module in MODULES:
+        parts = {part for name in module.imports for part in name.split(".")}
+        private = {part for part in parts if part.startswith("_") and not part.endswith("__")}
+        assert not private, module.name
+
+
+def test_files_and_functions_are_small() -> None:
+    for module in MODULES:
+        assert len(module.path.read_text(encoding="utf-8").splitlines()) <= FILE_LINES, module.name
+        for node in ast.walk(module.tree):
+            if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
+                lines = (node.end_lineno or node.lineno) - node.lineno + 1
+                assert lines <= FUNCTION_LINES, f"{module.name}.{node.name}"
+
+
+def test_the_package_shows_few_entries() -> None:
+    entries = [path for path in PACKAGE.iterdir() if path.name != "__pycache__"]
+    assert len(entries) <= ENTRIES

@@ -31,7 +31,8 @@ def files(codec: Codec) -> list[bytes]:
 def test_the_seeds_hold_everything(codec: Codec, files: list[bytes]) -> None:
     kinds = {kind for data in files for kind, _, _ in chunk_table(data)}
     assert kinds == {
-        "HEAD", "TILE", "PIXL", "ALPH", "DONE", "iccp", "exif", "xmpd", "phys", "text"
+        "HEAD", "TILE", "PIXL", "ALPH", "LAYR", "RESI", "DONE",
+        "iccp", "exif", "xmpd", "phys", "text", "csum",
     }  # fmt: skip
     for data in files:
         assert join(split(data)) == data
@@ -102,7 +103,7 @@ def test_the_corpus_is_there_and_small() -> None:
 @pytest.mark.parametrize("path", CORPUS, ids=lambda path: path.name)
 def test_inputs_that_are_kept(codec: Codec, path: Path) -> None:
     """Read in all ways they raise `AecError` at most; x_ says that they must be refused."""
-    data = with_model(path.read_bytes(), codec.model.model_id)
+    data = with_model(path.read_bytes(), codec.encoder.decoder.model_id)
     for number in range(4):
         exercise(codec, data, random.Random(number))
     if path.name.startswith("x_"):

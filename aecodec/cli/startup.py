@@ -3,7 +3,6 @@
 Only commands do so: a library must not change the process of the programs that use it.
 """
 
-import ctypes
 import os
 import platform
 import sys
@@ -70,6 +69,8 @@ def keep_freed_memory() -> bool:
     """
     if platform.libc_ver()[0] != "glibc" or _MEMORY_CHOICES & os.environ.keys():
         return False
+    import ctypes  # here, for `info` needs it not
+
     try:
         mallopt = ctypes.CDLL(None).mallopt
     except (OSError, AttributeError):

@@ -14,20 +14,13 @@ from aecodec.coding.residual import decode_residual
 from aecodec.coding.residual_tables import released_tables
 from aecodec.decoder.latents import Grid, decode_latents, decode_prefix
 from aecodec.decoder.networks import DecoderModel, YHat
-from aecodec.decoder.tile_synthesis import TileSynthesis
+from aecodec.decoder.tile_synthesis import Mask, TileSynthesis
 from aecodec.errors import HeaderError
 from aecodec.format.chunks import LayerHead, LosslessTile, Tile
 from aecodec.format.constants import STRIDE
 from aecodec.format.container import Stream
 from aecodec.format.reader import StreamTiles, Tiles, TileState
-from aecodec.format.tiling import (
-    Box,
-    Mask,
-    latent_grid,
-    tile_box,
-    tile_sides,
-    tiles_around,
-)
+from aecodec.format.tiling import Box, latent_grid, tile_box, tile_sides, tiles_around
 from aecodec.options import DecodeOptions, View
 from aecodec.picture.alpha import without_hidden
 from aecodec.picture.pixels import Pixels, join, shrink, to_eight_bit

@@ -3,12 +3,16 @@
 from collections.abc import Callable
 
 import numpy as np
+import numpy.typing as npt
 
 from aecodec.decoder.networks import DecoderModel, YHat
 from aecodec.format.chunks import Header
 from aecodec.format.constants import STRIDE
-from aecodec.format.tiling import Box, Mask, latent_grid, tile_box, tiles_around, with_halo
+from aecodec.format.tiling import Box, latent_grid, tile_box, tiles_around, with_halo
 from aecodec.picture.pixels import Pixels
+
+Mask = npt.NDArray[np.bool_]
+"""`(h, w)` of the grid of latents, whether each is marked."""
 
 
 class TileSynthesis:

@@ -8,18 +8,49 @@ needs few evaluations.
 from collections.abc import Callable
 
 from aecodec.options import Found, Target
+from aecodec.picture.metrics import measure
+from aecodec.picture.picture import Picture
+from aecodec.picture.pixels import Pixels, split
 
 EVALUATIONS = 8
 """Most compressions that a search may take."""
 QUALITY_STEP = 0.25
 
 
-def search_quality(target: Target, measure: Callable[[float], float]) -> Found:
+def search_file(
+    target: Target, picture: Picture, encode: Callable[[float], bytes],
+    decode: Callable[[bytes], Pixels],
+) -> tuple[bytes, Found]:  # fmt: skip
+    """Searches the file that comes nearest to a target.
+
+    Args:
+        target: the wish.
+        picture: what is compressed.
+        encode: gives its file at a quality.
+        decode: gives the pixels of a file, for targets of fidelity.
+    """
+    area: int = picture.pixels.shape[0] * picture.pixels.shape[1]
+    files: dict[float, bytes] = {}
+
+    def measured(quality: float) -> float:
+        files[quality] = data = encode(quality)
+        if target.kind == "size":
+            return float(len(data))
+        if target.kind == "bpp":
+            return 8.0 * len(data) / area
+        colours, _ = split(decode(data))
+        return float(measure(target.kind, picture.pixels, colours, picture.alpha))
+
+    found = search_quality(target, measured)
+    return files[found.quality], found
+
+
+def search_quality(target: Target, measured: Callable[[float], float]) -> Found:
     """Searches the quality that comes nearest to a target.
 
     Args:
         target: the wish.
-        measure: what the target speaks of, at a quality that is a multiple of 0.25 in [0, 100];
+        measured: what the target speaks of, at a quality that is a multiple of 0.25 in [0, 100];
             nearly monotonic.
 
     Returns:
@@ -30,7 +61,7 @@ def search_quality(target: Target, measure: Callable[[float], float]) -> Found:
 
     def at(quality: float) -> float:
         if quality not in seen:
-            seen[quality] = measure(quality)
+            seen[quality] = measured(quality)
         return target.coordinate(seen[quality]) - wish
 
     low, high = 0.0, 100.0
@@ -45,8 +76,8 @@ def search_quality(target: Target, measure: Callable[[float], float]) -> Found:
             high = middle
         middle = _next(low, high, seen, at)
     quality = min(seen, key=lambda each: target.distance(seen[each]))
-    measured = seen[quality]
-    return Found(quality, measured, target.is_met(measured), len(seen))
+    value = seen[quality]
+    return Found(quality, value, target.is_met(value), len(seen))
 
 
 def _next(

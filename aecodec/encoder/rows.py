@@ -17,7 +17,7 @@ from aecodec.coding.lossless import encode_pixels
 from aecodec.coding.residual_tables import newest_tables
 from aecodec.decoder.networks import YHat
 from aecodec.decoder.rows import TileRows, render
-from aecodec.decoder.tile_synthesis import TileSynthesis
+from aecodec.decoder.tile_synthesis import Mask, TileSynthesis
 from aecodec.encoder.latent_refinement import EFFORTS
 from aecodec.encoder.mode_selection import as_single_tile, choose_tile, single_exponent
 from aecodec.encoder.residual_fit import encode_residual
@@ -39,7 +39,7 @@ from aecodec.format.container import Stream, closing, opening, serialize
 from aecodec.format.digest import PixelDigest, with_digest
 from aecodec.format.quality import lmbda, relative_quality
 from aecodec.format.reader import StreamTiles
-from aecodec.format.tiling import Box, Mask, latent_grid, tile_box, touches
+from aecodec.format.tiling import Box, latent_grid, tile_box, touches
 from aecodec.options import DecodeOptions, EncodeOptions
 from aecodec.picture.pixels import Pixels
 from aecodec.picture.row_readers import RowSource

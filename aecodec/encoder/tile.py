@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from aecodec.decoder.networks import YHat
+from aecodec.decoder.tile_synthesis import Mask
 from aecodec.encoder.latent_refinement import Effort, refine
 from aecodec.encoder.latents import encode_latents
 from aecodec.encoder.rdoq import DeadZone, Floats
 from aecodec.format.chunks import Tile
 from aecodec.format.constants import STRIDE
-from aecodec.format.tiling import Box, Mask, latent_grid, with_halo
+from aecodec.format.tiling import Box, latent_grid, with_halo
 from aecodec.picture.pixels import SIXTEEN_BIT_STEP, Pixels
 
 if TYPE_CHECKING:

@@ -5,8 +5,7 @@ Lambda weights the distortion, as in CompressAI: loss = bpp + lambda * 255**2 * 
 """
 
 import math
-
-import numpy as np
+from numbers import Real
 
 from aecodec.errors import InputError
 
@@ -19,17 +18,18 @@ LAMBDA_MIN = 0.001
 LAMBDA_RATIO = 200.0
 
 
-def quality_index(quality: float) -> int:
+def quality_index(quality: object) -> int:
     """Nearest point of the quality grid, 0 to 400.
 
     Raises:
         InputError: `quality` is no number in [0, 100].
     """
-    if isinstance(quality, bool) or not isinstance(quality, (int, float, np.number)):
+    if isinstance(quality, bool) or not isinstance(quality, Real):
         raise InputError(f"quality must be a number, not {type(quality).__name__}")
-    if not math.isfinite(quality) or not 0 <= quality <= 100:
-        raise InputError(f"quality must lie in [0, 100], not {quality:g}")
-    return math.floor(float(quality) * QUALITY_STEPS + 0.5)
+    value = float(quality)
+    if not 0 <= value <= 100:  # nor is a NaN
+        raise InputError(f"quality must lie in [0, 100], not {value:g}")
+    return math.floor(value * QUALITY_STEPS + 0.5)
 
 
 def relative_quality(index: int) -> float:

@@ -8,15 +8,15 @@ latents: to a learned tile beside, above or below it, it is outside the picture.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-
-import numpy as np
-import numpy.typing as npt
+from typing import TYPE_CHECKING
 
 from aecodec.errors import InputError
 from aecodec.format.chunks import Header
 from aecodec.format.constants import STRIDE
 
-Mask = npt.NDArray[np.bool_]
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
 
 
 @dataclass(frozen=True)
@@ -131,7 +131,9 @@ def tile_sides(header: Header, number: int) -> tuple[int, int]:
     return height, min(box.right * STRIDE, header.width) - box.left * STRIDE
 
 
-def with_halo(box: Box, grid: Box, halo: int, lossless: Mask | None = None) -> Box:
+def with_halo(
+    box: Box, grid: Box, halo: int, lossless: "npt.NDArray[np.bool_] | None" = None
+) -> Box:
     """`box` and its surroundings, cut off where the picture ends or a lossless tile begins.
 
     Args:
@@ -167,6 +169,6 @@ def tiles_around(header: Header, box: Box, halo: int) -> Iterator[int]:
             yield row * header.tile_columns + column
 
 
-def touches(box: Box, grid: Box, halo: int, marked: Mask) -> bool:
+def touches(box: Box, grid: Box, halo: int, marked: "npt.NDArray[np.bool_]") -> bool:
     """Whether a tile's window holds a marked latent."""
     return bool(marked[with_halo(box, grid, halo).slices()].any())

@@ -4,9 +4,12 @@ import os
 from dataclasses import dataclass
 from importlib.resources import as_file, files
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from aecodec.errors import WeightsError
-from aecodec.models.weights import Weights, read_weights
+
+if TYPE_CHECKING:
+    from aecodec.models.weights import Weights
 
 
 @dataclass(frozen=True)
@@ -37,12 +40,14 @@ def named_model(name: str) -> ReleasedModel | None:
     return next((model for model in MODELS if model.name == name), None)
 
 
-def released_weights(model: ReleasedModel) -> Weights:
+def released_weights(model: ReleasedModel) -> "Weights":
     """The weights of a released model.
 
     Raises:
         WeightsError: they are missing or damaged.
     """
+    from aecodec.models.weights import read_weights  # late, for NumPy: `info` needs only the names
+
     with as_file(files("aecodec") / "models" / f"{model.name}.safetensors") as path:
         weights = read_weights(path)
     if weights.model_id != model.model_id:
@@ -53,7 +58,7 @@ def released_weights(model: ReleasedModel) -> Weights:
     return weights
 
 
-def load_model(name: "str | os.PathLike[str]") -> Weights:
+def load_model(name: "str | os.PathLike[str]") -> "Weights":
     """The weights of a released model by its name, or of a file by its path.
 
     A name wins over a file of the same name; `./NAME` is the file.
@@ -64,8 +69,10 @@ def load_model(name: "str | os.PathLike[str]") -> Weights:
     released = named_model(os.fspath(name))
     if released is not None:
         return released_weights(released)
+    from aecodec.models.weights import read_weights
+
     path = Path(name)
     if not path.exists() and path.name == os.fspath(name) and not path.suffix:
         known = ", ".join(model.name for model in MODELS)
-        raise WeightsError(f"no model is called {name} (there is {known}), nor is a file")
+        raise WeightsError(f"{name} is neither a released model ({known}) nor a file")
     return read_weights(path)

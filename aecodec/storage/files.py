@@ -9,7 +9,6 @@ in `write_bytes`, `replacing` and `check_output`. A file of that name is `./-`.
 """
 
 import os
-import secrets
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -83,7 +82,7 @@ def replacing_path(name: Name) -> Iterator[Path]:
     path = Path(name).resolve()
     old = _permissions(path)
     # The prefix is short, since the target's name may be as long as a name can be.
-    temporary = path.with_name(f".aecodec.{secrets.token_hex(8)}.partial")
+    temporary = path.with_name(f".aecodec.{os.urandom(8).hex()}.partial")
     try:
         # What replaces a file is hidden from others until it has that file's permissions.
         _create(temporary, 0o666 if old is None else 0o600)

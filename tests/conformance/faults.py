@@ -156,10 +156,10 @@ def broken_tiles(codec: Codec, data: bytes) -> dict[str, Fault]:
     def of(other: Tile | LosslessTile) -> bytes:
         return serialize(replace(stream, tiles=(other,)))
 
-    prior = codec.model.prior
+    tables = codec.encoder.decoder.prior.tables.hyper_tables
     encoder = SymbolEncoder()
-    numbers = np.arange(len(prior.hyper_tables), dtype=np.uint8)
-    encoder.add(np.full(len(numbers), 600, np.int32), numbers, prior.hyper_tables)
+    numbers = np.arange(len(tables), dtype=np.uint8)
+    encoder.add(np.full(len(numbers), 600, np.int32), numbers, tables)
     pixels = drawing(stream.header.height, stream.header.width)
     png, vp8l = encode_png(pixels), webp(pixels)
     alpha, version = bytearray(vp8l.data), bytearray(vp8l.data)

@@ -4,7 +4,7 @@ From the root of the repository:
 
     PYTHONPATH=. python tests/conformance/write_vectors.py [-f]
 
-Files are made with the newest released model, from pictures that are made here. Released models
+Files are made with the default model, from pictures that are made here. Released models
 decode for ever, so a written kit is right for ever; write it again only before the format's first
 release, or to add files.
 """
@@ -51,8 +51,9 @@ from aecodec.format.chunks import (
 )
 from aecodec.format.constants import STRIDE
 from aecodec.format.container import Stream, parse, serialize
-from aecodec.format.tiling import boxes_of
-from aecodec.models import registry
+from aecodec.format.digest import PixelDigest, with_digest
+from aecodec.format.tiling import tile_box
+from aecodec.models.registry import DEFAULT_MODEL
 from aecodec.picture.pixels import Pixels as AnyPixels
 from aecodec.picture.pixels import split as split_alpha
 
@@ -109,30 +110,75 @@ def learned(codec: Codec, pixels: AnyPixels, quality: float = 50) -> bytes:
 
 def layered(codec: Codec, pixels: AnyPixels, bound: int) -> bytes:
     """Learned tiles of 64 pixels a side with a residual layer, even where storing is smaller."""
-    data = tiled(codec, pixels)
-    stream, tables = parse(data), newest_tables()
-    (original, _), (x_hat, _) = (
-        split_alpha(each) if stream.alphas else (each, None)
-        for each in (pixels, codec.decompress_array(data))
-    )
-    parts = [box.slices(STRIDE) for box in boxes_of(stream.header)]
+    return with_layer(codec, pixels, tiled(codec, pixels), bound)
+
+
+def with_layer(codec: Codec, pixels: AnyPixels, data: bytes, bound: int) -> bytes:
+    """A file of these pixels, with a residual for each tile of it that is learned.
+
+    Raises:
+        RuntimeError: it does not decode to these pixels, give or take the bound.
+    """
+    stream, tables, decoded = parse(data), newest_tables(), codec.decompress_array(data)
+    original, x_hat = pixels, decoded
+    if stream.alphas:
+        (original, _), (x_hat, _) = split_alpha(pixels), split_alpha(decoded)
     residuals = [
-        encode_residual(original[part], x_hat[part], tables, bound=bound) for part in parts
+        encode_residual(original[part], x_hat[part], tables, bound=bound)
+        for part, tile in zip(parts_of(stream.header), stream.tiles, strict=True)
+        if isinstance(tile, Tile)
     ]
     layer = Layer(LayerHead(tables.tables_id, bound), tuple(residuals))
-    return serialize(replace(stream, layer=layer))
+    layered_file = serialize(replace(stream, layer=layer))
+    error = np.abs(codec.decompress_array(layered_file).astype(int) - pixels).max()
+    if error > bound:
+        raise RuntimeError(f"a residual layer within {bound} leaves an error of {error}")
+    return layered_file
+
+
+def with_checksum(codec: Codec, data: bytes) -> bytes:
+    """The same picture with the checksum of its pixels."""
+    digest = PixelDigest()
+    digest.update(codec.decompress_array(data))
+    return serialize(with_digest(parse(data), digest.result()))
+
+
+def parts_of(header: Header) -> list[tuple[slice, slice]]:
+    """Rows and columns of each tile's pixels."""
+    return [tile_box(header, number).slices(STRIDE) for number in range(header.tile_count)]
 
 
 def stored(codec: Codec, pixels: Pixels, encode: Callable[[Pixels], LosslessTile]) -> bytes:
     """One lossless tile."""
     form = PixelFormat.GRAY8 if pixels.ndim == 2 else PixelFormat.RGB8
-    header = Header(pixels.shape[1], pixels.shape[0], form, 10, 300, codec.model.model_id)
+    header = Header(pixels.shape[1], pixels.shape[0], form, 10, 300, codec.encoder.decoder.model_id)
     return serialize(Stream(header, (encode(np.ascontiguousarray(pixels)),)))
 
 
 def described(data: bytes, *chunks: Chunk) -> bytes:
     """The same picture with optional chunks."""
     return serialize(replace(parse(data), ancillary=chunks))
+
+
+def layer_mixed(codec: Codec) -> bytes:
+    """Learned tiles with residuals on both sides of a lossless one.
+
+    Each window of the synthesis ends at the lossless tile, as at the picture's border. A residual
+    of what a tile shows beside learned neighbours would miss that.
+    """
+    pixels = smooth(8, 140, 13)
+    pixels[:, 64:128] = drawing(8, 64)
+    data = codec.compress(pixels, 20, tile_exponent=6)
+    kinds = [type(tile) for tile in parse(data).tiles]
+    if kinds != [Tile, LosslessTile, Tile]:
+        raise RuntimeError(f"the tiles are {kinds}")
+    return with_layer(codec, pixels, data, 0)
+
+
+def layer_rows(codec: Codec) -> bytes:
+    """Two rows of two tiles with all that there is: alpha, residuals and a checksum."""
+    pixels = with_alpha(smooth(68, 68, 14))
+    return with_checksum(codec, layered(codec, pixels, 0))
 
 
 def mixed(codec: Codec) -> bytes:
@@ -209,7 +255,15 @@ def valid_files(codec: Codec) -> dict[str, tuple[str, bytes]]:
         "layer-gray": ("an exact gray one", layered(codec, smooth(33, 41, 11)[..., 0], 0)),
         "layer-bound-2": ("a residual layer within 2", layered(codec, smooth(70, 90, 10), 2)),
         "layer-alpha": ("one beside alpha", layered(codec, with_alpha(smooth(40, 50, 12)), 0)),
-        "checksum": ("a checksum of the pixels", codec.with_checksum(small)),
+        "layer-mixed": (
+            "residuals of learned tiles on both sides of a lossless one",
+            layer_mixed(codec),
+        ),
+        "layer-rows": (
+            "two rows of tiles with alpha, a residual layer and a checksum",
+            layer_rows(codec),
+        ),
+        "checksum": ("a checksum of the pixels", with_checksum(codec, small)),
         "unknown-optional": (
             "unknown optional chunks",
             described(small, Chunk(b"note", b"of no meaning"), Chunk(b"zZZZ", b"")),
@@ -226,10 +280,11 @@ def describe_valid(codec: Codec, name: str, what: str, data: bytes) -> tuple[Ent
     stream = parse(data)
     pixels = codec.decompress_array(data)
     latents, symbols = hashlib.sha256(), hashlib.sha256()
-    for box, tile in zip(boxes_of(stream.header), stream.tiles, strict=True):
+    for number, tile in enumerate(stream.tiles):
         if isinstance(tile, Tile):
+            box = tile_box(stream.header, number)
             y_hat = decode_latents(
-                codec.model.prior, tile, Grid(box.height, box.width), stream.header.quality_index,
+                codec.encoder.decoder.prior, tile, Grid(box.height, box.width), stream.header.quality_index,
                 observe=lambda found, _: symbols.update(found.astype("<i4").tobytes()),
             )  # fmt: skip
             latents.update(y_hat.astype("<i2").tobytes())
@@ -300,8 +355,7 @@ def main() -> None:
         (KIT / f"invalid/{name}.aec").write_bytes(data)
         invalid.append({"file": f"invalid/{name}.aec", "what": what, "errors": errors})
     about = "See check_decoder.py for the meaning of the fields."
-    model = registry.MODELS[-1].name
-    manifest = {"about": about, "format_version": 1, "made_with": model}
+    manifest = {"about": about, "format_version": 1, "made_with": DEFAULT_MODEL}
     manifest |= {"valid": valid, "invalid": invalid}
     text = json.dumps(manifest, indent=1, ensure_ascii=False)
     (KIT / "manifest.json").write_text(text + "\n", encoding="utf-8")

@@ -14,7 +14,7 @@ from aecodec.errors import InputError
 from aecodec.options import EFFORT_MAX
 from aecodec.picture.pixels import Pixels
 
-CHELSEA = Path(__file__).resolve().parents[1] / "samples" / "chelsea.png"
+CHELSEA = Path(__file__).resolve().parents[2] / "samples" / "chelsea.png"
 QUALITY = 30
 
 

@@ -4,36 +4,47 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 import torch
-from aecodec.decoder.integer_layers import ACCUMULATOR_LIMIT, IntegerConv2d, accumulator_bounds
 from ans_reference import ReferenceWords
 from conftest import make_picture
 
 from aecodec.codec import Codec
-from aecodec.decoder.integer_prior import IntegerPrior
+from aecodec.decoder.carriers import ACCUMULATOR_LIMIT, Carried
+from aecodec.decoder.integer_prior import IntegerPrior, TorchPrior
 from aecodec.decoder.latents import Grid, decode_latents
+from aecodec.decoder.networks import Prior
+from aecodec.decoder.prior_layers import IntegerConv2d, accumulator_bounds
 from aecodec.encoder.latents import encode_latents
-from aecodec.encoder.networks import CodecModel
+from aecodec.encoder.networks import EncoderModel
 from aecodec.errors import WeightsError
 from aecodec.format.chunks import Tile
 from aecodec.format.container import parse
-from aecodec.models.weights import TensorDict
+from aecodec.models.weights import TensorTree
 
 Ints = npt.NDArray[np.int64]
 PASS_POSITION = ((0, 1, 2, 3), (3, 2, 1, 0), (2, 3, 0, 1), (1, 0, 3, 2))
 
 
 class ReferenceDecoder(ReferenceWords):
-    """Decodes one tile as SPECIFICATION.md, sections 8 to 10, says, in int64."""
+    """Decodes one tile as SPECIFICATION.md, sections 8 to 10, says, in int64.
 
-    def __init__(self, prior: IntegerPrior, tensors: TensorDict, words: bytes) -> None:
-        self.tensors = {k: v.numpy().astype(np.int64) for k, v in tensors.items()}
-        self.rate_features = self.tensors["tables.rate_features"]
-        self.prior = prior
+    All that it shares with the package are the tensors of the weights file.
+    """
+
+    def __init__(self, tensors: TensorTree, words: bytes) -> None:
+        self.tensors = tensors
         super().__init__(words)
+
+    def tensor(self, name: str) -> Ints:
+        """A tensor of the part `prior` by its dotted name."""
+        *above, last = name.split(".")
+        part = self.tensors
+        for each in above:
+            part = part[each]
+        return part.array(last).astype(np.int64)
 
     def conv(self, name: str, x: Ints, *, relu: bool = False, head: bool = False) -> Ints:
         """`(C, h, w)` to `(O, h, w)`; depthwise when the kernel reads one channel of many."""
-        weight, bias, shift = (self.tensors[f"{name}.{k}"] for k in ("weight", "bias", "shift"))
+        weight, bias, shift = (self.tensor(f"{name}.{k}") for k in ("weight", "bias", "shift"))
         size = weight.shape[-1]
         pad, (_, h, w) = size // 2, x.shape
         padded = np.pad(x, ((0, 0), (pad, pad), (pad, pad)))
@@ -59,19 +70,28 @@ class ReferenceDecoder(ReferenceWords):
         total: Ints = (x + self.conv(f"{name}.mix_out", y)).clip(-512, 511)
         return total
 
+    def tables(self) -> tuple[list[tuple[int, list[int]]], list[tuple[int, list[int]]]]:
+        """Smallest symbol and counts of each table, of hyper-latents and of latents."""
+        hyper = [(-40, counts) for counts in self.tensor("tables.hyper_counts").tolist()]
+        counts, scales = self.tensor("tables.scale_counts").tolist(), []
+        for size in self.tensor("tables.scale_sizes").tolist():
+            scales.append((-((size - 2) // 2), counts[:size]))
+            counts = counts[size:]
+        return hyper, scales
+
     def decode(self, grid: Grid, quality_index: int) -> Ints:
         """`y_hat` `(h, w, M)` over the coded grid."""
-        prior = self.prior
-        hyper = [(t.minimum, t.counts.tolist()) for t in prior.hyper_tables]
-        scales = [(t.minimum, t.counts.tolist()) for t in prior.scale_tables]
+        hyper, scales = self.tables()
+        norms, reciprocals = self.tensor("tables.norms"), self.tensor("tables.reciprocals")
         rows, columns = -(-grid.height // 4), -(-grid.width // 4)
         z = self.group(np.tile(np.arange(len(hyper)), rows * columns), hyper)
         h = z.reshape(rows, columns, -1).transpose(2, 0, 1)
         h = self.block("hyper_synthesis.first", shuffle(self.conv("hyper_synthesis.entry", h)))
         h = self.block("hyper_synthesis.second", shuffle(self.conv("hyper_synthesis.up", h)))
-        features = np.clip(h + self.rate_features[quality_index][:, None, None], -512, 511)
+        rate_features = self.tensor("tables.rate_features")[quality_index]
+        features = np.clip(h + rate_features[:, None, None], -512, 511)
         first = self.conv("hyper_synthesis.head", features, head=True)
-        base = prior.base[quality_index]
+        base = self.tensor("tables.base")[quality_index]
         channels = len(base)
         y_hat = np.zeros((channels, 4 * rows, 4 * columns), np.int64)
         known = np.zeros_like(y_hat)
@@ -85,12 +105,12 @@ class ReferenceDecoder(ReferenceWords):
             places = self.places(k, grid, y_hat.shape)
             everywhere = self.places(k, Grid(4 * rows, 4 * columns), y_hat.shape)
             level = np.clip((base[:, None, None] + prediction[:channels] + 8) >> 4, 0, 63)
-            norm = prior.norms[base + 1024][:, None, None]
+            norm = norms[base + 1024][:, None, None]
             mean = (prediction[channels:] * norm + 2048) >> 12
             symbols = np.zeros_like(y_hat)
             symbols[places] = self.group(level[places], scales)
             decoded = np.clip(16 * symbols + mean, -(2**15), 2**15 - 1)
-            reciprocal = prior.reciprocals[base + 1024][:, None, None]
+            reciprocal = reciprocals[base + 1024][:, None, None]
             y_hat[everywhere] = decoded[everywhere]
             read = np.clip((decoded * reciprocal + 2**19) >> 20, -512, 511)
             known[everywhere] = read[everywhere]
@@ -131,11 +151,9 @@ def test_a_second_decoder_agrees_symbol_for_symbol(
     assert isinstance(tile, Tile)
     grid = Grid(-(-height // 16), -(-width // 16))
     index = stream.header.quality_index
-    prior = tiny_codec.model.prior
-    reference = ReferenceDecoder(prior, prior_tensors(tiny_codec.model), tile.words).decode(
-        grid, index
-    )
-    decoded = decode_latents(prior, tile, grid, index)
+    tensors = tiny_codec.encoder.weights.tensors["prior"]
+    reference = ReferenceDecoder(tensors, tile.words).decode(grid, index)
+    decoded = decode_latents(tiny_codec.encoder.decoder.prior, tile, grid, index)
     np.testing.assert_array_equal(reference, decoded)
 
 
@@ -147,20 +165,22 @@ def extreme_latents(seed: int, shape: tuple[int, int, int]) -> npt.NDArray[np.fl
     return extreme
 
 
-def test_extreme_latents_survive_both_decoders(tiny_coder: CodecModel) -> None:
+def test_extreme_latents_survive_both_decoders(tiny_coder: EncoderModel) -> None:
+    prior = tiny_coder.decoder.prior
     y = extreme_latents(3, (6, 5, 16))
     z = extreme_latents(4, (2, 2, 4))
-    tile, y_hat = encode_latents(tiny_coder.prior, y, z, 333)
-    np.testing.assert_array_equal(decode_latents(tiny_coder.prior, tile, Grid(6, 5), 333), y_hat)
-    decoder = ReferenceDecoder(tiny_coder.prior, prior_tensors(tiny_coder), tile.words)
-    reference = decoder.decode(Grid(6, 5), 333)
-    np.testing.assert_array_equal(reference, y_hat)
+    tile, y_hat = encode_latents(prior, y, z, 333)
+    np.testing.assert_array_equal(decode_latents(prior, tile, Grid(6, 5), 333), y_hat)
+    decoder = ReferenceDecoder(tiny_coder.weights.tensors["prior"], tile.words)
+    np.testing.assert_array_equal(decoder.decode(Grid(6, 5), 333), y_hat)
     assert np.abs(y_hat).max() >= 2**15 - 1
 
 
-def test_carriers_layouts_and_threads_give_the_same_words(tiny_coder: CodecModel) -> None:
+def test_carriers_layouts_and_threads_give_the_same_words(tiny_coder: EncoderModel) -> None:
     y, z = extreme_latents(5, (12, 9, 16)), extreme_latents(6, (3, 3, 4))
-    state = prior_tensors(tiny_coder)
+    tensors = tiny_coder.weights.tensors["prior"]
+    networks = TorchPrior(tensors)
+    prior = Prior(tiny_coder.decoder.prior.tables, networks)
     results = []
     before = torch.get_num_threads()
     try:
@@ -168,9 +188,9 @@ def test_carriers_layouts_and_threads_give_the_same_words(tiny_coder: CodecModel
             for dtype in (torch.float32, torch.float64):
                 for layout in (torch.contiguous_format, torch.channels_last):
                     torch.set_num_threads(threads)
-                    copy = IntegerPrior(state).to(dtype)
-                    copy.to(memory_format=layout)
-                    results.append(encode_latents(copy, y, z, 100, dtype=dtype))
+                    copy = IntegerPrior(tensors).to(dtype)
+                    networks.carried = Carried(copy.to(memory_format=layout))
+                    results.append(encode_latents(prior, y, z, 100))
     finally:
         torch.set_num_threads(before)
     for tile, y_hat in results[1:]:
@@ -178,15 +198,8 @@ def test_carriers_layouts_and_threads_give_the_same_words(tiny_coder: CodecModel
         np.testing.assert_array_equal(y_hat, results[0][1])
 
 
-def prior_tensors(model: CodecModel) -> TensorDict:
-    """Tensors from which the same prior can be built again."""
-    from conftest import make_tiny_model
-
-    from aecodec.export.prior import export_prior
-
-    tiny = make_tiny_model()
-    assert model.prior.latent_channels == tiny.config.latent_channels
-    return export_prior(tiny.prior, tiny.hyper_prior)
+def tree(**tensors: torch.Tensor) -> TensorTree:
+    return TensorTree({name: tensor.numpy() for name, tensor in tensors.items()})
 
 
 @pytest.mark.parametrize("size", [1, 3, 5])
@@ -201,10 +214,8 @@ def test_float_convolution_equals_integers_at_the_bound(size: int, depthwise: bo
     weight = (weight * torch.clamp(budget / total, max=1.0)).to(torch.int8)
     bias = torch.randint(-500, 500, (channels,), generator=generator, dtype=torch.int32)
     shift = torch.full((channels,), 9, dtype=torch.int8)
-    conv = IntegerConv2d(
-        {"weight": weight, "bias": bias, "shift": shift},
-        relu=False, head=True, depthwise=depthwise,
-    )  # fmt: skip
+    tensors = tree(weight=weight, bias=bias, shift=shift)
+    conv = IntegerConv2d(tensors, relu=False, head=True, depthwise=depthwise)
     for x in (
         torch.randint(-512, 512, (1, channels, 9, 11), generator=generator),
         torch.full((1, channels, 9, 11), -512),
@@ -222,6 +233,5 @@ def test_a_layer_that_could_overflow_is_refused() -> None:
     assert int(accumulator_bounds(weight, bias)) >= ACCUMULATOR_LIMIT
     with pytest.raises(WeightsError, match=r"2\*\*24"):
         IntegerConv2d(
-            {"weight": weight, "bias": bias, "shift": shift},
-            relu=False, head=False, depthwise=False,
-        )  # fmt: skip
+            tree(weight=weight, bias=bias, shift=shift), relu=False, head=False, depthwise=False
+        )

@@ -9,8 +9,8 @@ from conftest import make_picture
 
 import aecodec
 from aecodec.codec import Codec
-from aecodec.decoder.integer_prior import IntegerPrior
-from aecodec.decoder.latents import Grid, YHat, decode_latents
+from aecodec.decoder.latents import Grid, decode_latents
+from aecodec.decoder.networks import Prior, YHat
 from aecodec.format.chunks import CHUNK_BYTES, Chunk, LosslessTile, Tile
 from aecodec.format.container import Stream, chunk_table, parse, serialize
 from aecodec.format.tiling import Region
@@ -80,7 +80,7 @@ def test_bytes_and_tiles_grow_with_the_region(
 ) -> None:
     decoded: list[Tile] = []
 
-    def count(prior: IntegerPrior, tile: Tile, grid: Grid, quality_index: int) -> YHat:
+    def count(prior: Prior, tile: Tile, grid: Grid, quality_index: int) -> YHat:
         decoded.append(tile)
         return decode_latents(prior, tile, grid, quality_index)
 
@@ -94,7 +94,7 @@ def test_bytes_and_tiles_grow_with_the_region(
         # The lossless tile lies outside all of these.
         tiny_codec.decompress_array(file, region=Region(WIDTH - side, HEIGHT - side, side, side))
         found.append((file.bytes_read, len(decoded)))
-    assert [tiles for _, tiles in found] == [4, 12, 42]  # with those within the halo of 64 pixels
+    assert [tiles for _, tiles in found] == [2, 9, 36]  # with those within the halo of 32 pixels
     for bytes_read, tiles in found:
         heads = 8 * 64 + 16
         assert bytes_read <= start + heads + tiles * max(sizes)

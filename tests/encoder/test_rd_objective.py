@@ -11,14 +11,16 @@ import torch
 from conftest import make_picture
 
 from aecodec.autoencoder.quantization import quantize_ste
+from aecodec.autoencoder.transforms import to_model_space
 from aecodec.codec import Codec
 from aecodec.decoder.latents import take_quarter
+from aecodec.encoder.latent_refinement import Effort
 from aecodec.encoder.latents import encode_latents
-from aecodec.encoder.networks import CodecModel
-from aecodec.encoder.rd_objective import LossGradient, Objective, TileView, rate_point
+from aecodec.encoder.networks import EncoderModel
+from aecodec.encoder.rd_objective import LossGradient, Objective, rate_point
 from aecodec.encoder.rdoq import DeadZone, Floats
 from aecodec.encoder.symbol_costs import Costs
-from aecodec.encoder.tile import hyper_analyze, view_tile
+from aecodec.encoder.tile import TileEncoder, TileView
 from aecodec.format.quality import lmbda, relative_quality
 from aecodec.format.tiling import latent_grid
 
@@ -26,62 +28,59 @@ INDEX = 240
 ZONE_WEIGHT = 12.0
 
 
-def start(model: CodecModel, height: int, width: int) -> tuple[TileView, Floats, Floats]:
+def start(model: EncoderModel, height: int, width: int) -> tuple[TileView, Floats, Floats]:
     """A tile, its latents, and its hyper-latents, rounded."""
-    with torch.inference_mode():
-        grid = latent_grid(height, width)
-        view = view_tile(model, make_picture(height, width), grid, INDEX)
-        y = view.latents()
-        return view, y, np.floor(hyper_analyze(model, y, INDEX) + np.float32(0.5))
+    grid = latent_grid(height, width)
+    none = np.zeros((grid.height, grid.width), np.bool_)
+    encoder = TileEncoder(model, INDEX, Effort())
+    view = encoder.view(make_picture(height, width), grid, none)
+    y = view.latents()
+    return view, y, np.floor(model.hyper_analyze(y, INDEX) + np.float32(0.5))
 
 
-def objective_of(model: CodecModel, view: TileView) -> Objective:
-    return Objective(model, view, INDEX, relative_quality(INDEX))
-
-
-def gradient_at(model: CodecModel, objective: Objective, y: Floats, z: Floats) -> LossGradient:
-    return objective(y, z, DeadZone(model.prior.symbol_costs, ZONE_WEIGHT))
+def gradient_at(model: EncoderModel, objective: Objective, y: Floats, z: Floats) -> LossGradient:
+    return objective(y, z, DeadZone(model.symbol_costs, ZONE_WEIGHT))
 
 
 @pytest.mark.parametrize("size", [(64, 128), (75, 110)])
-def test_the_loss_is_that_of_real_coding(tiny_coder: CodecModel, size: tuple[int, int]) -> None:
+def test_the_loss_is_that_of_real_coding(tiny_coder: EncoderModel, size: tuple[int, int]) -> None:
     view, y, z = start(tiny_coder, *size)
-    with torch.inference_mode(mode=False):
-        found = gradient_at(tiny_coder, objective_of(tiny_coder, view), y, z)
-    zone = DeadZone(tiny_coder.prior.symbol_costs, ZONE_WEIGHT)
+    found = gradient_at(tiny_coder, Objective(tiny_coder, view, INDEX), y, z)
+    prior = tiny_coder.decoder.prior
+    zone = DeadZone(tiny_coder.symbol_costs, ZONE_WEIGHT)
     bits = 0.0
 
     def count(symbols: npt.NDArray[np.int32], levels: npt.NDArray[np.uint8]) -> None:
         nonlocal bits
         for level in np.unique(levels):
-            table = tiny_coder.prior.scale_tables[level]
+            table = prior.tables.scale_tables[level]
             bits += float(table.bits(symbols[levels == level]).sum())
 
-    tile, y_hat = encode_latents(tiny_coder.prior, y, z, INDEX, dead_zone=zone, observe=count)
-    for channel, table in enumerate(tiny_coder.prior.hyper_tables):
+    tile, y_hat = encode_latents(prior, y, z, INDEX, dead_zone=zone, observe=count)
+    for channel, table in enumerate(prior.tables.hyper_tables):
         bits += float(table.bits(z[:, :, channel].astype(np.int32).reshape(-1)).sum())
     np.testing.assert_array_equal(found.decoded * 16, y_hat)
     assert found.bits == pytest.approx(bits, rel=1e-5)
     assert found.bits <= 8 * len(tile.words) <= found.bits + 72  # a state of 64 bits, whole words
     q = relative_quality(INDEX)
     latents = torch.from_numpy(found.decoded).permute(2, 0, 1)[None]
-    x_hat = tiny_coder.smooth_synthesis(latents, q).clamp(0, 1)
-    error = (x_hat - view.x)[:, :, : size[0], : size[1]].square().sum().item()
-    weight = float(lmbda(q)) * 255**2 / 3
+    x_hat = tiny_coder.trainable_synthesis(latents, torch.tensor([q])).clamp(0, 1)
+    difference = x_hat - to_model_space(view.pixels)
+    error = difference[:, :, : size[0], : size[1]].square().sum().item()
+    weight = lmbda(q) * 255**2 / 3
     assert found.distortion == pytest.approx(weight * error, rel=1e-4)
 
 
-def test_the_distortion_falls_as_the_gradient_says(tiny_coder: CodecModel) -> None:
+def test_the_distortion_falls_as_the_gradient_says(tiny_coder: EncoderModel) -> None:
     view, y, z = start(tiny_coder, 64, 64)
-    with torch.inference_mode(mode=False):
-        objective = objective_of(tiny_coder, view)
-        found = gradient_at(tiny_coder, objective, y, z)
-        latents = torch.from_numpy(found.decoded).permute(2, 0, 1)[None].requires_grad_(True)
-        (plain,) = torch.autograd.grad(objective.distortion(latents), latents)
-        step = 0.01 * plain / plain.abs().max()
-        before, after = (
-            float(objective.distortion(each).detach()) for each in (latents, latents + step)
-        )
+    objective = Objective(tiny_coder, view, INDEX)
+    found = gradient_at(tiny_coder, objective, y, z)
+    latents = torch.from_numpy(found.decoded).permute(2, 0, 1)[None].requires_grad_(True)
+    (plain,) = torch.autograd.grad(objective.distortion(latents), latents)
+    step = 0.01 * plain / plain.abs().max()
+    before, after = (
+        float(objective.distortion(each).detach()) for each in (latents, latents + step)
+    )
     assert after - before == pytest.approx(float((plain * step).sum()), rel=0.05)
     difference = (
         found.latents - plain[0].permute(1, 2, 0).numpy()
@@ -89,8 +88,8 @@ def test_the_distortion_falls_as_the_gradient_says(tiny_coder: CodecModel) -> No
     assert 0 < np.abs(difference).max() < np.inf
 
 
-def test_costs_are_tabulated_with_their_slopes(tiny_coder: CodecModel) -> None:
-    tables = tiny_coder.prior.scale_tables
+def test_costs_are_tabulated_with_their_slopes(tiny_coder: EncoderModel) -> None:
+    tables = tiny_coder.decoder.prior.tables.scale_tables
     costs = Costs.of(tables, 50)
     symbols = torch.tensor([-3.0, 0.0, 2.0, 900.0, 0.0], requires_grad=True)
     index = torch.tensor([30.4, 29.5, 30.0, 30.0, -1.0], requires_grad=True)
@@ -106,18 +105,19 @@ def test_costs_are_tabulated_with_their_slopes(tiny_coder: CodecModel) -> None:
     assert by_symbol[2].item() == pytest.approx(change, rel=1e-5)
 
 
-def test_the_smooth_prior_is_the_integer_prior_with_plain_rounding(tiny_coder: CodecModel) -> None:
+def test_the_trainable_prior_is_the_integer_prior_with_plain_rounding(
+    tiny_coder: EncoderModel,
+) -> None:
     _, y, z = start(tiny_coder, 128, 64)
     levels: list[npt.NDArray[np.uint8]] = []
-    _, y_hat = encode_latents(
-        tiny_coder.prior, y, z, INDEX, observe=lambda _, found: levels.append(found)
-    )
+    prior = tiny_coder.decoder.prior
+    _, y_hat = encode_latents(prior, y, z, INDEX, observe=lambda _, found: levels.append(found))
     latents, z_hat = (torch.from_numpy(each).permute(2, 0, 1)[None] for each in (y, z))
     with torch.no_grad():
-        coded = tiny_coder.smooth_prior.code(
+        coded = tiny_coder.trainable_prior.code(
             latents,
             z_hat,
-            rate_point(tiny_coder.prior, INDEX),
+            rate_point(tiny_coder, INDEX),
             lambda residual, _index, _mask: quantize_ste(residual),
             mixed=False,
             quantized=True,
@@ -131,7 +131,7 @@ def test_the_smooth_prior_is_the_integer_prior_with_plain_rounding(tiny_coder: C
 def test_a_search_keeps_no_model_alive(tiny_weights: Path) -> None:
     codec = Codec(tiny_weights)
     codec.compress(make_picture(32, 32), 50, effort=2)
-    prior = weakref.ref(codec.model.prior)
+    prior = weakref.ref(codec.encoder.trainable_prior)
     del codec
     gc.collect()
     assert prior() is None

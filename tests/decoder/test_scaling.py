@@ -1,29 +1,22 @@
 """Smaller pictures equal the shrunk whole, pixel by pixel, for all sizes and kinds of tiles."""
 
-from fractions import Fraction
 from io import BytesIO
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pytest
 import torch
 from conftest import make_picture
-from PIL import Image
 
 import aecodec
-from aecodec.cli import main
 from aecodec.codec import Codec
-from aecodec.decoder.integer_synthesis import synthesize_scaled
-from aecodec.encoder.networks import CodecModel
-from aecodec.errors import InputError
+from aecodec.decoder.integer_synthesis import ExactSynthesis, synthesize_scaled
+from aecodec.encoder.networks import EncoderModel
 from aecodec.format.chunks import LosslessTile, Tile
 from aecodec.format.constants import STREAM_FRACTION
 from aecodec.format.container import parse
 from aecodec.format.tiling import Region
-from aecodec.options import SCALES, scale_of
-from aecodec.picture.metadata import metadata_of
+from aecodec.options import SCALES
 from aecodec.picture.pixels import Pixels, shrink
 
 SMALLER = [scale for scale in SCALES if scale > 1]
@@ -90,12 +83,12 @@ def test_regions_grow_to_whole_squares(
 @pytest.mark.parametrize("scale", SMALLER)
 @pytest.mark.parametrize("inside", [(64, 48), (63, 41), (50, 48), (49, 33), (1, 1), (200, 300)])
 def test_the_smaller_synthesis_is_exact(
-    tiny_coder: CodecModel, scale: int, inside: tuple[int, int]
+    tiny_coder: EncoderModel, scale: int, inside: tuple[int, int]
 ) -> None:
     """Means of the whole picture's sums, rounded once, are what the smaller synthesis gives."""
     torch.manual_seed(3)
     y = torch.randint(-48, 48, (1, 16, 4, 3))
-    synthesis = tiny_coder.synthesis
+    synthesis = ExactSynthesis(tiny_coder.weights.tensors["synthesis"])
     with torch.inference_mode():
         sums = synthesis.sums(synthesis.features(y, 200), gray=False)
         found = synthesize_scaled(synthesis, y, 200, scale, inside)
@@ -109,52 +102,6 @@ def test_lossless_pixels_are_shrunk_as_pillow_does() -> None:
     pixels = make_picture(21, 19)
     assert np.abs(shrink(pixels, 4) - means(pixels, 4)).max() <= 0.5
     assert shrink(pixels[:, :, 0], 8).shape == (3, 3)
-
-
-@pytest.mark.parametrize(
-    ("value", "scale"),
-    [(1, 1), (2, 2), (8, 8), (0.5, 2), (0.125, 8), (Fraction(1, 4), 4), (Fraction(4), 4)],
-)
-def test_scales_have_two_names(value: Any, scale: int) -> None:  # noqa: ANN401  # several types
-    assert scale_of(value) == scale
-
-
-@pytest.mark.parametrize("value", [0, 3, 16, -2, 0.3, True, "1/2", None, float("nan")])
-def test_other_scales_are_refused(value: Any) -> None:  # noqa: ANN401  # wrong on purpose
-    with pytest.raises(InputError, match="scale must be"):
-        scale_of(value)
-
-
-def test_the_command_line_keeps_metadata(
-    tmp_path: Path, tiny_weights: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    image = Image.fromarray(make_picture(50, 70))
-    exif = image.getexif()
-    exif[0x0112] = 6  # turned; its value stays, and so do the pixels
-    image.save(tmp_path / "a.png", exif=exif)
-    packed, small = tmp_path / "a.aec", tmp_path / "small.png"
-
-    def run(*arguments: str | Path) -> int:
-        with pytest.raises(SystemExit) as exit_:
-            main([*map(str, arguments), "--model", str(tiny_weights)])
-        return int(exit_.value.code or 0)
-
-    assert run("compress", tmp_path / "a.png") == 0
-    assert run("decompress", packed, "-o", small, "--scale", "1/4") == 0
-    with Image.open(small) as found:
-        assert found.size == (18, 13)
-        assert found.getexif()[0x0112] == 6
-        exif_bytes = metadata_of(found).exif
-    whole = Codec(tiny_weights).decompress(packed)
-    assert exif_bytes == metadata_of(whole).exif
-    assert (
-        run("decompress", packed, "-o", small, "-f", "--scale", "1/8", "--region", "8,8,9,8") == 0
-    )
-    with Image.open(small) as found:
-        assert found.size == (2, 1)
-    capsys.readouterr()
-    assert run("decompress", packed, "-o", small, "-f", "--scale", "1/3") == 2
-    assert capsys.readouterr().err.count("\n") == 1
 
 
 def test_the_module_functions_take_regions_and_scales() -> None:

@@ -1,7 +1,6 @@
 """Files that were cut off or damaged: what is left decodes, and the report names what is lost."""
 
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -9,9 +8,7 @@ import pytest
 from conftest import make_picture
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from PIL import Image
 
-from aecodec.cli import main
 from aecodec.codec import Codec
 from aecodec.errors import AecError, FormatError
 from aecodec.format.chunks import HEADER_BYTES, Chunk
@@ -153,31 +150,3 @@ def test_a_damaged_header_is_an_error(tiny_codec: Codec, tiled: bytes) -> None:
     for position in range(HEADER_BYTES):
         with pytest.raises(AecError):
             tiny_codec.decompress_array(flip(tiled, position), allow_truncated=True)
-
-
-def test_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    source, packed, out = (str(tmp_path / name) for name in ("a.png", "a.aec", "out.png"))
-    Image.fromarray(make_picture(90, 120)).save(source)
-
-    def run(*arguments: str) -> int:
-        with pytest.raises(SystemExit) as exit_:
-            main(arguments)
-        return int(exit_.value.code or 0)
-
-    assert run("compress", source) == 0
-    whole = Path(packed).read_bytes()
-    Path(packed).write_bytes(whole[: len(whole) * 2 // 3])
-    capsys.readouterr()
-    assert run("decompress", packed, "-o", out) == 1
-    assert not Path(out).exists()
-    capsys.readouterr()
-    assert run("decompress", packed, "-o", out, "--allow-truncated") == 0
-    assert "a.aec: warning: tile 0 (row 0, column 0) is cut off" in capsys.readouterr().err
-    with Image.open(out) as image:
-        assert image.size == (120, 90)
-    fixed = str(tmp_path / "fixed.aec")
-    assert run("repair", packed, "-o", fixed) == 0
-    assert "1 tiles were not whole" in capsys.readouterr().out
-    assert run("verify", fixed) == 0
-    assert run("repair", packed, "-o", fixed) == 1  # exists
-    assert len(capsys.readouterr().err.strip().splitlines()) == 1

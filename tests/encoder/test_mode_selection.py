@@ -11,12 +11,11 @@ from PIL import Image
 
 from aecodec.codec import Codec
 from aecodec.coding.lossless import encode_pixels
-from aecodec.encoder.mode_selection import lossless_mask
 from aecodec.encoder.tile import cut_pixels
 from aecodec.errors import ChecksumError, LimitError, PayloadError
-from aecodec.format.chunks import Limits, LosslessTile, PixelCoder, Tile
+from aecodec.format.chunks import Header, Limits, LosslessTile, PixelCoder, PixelFormat, Tile
 from aecodec.format.container import Stream, parse, serialize
-from aecodec.format.tiling import Box, latent_grid, tile_boxes
+from aecodec.format.tiling import tile_boxes
 
 Pixels = npt.NDArray[np.uint8]
 
@@ -105,7 +104,8 @@ def test_lossless_tiles_can_be_refused(tiny_codec: Codec) -> None:
 def test_many_lossless_tiles_give_way_to_one(tiny_codec: Codec) -> None:
     """Each tile has its own tables; a PNG has them once."""
     pixels = np.tile(photo(8, 8), (25, 40, 1))
-    tiled = [encode_pixels(pixels[box.slices(16)]).size for box in tile_boxes(200, 320, 64)]
+    header = Header(320, 200, PixelFormat.RGB8, 6, 0, b"tiny")
+    tiled = [encode_pixels(pixels[box.slices(16)]).size for box in tile_boxes(header)]
     assert sum(tiled) > png_size(pixels) + 64
     data = tiny_codec.compress(pixels, 95, tile_exponent=6)
     header = parse(data).header
@@ -166,24 +166,16 @@ def test_a_learned_tile_is_coded_the_same_wherever_its_neighbours_are(tiny_codec
     )
 
 
-def test_the_mask_marks_whole_tiles(tiny_codec: Codec, mixed_data: bytes) -> None:
-    mask = lossless_mask(parse(mixed_data))
-    assert mask is not None
-    assert mask.shape == (11, 12)
-    assert mask[:4, 4:8].all()
-    assert mask[4:8, :4].all()
-    assert mask[8:, 8:].all()
-    assert mask.sum() == 16 + 16 + 12
-    assert lossless_mask(parse(tiny_codec.compress(photo(64, 64), 30))) is None
-
-
 def test_pixels_of_lossless_tiles_are_hidden() -> None:
     pixels = photo(100, 90)
-    grid = latent_grid(100, 90)
-    mask = np.zeros((grid.height, grid.width), np.bool_)
+    mask = np.zeros((7, 6), np.bool_)
     mask[4:, 4:] = True
-    cut = cut_pixels(pixels, grid, mask)
+    cut = cut_pixels(pixels, (112, 96), mask)
     assert cut.shape == (112, 96, 3)
     assert (cut[64:, 64:] == 128).all()
     np.testing.assert_array_equal(cut[:64, :90], pixels[:64])
-    np.testing.assert_array_equal(cut_pixels(pixels, Box(0, 0, 4, 4), mask), pixels[:64, :64])
+    np.testing.assert_array_equal(cut[100:, :64], pixels[[99] * 12, :64])
+    deep = cut_pixels(pixels.astype(np.uint16) * 257, (112, 96), mask)
+    np.testing.assert_array_equal(deep, cut.astype(np.uint16) * 257)
+    corner = pixels[:64, :64]
+    np.testing.assert_array_equal(cut_pixels(corner, (64, 64), mask[:4, :4]), corner)

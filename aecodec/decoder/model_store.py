@@ -1,0 +1,80 @@
+"""Models that are loaded once, each when a file first needs it."""
+
+import os
+import threading
+
+from aecodec.decoder.networks import DecoderModel, load_decoder
+from aecodec.errors import UnsupportedError
+from aecodec.models.registry import (
+    DEFAULT_MODEL,
+    find_model,
+    load_model,
+    named_model,
+    released_weights,
+)
+from aecodec.models.weights import Weights
+
+
+class ModelStore:
+    """Weights and decoders of released models and of one model of one's own, by model id.
+
+    It is safe to use from several threads.
+    """
+
+    def __init__(self, own: "str | os.PathLike[str] | None" = None) -> None:
+        """Loads nothing yet.
+
+        Args:
+            own: what `load_model` takes; the default model by default.
+        """
+        self._name: str | os.PathLike[str] = DEFAULT_MODEL if own is None else own
+        self._lock = threading.RLock()
+        self._weights: dict[bytes, Weights] = {}
+        self._decoders: dict[bytes, DecoderModel] = {}
+        self._own_id: bytes | None = None
+
+    def clear(self) -> None:
+        """Frees what was loaded."""
+        with self._lock:
+            self._weights.clear()
+            self._decoders.clear()
+            self._own_id = None
+
+    def own(self) -> Weights:
+        """The weights of one's own model, or of the default one.
+
+        Raises:
+            WeightsError: they are missing or damaged.
+        """
+        with self._lock:
+            if self._own_id is None:
+                weights = load_model(self._name)
+                self._weights[weights.model_id] = weights
+                self._own_id = weights.model_id
+            return self._weights[self._own_id]
+
+    def decoder(self, model_id: bytes) -> DecoderModel:
+        """The model that decodes files with this id.
+
+        Raises:
+            UnsupportedError: it is neither released nor one's own.
+            WeightsError: its weights are missing or damaged.
+        """
+        with self._lock:
+            if model_id not in self._decoders:
+                self._decoders[model_id] = load_decoder(self._weights_of(model_id))
+            return self._decoders[model_id]
+
+    def _weights_of(self, model_id: bytes) -> Weights:
+        is_file = named_model(os.fspath(self._name)) is None
+        if is_file and model_id not in self._weights:
+            self.own()  # only reading a file tells its id
+        if model_id not in self._weights:
+            released = find_model(model_id)
+            if released is None:
+                raise UnsupportedError(
+                    f"the file needs model {model_id.hex()}, which this version does not know; "
+                    "upgrade aecodec, or pass the weights that made the file"
+                )
+            self._weights[model_id] = released_weights(released)
+        return self._weights[model_id]

@@ -1,0 +1,82 @@
+"""What documents show is run, in a copy of the samples: commands line by line, and Python."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from documents import ROOT, blocks, commands, name_of
+
+SKIPPED = {
+    "python3 -m venv .venv && . .venv/bin/activate": ".ci/run sets up from scratch",
+    "pip install -e '.[test]'": ".ci/run sets up from scratch",
+    "pytest": "it would run this test again",
+    "ruff format --check . && ruff check . && mypy": ".ci/run checks the whole tree",
+}
+"""Lines that are not run here, and why."""
+RUN = [ROOT / "README.md", ROOT / "aecodec" / "cli" / "MANUAL.md"]
+SECONDS = 120
+
+needs_bash = pytest.mark.skipif(shutil.which("bash") is None, reason="examples are for bash")
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Path:
+    """A folder with the samples, where `aecodec` and `python` are those of this tree."""
+    samples = tmp_path / "samples"
+    samples.mkdir()
+    for picture in (ROOT / "samples").glob("*.png"):
+        shutil.copy(picture, samples)
+    tools = tmp_path / ".tools"
+    tools.mkdir()
+    for name, arguments in (("python", ""), ("aecodec", "-m aecodec ")):
+        script = f'#!/bin/sh\nexec "{sys.executable}" {arguments}"$@"\n'
+        (tools / name).write_text(script, encoding="utf-8")
+        (tools / name).chmod(0o755)
+    return tmp_path
+
+
+def run(command: list[str], place: Path) -> None:
+    """Runs a command in `place`, which must end well."""
+    environment = {
+        **os.environ,
+        "PATH": f"{place / '.tools'}{os.pathsep}{os.environ['PATH']}",
+        "PYTHONPATH": str(ROOT),
+    }
+    done = subprocess.run(
+        command, cwd=place, env=environment, capture_output=True, text=True, timeout=SECONDS,
+        check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, f"{command[-1]}\n{done.stdout}{done.stderr}"
+
+
+@pytest.mark.slow
+@needs_bash
+@pytest.mark.parametrize("path", RUN, ids=name_of)
+def test_commands_work_one_after_the_other(path: Path, place: Path) -> None:
+    for line in commands(path, "sh"):
+        if line not in SKIPPED:
+            run(["bash", "-e", "-o", "pipefail", "-c", line], place)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("path", RUN[:1], ids=name_of)
+def test_python_works(path: Path, place: Path) -> None:
+    found = list(blocks(path, "python"))
+    assert found
+    for block in found:
+        run([sys.executable, "-W", "error", "-c", block], place)
+
+
+def test_lines_that_are_skipped_are_there() -> None:
+    assert set(SKIPPED) <= {line for path in RUN for line in commands(path, "sh")}
+
+
+def test_the_setting_up_from_scratch_runs_lines_of_the_readme() -> None:
+    lines = (ROOT / "README.md").read_text(encoding="utf-8").splitlines()
+    script = (ROOT / ".ci" / "run").read_text(encoding="utf-8")
+    quoted = [line.split('"')[1] for line in script.splitlines() if line.startswith("readme ")]
+    assert len(quoted) == 4
+    assert set(quoted) <= set(lines)
