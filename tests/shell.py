@@ -84,3 +84,10 @@ def assert_one_line(result: Result, code: int, *parts: str) -> None:
 def pixels_of(data: bytes) -> npt.NDArray[np.uint8]:
     with Image.open(BytesIO(data)) as image:
         return np.asarray(image)
+
+
+def run_main(*arguments: str | Path) -> int:
+    """The exit code of the command line, run in this process."""
+    with pytest.raises(SystemExit) as ended:
+        main([str(each) for each in arguments])
+    return int(ended.value.code or 0)

@@ -176,7 +176,7 @@ def test_what_computes_nothing_loads_neither_numpy_nor_pillow(
     shell.file("img.aec", compressed)
     code = (
         "import sys\nfrom aecodec.cli import main\n"
-        "try: main()\nfinally: print(sorted({'numpy', 'PIL', 'torch'} & sys.modules.keys()), end='')"
+        "try: main()\nfinally: print(sorted({'numpy', 'PIL', 'torch'} & {*sys.modules}), end='')"
     )
     done = subprocess.run(
         [sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=True,

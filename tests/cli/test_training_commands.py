@@ -24,7 +24,7 @@ def test_exports_that_cannot_be_are_named(shell: Shell) -> None:
     (run / "checkpoint.safetensors").write_bytes(shell.weights.read_bytes())
     assert_one_line(shell.run("export", "run", "-o", "x.st"), 1, "config.json")
     (run / "config.json").write_text(json.dumps(asdict(FAST_RUN)))
-    assert_one_line(shell.run("export", "run", "-o", "x.st"), 1, "run: holds another model")
+    assert_one_line(shell.run("export", "run", "-o", "x.st"), 1, "run/tiles.npy: missing")
     assert os.listdir(shell.folder) == ["run"]
 
 
