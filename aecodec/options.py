@@ -65,7 +65,7 @@ class Target:
         _check_real("a target", self.value)
         limit = 1.0 if self.kind == "ssim" else math.inf
         if not 0 < self.value < limit:  # nor is a NaN
-            raise InputError(f"a target of {float(self.value):g} cannot be met")
+            raise InputError(f"a {self.kind} of {float(self.value):g} cannot be met")
 
     @property
     def is_rate(self) -> bool:
@@ -199,7 +199,7 @@ class EncodeOptions:
         unknown = sorted(set(self.keep) - set(METADATA_KINDS))
         if unknown:
             known = ", ".join(METADATA_KINDS)
-            raise InputError(f"cannot keep {', '.join(unknown)}; known are {known}")
+            raise InputError(f"cannot keep {', '.join(map(repr, unknown))}; known are {known}")
 
     @property
     def bound(self) -> int | None:

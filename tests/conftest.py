@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 from PIL import Image
+from shell import Shell
 
 from aecodec.models.config import ModelConfig
 from aecodec.training.config import TrainConfig
@@ -131,3 +132,21 @@ def picture_folder(tmp_path: Path) -> Path:
     for number in range(4):
         Image.fromarray(make_picture(200, 220, seed=number)).save(folder / f"{number}.png")
     return folder
+
+
+@pytest.fixture
+def shell(
+    tmp_path: Path,
+    tiny_weights: Path,
+    capfdbinary: pytest.CaptureFixture[bytes],
+    monkeypatch: pytest.MonkeyPatch,
+) -> Shell:
+    """The command line in a folder of its own."""
+    monkeypatch.chdir(tmp_path)
+    return Shell(tmp_path, tiny_weights, capfdbinary)
+
+
+@pytest.fixture(scope="session")
+def compressed(tiny_codec: "Codec") -> bytes:
+    """A file of 30 by 20 pixels."""
+    return tiny_codec.compress(make_picture(20, 30), 60)

@@ -1,7 +1,10 @@
 """Pictures to bytes and back, with the tiny model."""
 
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -13,10 +16,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 import aecodec
-from aecodec.codec import Codec
-from aecodec.decoder.rows import Latents, render
-from aecodec.encoder.networks import CodecModel
-from aecodec.encoder.tile import view_tile
+from aecodec.codec import Codec, shared_codec
+from aecodec.decoder.opening import open_file
 from aecodec.errors import (
     AecError,
     ChecksumError,
@@ -26,11 +27,16 @@ from aecodec.errors import (
     UnsupportedError,
     WeightsError,
 )
-from aecodec.format.chunks import Header, Limits, PixelFormat, Tile
+from aecodec.format.chunks import Limits, Tile
 from aecodec.format.container import Stream, parse, serialize
 from aecodec.format.quality import quality_index
-from aecodec.format.tiling import tile_boxes
+from aecodec.format.tiling import Region
+from aecodec.options import DecodeOptions, EncodeOptions, Target
+from aecodec.picture.metadata import Metadata
+from aecodec.picture.picture import Picture
+from aecodec.picture.row_readers import PictureRows
 
+ROOT = Path(__file__).resolve().parents[1]
 Pixels = npt.NDArray[np.uint8 | np.uint16]
 
 
@@ -97,34 +103,6 @@ def test_one_codec_serves_many_threads(tiny_codec: Codec) -> None:
     assert files == expected
     for array, data in zip(arrays, expected, strict=True):
         np.testing.assert_array_equal(array, tiny_codec.decompress_array(data))
-
-
-def test_windows_give_what_the_whole_picture_gives(
-    tiny_coder: CodecModel, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The transforms do not know about tiles: latents and pixels equal the untiled ones."""
-    pixels = make_picture(300, 280)
-    (whole,) = tile_boxes(300, 280, 1024)
-    with torch.inference_mode():
-        y = view_tile(tiny_coder, pixels, whole, 300).latents()
-        for box in tile_boxes(300, 280, 64):
-            part = view_tile(tiny_coder, pixels, box, 300).latents()
-            np.testing.assert_allclose(part, y[box.slices()], atol=1e-3)
-        y_hat = np.floor(16 * y + 0.5).astype(np.int16)
-        monkeypatch.setattr(Latents, "window", lambda _self, window: y_hat[window.slices()])
-        x_whole, x_tiled = (
-            render(
-                tiny_coder,
-                Stream(
-                    Header(280, 300, PixelFormat.RGB8, exponent, 300, b"tiny"),
-                    (Tile(0, b""),) * tiles,
-                ),
-            )
-            for exponent, tiles in ((10, 1), (6, 25))
-        )
-    difference = np.abs(x_whole.astype(int) - x_tiled)
-    assert difference.max() <= 1
-    assert (difference > 0).mean() < 1e-3
 
 
 def test_tiles_are_coded_apart(tiny_codec: Codec) -> None:
@@ -224,9 +202,87 @@ def test_quality_is_rounded_to_quarters() -> None:
 
 
 def test_missing_weights_are_an_error_of_the_package(tmp_path: Path) -> None:
-    with pytest.raises(WeightsError, match="cannot read weights"):
+    with pytest.raises(WeightsError, match="neither a released model"):
         Codec(tmp_path / "none.safetensors").compress(make_picture(8, 8))
 
 
-def test_public_functions_share_one_codec() -> None:
+def test_public_functions_share_one_codec_until_it_is_closed() -> None:
     assert aecodec.read_info(aecodec.compress(make_picture(9, 12))).height == 9
+    shared = shared_codec()
+    assert shared is shared_codec()
+    aecodec.close()
+    assert shared_codec() is not shared
+    aecodec.close()
+    aecodec.close()  # twice is no harm
+
+
+def test_models_are_freed_and_loaded_again(tiny_weights: Path) -> None:
+    with Codec(tiny_weights) as codec:
+        data = codec.compress(make_picture(9, 12))
+        encoder = codec.encoder
+        assert codec.encoder is encoder
+        assert codec.decoder(encoder.decoder.model_id) is encoder.decoder
+    assert codec.compress(make_picture(9, 12)) == data
+    assert codec.encoder is not encoder
+
+
+def test_a_codec_costs_nothing_before_its_first_use(tmp_path: Path) -> None:
+    """Not even weights that do not exist are noticed."""
+    code = (
+        "import sys\nfrom aecodec import Codec\ncodec = Codec('none')\ncodec.close()\n"
+        "assert 'torch' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT)
+
+
+def test_options_may_be_given_whole_by_name_or_both(tiny_codec: Codec, picture: Pixels) -> None:
+    options = EncodeOptions(quality=30, checksum=True)
+    data = tiny_codec.compress(picture, 30, checksum=True)
+    assert tiny_codec.compress(picture, options=options) == data
+    assert tiny_codec.compress(picture, 30, options=EncodeOptions(checksum=True)) == data
+    assert tiny_codec.compress(picture, options=EncodeOptions(quality=30), checksum=True) == data
+    region = Region(10, 20, 30, 40)
+    part = tiny_codec.decompress_array(data, region=region)
+    both = tiny_codec.decompress_array(data, options=DecodeOptions(region=region, scale=2), scale=1)
+    np.testing.assert_array_equal(part, both)
+
+
+def test_unknown_options_are_named(tiny_codec: Codec, picture: Pixels, tmp_path: Path) -> None:
+    more: dict[str, Any] = {"speed": 3}
+    for call in (
+        lambda: tiny_codec.compress(picture, **more),
+        lambda: tiny_codec.compress_to(picture, Target("bpp", 1), **more),
+        lambda: tiny_codec.decompress(b"", **more),
+        lambda: tiny_codec.decompress_array(b"", **more),
+        lambda: tiny_codec.decompress_picture(b"", **more),
+        lambda: tiny_codec.open_rows(b"", **more).__enter__(),
+        lambda: aecodec.compress(picture, **more),
+    ):
+        with pytest.raises(TypeError, match="speed"):
+            call()
+
+
+def test_rows_are_for_whole_files_and_known_qualities(tiny_codec: Codec, picture: Pixels) -> None:
+    with (
+        pytest.raises(InputError, match="not decoded by rows"),
+        tiny_codec.open_rows(b"", allow_truncated=True),
+    ):
+        pass
+    source = PictureRows(Picture(picture, Metadata()))
+    with pytest.raises(InputError, match="use compress_to"):
+        tiny_codec.compress_rows(source, EncodeOptions(target=Target("bpp", 1)))
+
+
+def test_a_file_is_opened_once_and_decoded_later(tiny_codec: Codec, picture: Pixels) -> None:
+    data, options = tiny_codec.compress(picture), DecodeOptions(scale=2)
+    with open_file(data, options, tiny_codec.limits) as file:
+        decoded = tiny_codec.decode(file, options)
+    np.testing.assert_array_equal(decoded.pixels, tiny_codec.decompress_array(data, scale=2))
+    assert decoded.alpha is None
+
+
+def test_progress_rises_to_one(tiny_codec: Codec, picture: Pixels) -> None:
+    seen: list[float] = []
+    tiny_codec.compress(picture, tile_exponent=6, progress=seen.append)
+    assert seen == sorted(seen)
+    assert seen[-1] == 1

@@ -1,6 +1,7 @@
 """`aecodec decompress`."""
 
 import time
+from typing import TypedDict, Unpack
 
 import click
 
@@ -22,6 +23,17 @@ from aecodec.options import DecodeOptions
 from aecodec.storage.files import STANDARD, check_output
 
 SCALES = {"1": 1, "1/2": 2, "1/4": 4, "1/8": 8}
+
+
+class _Arguments(TypedDict):
+    """What says how to decompress, as click parses it."""
+
+    region: str | None
+    scale: str
+    depth: str | None
+    lossy: bool
+    allow_truncated: bool
+    background: str | None
 
 
 @click.command()
@@ -46,19 +58,13 @@ SCALES = {"1": 1, "1/2": 2, "1/4": 4, "1/8": 8}
 @jobs_option
 @force_option
 @model_option
-def decompress(  # noqa: PLR0913  # click passes each option by its name
-    inputs: tuple[str, ...], output: str | None, region: str | None, scale: str,
-    depth: str | None, lossy: bool, allow_truncated: bool, background: str | None,
-    max_pixels: int | None, jobs: int, force: bool, model: str | None,
+def decompress(
+    inputs: tuple[str, ...], output: str | None, max_pixels: int | None, jobs: int, force: bool,
+    model: str | None, **arguments: Unpack[_Arguments],
 ) -> int:  # fmt: skip
     """Decompress .aec files; the output's extension gives the format, PNG by default."""
-    options = DecodeOptions(
-        region=None if region is None else _region(region),
-        scale=SCALES[scale],
-        depth=None if depth is None else int(depth),
-        lossy=lossy,
-        allow_truncated=allow_truncated,
-    )
+    options = _options(arguments)
+    background = arguments["background"]
     colour = None if background is None else colour_of(background)
     outputs = output_names(inputs, output, ".png")
     prepare_process(min(jobs, len(inputs)))
@@ -78,6 +84,18 @@ def decompress(  # noqa: PLR0913  # click passes each option by its name
         )
 
     return for_each(inputs, outputs, work, jobs, say=click.echo)
+
+
+def _options(arguments: _Arguments) -> DecodeOptions:
+    """What of the files is to be decoded."""
+    region, depth = arguments["region"], arguments["depth"]
+    return DecodeOptions(
+        region=None if region is None else _region(region),
+        scale=SCALES[arguments["scale"]],
+        depth=None if depth is None else int(depth),
+        lossy=arguments["lossy"],
+        allow_truncated=arguments["allow_truncated"],
+    )
 
 
 def _region(text: str) -> Region:

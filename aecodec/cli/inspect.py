@@ -7,6 +7,7 @@ import click
 
 from aecodec.cli.options import force_option, jobs_option, model_option
 from aecodec.cli.startup import prepare_process
+from aecodec.format.reader import TileState
 from aecodec.info import read_file_info
 from aecodec.jobs.runner import JobLog, for_each
 from aecodec.storage.arguments import load
@@ -61,11 +62,11 @@ def repair(file: str, output: str, force: bool, model: str | None) -> int:
         check_output(target, force=force)
         repaired, left = Codec(model).repair(load(name))
         write_bytes(target, repaired)
-        lines = left.report()
-        for line in lines:
+        for line in left.report():
             log.warn(line)
+        broken = sum(state is not TileState.WHOLE for state in (*left.states, *left.alphas))
         log.say(
-            f"{name} -> {target}: {len(lines)} tiles were not whole, {len(repaired)} bytes",
+            f"{name} -> {target}: {broken} tiles were not whole, {len(repaired)} bytes",
             err=target == STANDARD,
         )
 

@@ -6,17 +6,29 @@ from pathlib import Path
 
 import click
 
+from aecodec.errors import WeightsError
 from aecodec.format.chunks import DEFAULT_LIMITS, Limits
+from aecodec.models.registry import check_model
 from aecodec.storage.files import STANDARD
 from aecodec.storage.sources import base_name, is_url
 
 SUFFIX = ".aec"
 
+
+def known_model(_context: click.Context, option: click.Parameter, value: str | None) -> str | None:
+    """Refuses a model that does not exist once, and not for each input."""
+    if value is not None:
+        try:
+            check_model(value)
+        except WeightsError as exc:
+            raise click.UsageError(f"{option.opts[0]}: {exc}") from exc
+    return value
+
+
 model_option = click.option(
-    "--model",
-    metavar="NAME|PATH",
+    "--model", metavar="NAME|PATH", callback=known_model,
     help="A released model, or weights made by `aecodec export`.",
-)
+)  # fmt: skip
 inputs_argument = click.argument("inputs", nargs=-1, required=True, metavar="INPUT...")
 output_option = click.option(
     "-o", "--output", metavar="OUTPUT", help="Output file; a folder when there are several inputs."
@@ -39,6 +51,8 @@ def limits_of(max_pixels: int | None) -> Limits:
 
 def output_names(inputs: Sequence[str], output: str | None, suffix: str) -> list[str]:
     """Where each input goes: beside it, to `output`, or into the folder `output`."""
+    if output == "":
+        raise click.UsageError("the name of the output is empty")
     if len(inputs) > 1:
         if output == STANDARD or STANDARD in inputs:
             raise click.UsageError("standard input and output take a single picture")

@@ -7,11 +7,11 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 
 import click
 
-from aecodec.cli.options import force_option
+from aecodec.cli.options import force_option, known_model
 from aecodec.cli.startup import keep_freed_memory
 from aecodec.errors import InputError
 from aecodec.storage.files import check_output
@@ -26,6 +26,17 @@ if TYPE_CHECKING:
     from aecodec.models.weights import Weights
 
 
+class _Settings(TypedDict):
+    """Fields of `TrainConfig`, None where they were not given."""
+
+    steps: int | None
+    batch: int | None
+    crop: int | None
+    learning_rate: float | None
+    seed: int | None
+    compile: bool | None
+
+
 @click.command()
 @click.argument("folders", nargs=-1, required=True, metavar="DIR...")
 @click.option("-o", "--output", "run", required=True, metavar="RUN", help="Folder of the run.")
@@ -37,11 +48,13 @@ if TYPE_CHECKING:
 @click.option("--compile/--no-compile", default=None, help="Use torch.compile.")
 @click.option("--device", help="cpu, cuda or mps; the best one at hand by default.")
 @click.option("--threads", type=click.IntRange(1), help="CPU threads.")
-@click.option("--init", metavar="MODEL", help="Start a new run from these weights.")
+@click.option(
+    "--init", metavar="MODEL", callback=known_model, help="Start a new run from these weights."
+)
 @click.option("--model-config", metavar="FILE", help="Sizes of a new run's model, as JSON.")
 def train(
     folders: tuple[str, ...], run: str, device: str | None, threads: int | None,
-    init: str | None, model_config: str | None, **options: Any,  # noqa: ANN401  # fields of TrainConfig
+    init: str | None, model_config: str | None, **settings: Unpack[_Settings],
 ) -> int:  # fmt: skip
     """Train a model on folders of pictures, or go on with the run in RUN."""
     missing = [name for name in folders if not Path(name).is_dir()]
@@ -57,7 +70,7 @@ def train(
     from aecodec.training.loop import Trainer
 
     weights = load_model(init) if init else None
-    config = _settings(Path(run), weights, model_config, options)
+    config = _configured(Path(run), weights, model_config, settings)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", force=True)
     if threads:
         torch.set_num_threads(threads)
@@ -86,17 +99,18 @@ def _check_new(run: Path, init: str | None, model_config: str | None) -> None:
         raise InputError(f"{run} already holds a run; {given} is for new ones")
 
 
-def _settings(
-    run: Path, weights: "Weights | None", model_config: str | None, options: dict[str, Any]
+def _configured(
+    run: Path, weights: "Weights | None", model_config: str | None, settings: _Settings
 ) -> TrainConfig:
-    """The settings of a run: stored ones or the default, changed by options."""
+    """The settings of a run: stored ones or the default, changed by what was given."""
     stored = run / SETTINGS
     config = TrainConfig.load(stored) if stored.exists() else TrainConfig()
     if weights is not None:
         config = replace(config, model=weights.config)
     if model_config is not None:
         config = replace(config, model=load_model_config(Path(model_config)))
-    return replace(config, **{k: v for k, v in options.items() if v is not None})
+    given: dict[str, Any] = {name: value for name, value in settings.items() if value is not None}
+    return replace(config, **given)
 
 
 @contextmanager

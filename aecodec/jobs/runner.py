@@ -115,7 +115,7 @@ def report_error(name: str | None, exc: BaseException, say: Say) -> None:
     else:
         reason = str(exc) or type(exc).__name__
     one_line = " ".join(reason.split())
-    say(": ".join(["aecodec", *([name] if name else []), one_line]), err=True)
+    say(": ".join(["aecodec", *([] if name is None else [name or "''"]), one_line]), err=True)
 
 
 class _Stopped(Exception):  # no error

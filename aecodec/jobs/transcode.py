@@ -85,8 +85,8 @@ def compress_file(
 
     Raises what `Codec.compress` raises.
     """
-    if options.target is None and Path(source).is_file():
-        done = _compress_by_rows(codec, Path(source), target, options, progress)
+    if options.target is None and _is_file(source):
+        done = _compress_by_rows(codec, Path(source), target, options, log, progress)
         if done is not None:
             return done
     original = load(source)
@@ -99,15 +99,20 @@ def compress_file(
     else:
         data, found = codec.compress_to(picture, options.target, options=options)
         if not found.met:
-            log.warn(nearest(options.target, found))
+            log.warn(_nearest(options.target, found))
     log.check()
     write_bytes(target, data)
     height, width = picture.pixels.shape[:2]
     return Compressed(len(original), len(data), width, height, found)
 
 
+def _is_file(source: str) -> bool:
+    """Whether a source is a file here, which can be read in parts."""
+    return source != STANDARD and Path(source).is_file()
+
+
 def _compress_by_rows(
-    codec: Codec, source: Path, target: str, options: EncodeOptions,
+    codec: Codec, source: Path, target: str, options: EncodeOptions, log: JobLog,
     progress: Callable[[float], None] | None,
 ) -> Compressed | None:  # fmt: skip
     """Encodes a large picture by rows of tiles, if it can be read so."""
@@ -115,14 +120,16 @@ def _compress_by_rows(
         if rows is None or rows.height * rows.width < pixels.STREAM_PIXELS:
             return None
         with replacing(target) as file:
-            pieces = codec.compress_rows(rows, options, progress=progress)
-            after = sum(file.write(piece) for piece in pieces)
+            after = 0
+            for piece in codec.compress_rows(rows, options, progress=progress):
+                log.check()
+                after += file.write(piece)
         with source.open("rb") as original:
             before = original.seek(0, SEEK_END)
         return Compressed(before, after, rows.width, rows.height)
 
 
-def nearest(target: Target, found: Found) -> str:
+def _nearest(target: Target, found: Found) -> str:
     """Says that a target is out of reach, and how near the file comes."""
     unit = {"size": "bytes", "bpp": "bpp", "psnr": "dB", "ssim": "MS-SSIM"}[target.kind]
     return (
@@ -155,7 +162,7 @@ def decompress_file(
     cannot carry the picture.
     """
     kind = picture_format(target)
-    if not options.allow_truncated and kind in writers.STREAMED and Path(source).is_file():
+    if not options.allow_truncated and kind in writers.STREAMED and _is_file(source):
         done = _decompress_by_rows(codec, source, target, options, background, log)
         if done is not None:
             return done

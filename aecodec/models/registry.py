@@ -58,6 +58,17 @@ def released_weights(model: ReleasedModel) -> "Weights":
     return weights
 
 
+def check_model(name: "str | os.PathLike[str]") -> None:
+    """Checks that a released model or a file has this name, and reads nothing.
+
+    Raises:
+        WeightsError: there is neither.
+    """
+    if named_model(os.fspath(name)) is None and not Path(name).is_file():
+        known = ", ".join(model.name for model in MODELS)
+        raise WeightsError(f"{os.fspath(name)!r} is neither a released model ({known}) nor a file")
+
+
 def load_model(name: "str | os.PathLike[str]") -> "Weights":
     """The weights of a released model by its name, or of a file by its path.
 
@@ -69,10 +80,7 @@ def load_model(name: "str | os.PathLike[str]") -> "Weights":
     released = named_model(os.fspath(name))
     if released is not None:
         return released_weights(released)
+    check_model(name)
     from aecodec.models.weights import read_weights
 
-    path = Path(name)
-    if not path.exists() and path.name == os.fspath(name) and not path.suffix:
-        known = ", ".join(model.name for model in MODELS)
-        raise WeightsError(f"{name} is neither a released model ({known}) nor a file")
-    return read_weights(path)
+    return read_weights(Path(name))

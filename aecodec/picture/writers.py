@@ -57,12 +57,13 @@ def check_format(kind: str, *, alpha: bool, sixteen_bit: bool) -> None:
     """
     if alpha and kind not in ALPHA_FORMATS:
         raise InputError(
-            f"{kind} carries no transparency: give --background COLOR, "
+            f"{kind} carries no transparency: give a background (--background COLOR), "
             "or write PNG, WebP, TIFF or AVIF"
         )
     if sixteen_bit and kind not in SIXTEEN_BIT_FORMATS:
         raise InputError(
-            f"{kind} carries no 16 bits a sample: give --depth 8, or write PNG or TIFF"
+            f"{kind} carries no 16 bits a sample: give a depth of 8 bits (--depth 8), "
+            "or write PNG or TIFF"
         )
 
 

@@ -8,12 +8,13 @@ For the command line the name `-` stands for standard input in `read_bytes`, and
 in `write_bytes`, `replacing` and `check_output`. A file of that name is `./-`.
 """
 
+import errno
 import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, TextIO
 
 from aecodec.errors import InputError
 
@@ -29,7 +30,9 @@ def read_bytes(name: Name) -> bytes:
     Raises:
         OSError: the file cannot be read, or is a folder.
     """
-    return sys.stdin.buffer.read() if name == STANDARD else Path(name).read_bytes()
+    if name == STANDARD:
+        return _standard(sys.stdin, "standard input").read()
+    return Path(name).read_bytes()
 
 
 def write_bytes(name: Name, data: bytes) -> None:
@@ -58,8 +61,9 @@ def replacing(name: Name) -> Iterator[BinaryIO]:
         OSError: the file cannot be written; nothing is left behind.
     """
     if name == STANDARD:
-        yield sys.stdout.buffer
-        sys.stdout.buffer.flush()
+        stream = _standard(sys.stdout, "standard output")
+        yield stream
+        stream.flush()
         return
     with replacing_path(name) as path, path.open("wb") as file:
         yield file
@@ -96,6 +100,13 @@ def replacing_path(name: Name) -> Iterator[Path]:
         if isinstance(exc, OSError) and str(exc.filename) == str(temporary):
             exc.filename = os.fspath(name)
         raise
+
+
+def _standard(stream: TextIO | None, name: str) -> BinaryIO:
+    """The bytes behind a standard stream, which is None where the process began without it."""
+    if stream is None:
+        raise OSError(errno.EBADF, "is closed", name)
+    return stream.buffer
 
 
 def _finish(path: Path, permissions: int | None) -> None:

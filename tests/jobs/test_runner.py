@@ -11,15 +11,13 @@ from pathlib import Path
 
 import click
 import pytest
-import torch
 from conftest import make_picture
 from PIL import Image
+from shell import ENVIRONMENT, run_main
 
-import aecodec
-from aecodec.cli import main
 from aecodec.errors import InputError
 from aecodec.format.container import parse
-from aecodec.jobs.runner import JobLog, for_each, share_threads
+from aecodec.jobs.runner import JobLog, for_each, report_error
 
 WAIT = 30.0
 """Seconds after which a test gives up."""
@@ -69,7 +67,7 @@ def test_no_more_than_the_jobs_asked_for_run_at_a_time() -> None:
     lock, now, most = threading.Lock(), 0, 0
     both = threading.Barrier(2, timeout=WAIT)
 
-    def work(_name: str, _target: str, _voice: JobLog) -> None:
+    def work(_name: str, _target: str, _log: JobLog) -> None:
         nonlocal now, most
         with lock:
             now += 1
@@ -103,22 +101,32 @@ def test_an_interruption_ends_works_at_their_next_check() -> None:
     assert "never stopped" not in begun
 
 
-def test_jobs_share_the_threads() -> None:
-    before = torch.get_num_threads()
-    try:
-        torch.set_num_threads(7)
-        share_threads(3)
-        assert torch.get_num_threads() == 2
-        share_threads(10)
-        assert torch.get_num_threads() == 1
-    finally:
-        torch.set_num_threads(before)
+def test_warnings_are_lines_about_the_input_or_another_file() -> None:
+    said: list[tuple[str, bool]] = []
+    log = JobLog(lambda text, *, err: said.append((text, err)), "a.png")
+    log.warn("is odd")
+    log.warn("lacks something", about="a.jpg")
+    assert said == [
+        ("aecodec: a.png: warning: is odd", True),
+        ("aecodec: a.jpg: warning: lacks something", True),
+    ]
 
 
-def run(*arguments: str | Path) -> int:
-    with pytest.raises(SystemExit) as exit_:
-        main([str(a) for a in arguments])
-    return int(exit_.value.code or 0)
+@pytest.mark.parametrize(
+    ("name", "error", "line"),
+    [
+        ("a", InputError("two\n\tlines"), "aecodec: a: two lines"),
+        (None, InputError("is bad"), "aecodec: is bad"),
+        ("", InputError("is bad"), "aecodec: '': is bad"),
+        ("a", MemoryError(), "aecodec: a: MemoryError"),
+        ("a", FileNotFoundError(2, "is not there", "a"), "aecodec: a: is not there"),
+        ("a", OSError(28, "No space", "b"), "aecodec: a: b: No space"),
+    ],
+)
+def test_errors_are_one_line(name: str | None, error: Exception, line: str) -> None:
+    said: list[tuple[str, bool]] = []
+    report_error(name, error, lambda text, *, err: said.append((text, err)))
+    assert said == [(line, True)]
 
 
 def test_results_do_not_depend_on_the_jobs(
@@ -133,11 +141,11 @@ def test_results_do_not_depend_on_the_jobs(
         folder = tmp_path / str(jobs)
         folder.mkdir()
         options = ("-o", folder, "--jobs", str(jobs), "--model", tiny_weights)
-        assert run("compress", *(tmp_path / name for name in names), *options) == 1
+        assert run_main("compress", *(tmp_path / name for name in names), *options) == 1
         packed = sorted(folder.glob("*.aec"))
         assert len(packed) == 4
-        assert run("decompress", *packed, *options) == 0
-        assert run("verify", *packed, *options[2:]) == 0
+        assert run_main("decompress", *packed, *options) == 0
+        assert run_main("verify", *packed, *options[2:]) == 0
         lines = capsys.readouterr()
         results.append(
             (
@@ -163,7 +171,7 @@ def test_ctrl_c_leaves_whole_files_only(tmp_path: Path, tiny_weights: Path) -> N
     process = subprocess.Popen(
         [sys.executable, "-c", code, "compress", *names, "-j2", "--model", str(tiny_weights)],
         cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-        env={**os.environ, "PYTHONPATH": str(Path(aecodec.__file__).parents[1])},
+        env=ENVIRONMENT,
     )  # fmt: skip
     try:
         deadline = time.monotonic() + WAIT

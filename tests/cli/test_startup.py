@@ -9,13 +9,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from shell import ENVIRONMENT, Shell
 
 from aecodec import Codec
 from aecodec.cli.startup import SPIN_COUNT, prepare_process
 
 FAULTS = """
 import resource, numpy as np
-from aecodec.cli.starting import keep_freed_memory
+from aecodec.cli.startup import keep_freed_memory
 kept = keep_freed_memory()
 np.ones(24 << 20, np.uint8)
 before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
@@ -49,7 +50,7 @@ def run(code: str, **environment: str) -> str:
 def test_threads_sleep_soon_unless_the_user_chooses(
     choice: dict[str, str], expected: list[str]
 ) -> None:
-    code = f"import os; from aecodec.cli.starting import prepare_process; prepare_process(); {SET}"
+    code = f"import os; from aecodec.cli.startup import prepare_process; prepare_process(); {SET}"
     assert run(code, **choice).split() == expected
 
 
@@ -81,7 +82,7 @@ def test_commands_prepare_their_process_and_the_library_does_not(
     path, weights = tmp_path / "a.aec", str(tiny_weights)
     path.write_bytes(tiny_codec.compress(np.zeros((8, 9, 3), np.uint8)))
     library = f"import aecodec; aecodec.Codec({weights!r}).verify(open({str(path)!r}, 'rb').read())"
-    told = "from aecodec.cli.starting import keep_freed_memory as k; print(k.cache_info().misses)"
+    told = "from aecodec.cli.startup import keep_freed_memory as k; print(k.cache_info().misses)"
     assert run(f"{library}; import os; {SET}; {told}").split() == ["None", "None", "0"]
     more = [str(path), "--model", weights] if arguments == ["verify"] else ["run", str(tmp_path)]
     command = (
@@ -113,3 +114,72 @@ def test_commands_write_what_the_library_does(tmp_path: Path) -> None:
     decoded = codec.decompress_array(found["near"]).astype(float)
     assert 10 * np.log10(255**2 / np.mean((decoded - pixels) ** 2)) >= 35
     np.testing.assert_array_equal(np.asarray(Image.open(tmp_path / "exact.png")), pixels)
+
+
+def test_python_m_does_the_same(shell: Shell, compressed: bytes) -> None:
+    shell.file("img.aec", compressed)
+    done = subprocess.run(
+        [sys.executable, "-m", "aecodec", "info", "img.aec"],
+        capture_output=True, text=True, check=False,
+        env=ENVIRONMENT,
+    )  # fmt: skip
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == shell.run("info", "img.aec").out
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--help"],
+        ["info", "img.aec"],
+        ["bogus"],
+        ["compress", "--quality", "300", "x.png"],
+        ["compress", "none.png"],
+        ["compress", "text.png"],
+        ["decompress", "text.png", "-o", "x.png"],
+        ["verify", "text.png"],
+        ["train", "none", "-o", "run"],
+    ],
+    ids=" ".join,
+)
+def test_torch_is_not_loaded_in_vain(shell: Shell, compressed: bytes, arguments: list[str]) -> None:
+    shell.file("img.aec", compressed)
+    shell.file("text.png", b"Dear reader,\n")
+    code = (
+        "import sys\nfrom aecodec.cli import main\n"
+        "try: main()\nfinally: print('torch' in sys.modules, end='')"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=False,
+        env=ENVIRONMENT,
+    )  # fmt: skip
+    assert "Traceback" not in done.stderr
+    assert done.stdout.endswith("False")
+
+
+@pytest.mark.parametrize(
+    ("jobs", "choice", "expected"),
+    [(1, {}, "None"), (64, {}, "1"), (64, {"OMP_NUM_THREADS": "5"}, "5")],
+)
+def test_jobs_share_the_cores(jobs: int, choice: dict[str, str], expected: str) -> None:
+    code = (
+        f"import os; from aecodec.cli.startup import prepare_process; prepare_process({jobs});"
+        "print(os.environ.get('OMP_NUM_THREADS'))"
+    )
+    assert run(code, **choice) == expected
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["info", "img.aec"]], ids=" ".join)
+def test_what_computes_nothing_loads_neither_numpy_nor_pillow(
+    shell: Shell, compressed: bytes, arguments: list[str]
+) -> None:
+    shell.file("img.aec", compressed)
+    code = (
+        "import sys\nfrom aecodec.cli import main\n"
+        "try: main()\nfinally: print(sorted({'numpy', 'PIL', 'torch'} & {*sys.modules}), end='')"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=True,
+        env=ENVIRONMENT,
+    )  # fmt: skip
+    assert done.stdout.endswith("[]")

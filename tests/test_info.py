@@ -1,0 +1,86 @@
+"""What a file says about itself, near and far."""
+
+import json
+from dataclasses import asdict
+from io import BytesIO, TextIOWrapper
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import make_picture
+
+import aecodec
+from aecodec.codec import Codec
+from aecodec.errors import LimitError, TruncatedError
+from aecodec.format.chunks import HEADER_BYTES, Limits
+from aecodec.format.container import chunk_table, parse
+from aecodec.info import FileInfo, read_file_info, read_info
+
+
+@pytest.fixture
+def packed(tiny_codec: Codec, tmp_path: Path) -> Path:
+    path = tmp_path / "a.aec"
+    rgba = np.dstack((make_picture(100, 90), make_picture(100, 90)[:, :, 0]))
+    rgba[:64, :64] = 7
+    path.write_bytes(tiny_codec.compress(rgba, 60, tile_exponent=6, max_error=3))
+    return path
+
+
+def test_all_that_a_file_says(packed: Path) -> None:
+    data = packed.read_bytes()
+    stream, found = parse(data), read_file_info(str(packed))
+    assert (found.file, found.bytes, found.checked) == (str(packed), len(data), True)
+    assert (found.width, found.height, found.pixel_format) == (90, 100, "RGBA8")
+    assert (found.quality, found.tile_side, found.tiles) == (60, 64, 4)
+    assert found.lossless_tiles == stream.lossless_count
+    assert (found.model, found.model_id) == (None, stream.header.model_id.hex())
+    assert found.max_error == 3
+    assert found.bpp == pytest.approx(8 * len(data) / 9000)
+    assert [(c.type, c.offset, c.length) for c in found.chunks] == chunk_table(data)
+    alphas = [12 + c.length for c in found.chunks if c.type == "ALPH"]
+    assert found.alpha_bytes == sum(alphas) > 0
+    json.dumps(asdict(found))
+
+
+def test_the_same_for_people(packed: Path) -> None:
+    found = read_file_info(str(packed))
+    head, second, *rest = found.text().splitlines()
+    assert head == f"{packed}: 90x100 RGBA8, {found.bytes} bytes, {found.bpp:.3f} bpp"
+    assert f"quality 60, model unknown to this version ({found.model_id}), 4 tiles" in second
+    assert rest[0] == f"  alpha takes {found.alpha_bytes} bytes"
+    assert rest[1] == "  a residual layer keeps every sample within 3"
+    assert len(rest) == 2 + len(found.chunks)
+    assert rest[-1] == f"  chunk DONE at {found.chunks[-1].offset}, 0 bytes"
+
+
+def test_released_models_are_named(tmp_path: Path) -> None:
+    path = tmp_path / "a.aec"
+    path.write_bytes(aecodec.compress(make_picture(9, 9), lossless=True))
+    found = read_file_info(str(path))
+    assert found.model == "aec-1"
+    assert "model aec-1 (" in found.text()
+
+
+def test_urls_are_surveyed_without_their_payloads(packed: Path) -> None:
+    pytest.importorskip("fsspec")
+    near, far = read_file_info(str(packed)), read_file_info(packed.as_uri())
+    assert isinstance(far, FileInfo)
+    assert far.checked is False
+    assert "checksums of the chunks are not checked" in far.text()
+    assert {**asdict(far), "file": "", "checked": 1} == {**asdict(near), "file": "", "checked": 1}
+
+
+def test_a_dash_is_standard_input(packed: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stdin", TextIOWrapper(BytesIO(packed.read_bytes())))
+    assert read_file_info("-").chunks == read_file_info(str(packed)).chunks
+
+
+def test_headers_are_read_alone(packed: Path) -> None:
+    start = packed.read_bytes()[:HEADER_BYTES]
+    header = read_info(packed)
+    assert read_info(start) == read_info(BytesIO(start)) == header
+    with pytest.raises(TruncatedError):
+        read_info(start[:-1])
+    for read in (read_info, lambda path, limits: read_file_info(str(path), limits)):
+        with pytest.raises(LimitError, match="the limit is 8999"):
+            read(packed, Limits(pixels=8999))
