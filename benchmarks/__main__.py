@@ -3,12 +3,12 @@
 import click
 
 from aecodec.cli.startup import keep_freed_memory
-from benchmarks import crops, footprint, lossless, parts, rd, regress, rounding, timing
+from benchmarks import crops, footprint, lossless, parts, rd, regress, rounding, speed
 
 cli = click.Group(
     commands={
         "rd": rd.main,
-        "speed": timing.main,
+        "speed": speed.main,
         "footprint": footprint.main,
         "parts": parts.main,
         "lossless": lossless.main,

@@ -23,16 +23,11 @@ from PIL import Image
 
 from aecodec.cli.startup import keep_freed_memory
 from aecodec.storage.files import write_bytes
-from benchmarks.codecs import (
-    FACTORIES,
-    ImageCodec,
-    describe,
-    hold_threads,
-    load_picture,
-    machine_facts,
-)
+from benchmarks.codecs import FACTORIES, ImageCodec, describe
 from benchmarks.curves import Point
+from benchmarks.machine import hold_threads, machine_facts
 from benchmarks.metrics import METRICS, measure_all
+from benchmarks.pictures import load_picture
 from benchmarks.results import Cell, Results, cell_from_dict, cell_to_dict
 
 
@@ -44,7 +39,7 @@ class Plan:
         repeats: how often each file is made and read; the median of the seconds counts.
         threads: for each process.
         processes: how many measure at a time; seconds are only fair with 1.
-        model: weights file for aecodec, None for the released ones.
+        model: name or weights file of the model for aecodec, None for the default one.
         store: folder of finished cells, None to keep none.
         metrics: names of the metrics to compute.
     """
@@ -67,8 +62,27 @@ class _Task:
     plan: Plan
 
 
-Outcome = tuple[list[Cell], list[str], int]
-"""Cells, lines for what is left out, and how many cells came from the store."""
+@dataclass(frozen=True)
+class _Outcome:
+    """What came of a task.
+
+    Attributes:
+        cells: one for each quality, none if anything failed.
+        left_out: a line for each thing that is missing.
+        stored: how many cells came from the store.
+    """
+
+    cells: list[Cell]
+    left_out: list[str]
+    stored: int = 0
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A cell, and a line for each metric that could not be computed."""
+
+    cell: Cell
+    left_out: list[str]
 
 
 def measure_cells(codecs: Sequence[ImageCodec], paths: Sequence[Path], plan: Plan) -> Results:
@@ -84,10 +98,10 @@ def measure_cells(codecs: Sequence[ImageCodec], paths: Sequence[Path], plan: Pla
         _outcomes(tasks, plan) as outcomes,
         click.progressbar(length=len(tasks), label="measuring", file=sys.stderr) as progress,
     ):
-        for cells, lines, reused in outcomes:
-            results.cells += cells
-            left_out.update(dict.fromkeys(lines))
-            stored += reused
+        for outcome in outcomes:
+            results.cells += outcome.cells
+            left_out.update(dict.fromkeys(outcome.left_out))
+            stored += outcome.stored
             progress.update(1)
     results.left_out = list(left_out)
     results.machine = machine_facts() | {
@@ -102,7 +116,7 @@ def measure_cells(codecs: Sequence[ImageCodec], paths: Sequence[Path], plan: Pla
 
 
 @contextmanager
-def _outcomes(tasks: Sequence[_Task], plan: Plan) -> Iterator[Iterator[Outcome]]:
+def _outcomes(tasks: Sequence[_Task], plan: Plan) -> Iterator[Iterator[_Outcome]]:
     if plan.processes == 1:
         hold_threads(plan.threads)
         yield map(_perform, tasks)
@@ -123,39 +137,34 @@ def _make(name: str, model: str | None) -> ImageCodec:
     return FACTORIES[name](model)
 
 
-def _perform(task: _Task) -> Outcome:
+def _perform(task: _Task) -> _Outcome:
     try:
         digest = hashlib.sha256(task.path.read_bytes()).hexdigest()
         image = load_picture(task.path)
     except Exception as exc:  # Pillow raises many kinds, and the other pictures still count
-        return [], [f"{task.path}: {describe(exc)}"], 0
-    named = isinstance(task.codec, str)
+        return _Outcome([], [f"{task.path}: {describe(exc)}"])
     name = task.codec if isinstance(task.codec, str) else task.codec.name
-    cells, left_out, reused = [], [], 0
+    cells, left_out, stored = [], [], 0
     try:
-        codec = _make(name, task.plan.model) if named else task.codec
-        assert isinstance(codec, ImageCodec)
+        codec = _make(name, task.plan.model) if isinstance(task.codec, str) else task.codec
         for quality in task.qualities:
             kept = _kept_path(codec, quality, digest, task.plan)
             found = _read_kept(kept, str(task.path))
-            reused += found is not None
-            cell, lines = found or measure_cell(codec, image, str(task.path), quality, task.plan)
+            stored += found is not None
+            measured = found or measure_cell(codec, image, str(task.path), quality, task.plan)
             if kept and found is None:
-                _keep(kept, cell, lines)
-            cells.append(cell)
-            left_out += [f"{task.path}: {line}" for line in lines]
+                _keep(kept, measured)
+            cells.append(measured.cell)
+            left_out += [f"{task.path}: {line}" for line in measured.left_out]
     except Exception as exc:  # a codec may fail in any way, and the others still count
-        return [], [f"{name} on {task.path}: {describe(exc)}"], 0
-    return cells, left_out, reused
+        return _Outcome([], [f"{name} on {task.path}: {describe(exc)}"])
+    return _Outcome(cells, left_out, stored)
 
 
 def measure_cell(
     codec: ImageCodec, image: Image.Image, picture: str, quality: float, plan: Plan
-) -> tuple[Cell, list[str]]:
+) -> Measured:
     """Codes a picture `plan.repeats` times at a quality.
-
-    Returns:
-        The cell, and a line for each metric that could not be computed.
 
     Raises:
         ValueError: the codec restores another size or mode.
@@ -169,14 +178,17 @@ def measure_cell(
         decode.append(time.perf_counter() - encoded)
         encode.append(encoded - start)
     values, lines = measure_all(image, restored, plan.metrics)
-    seconds = statistics.median(encode), statistics.median(decode)
-    return Cell(codec.name, picture, quality, len(data), *image.size, values, *seconds), lines
+    cell = Cell(
+        codec.name, picture, quality, len(data), *image.size, values,
+        encode_seconds=statistics.median(encode), decode_seconds=statistics.median(decode),
+    )  # fmt: skip
+    return Measured(cell, lines)
 
 
 def measure_curve(codec: ImageCodec, image: Image.Image) -> list[Point]:
     """Codes one picture at each quality of the codec's ladder; rate and RGB PSNR only."""
     plan = Plan(metrics=("psnr",))
-    cells = [measure_cell(codec, image, "", quality, plan)[0] for quality in codec.qualities]
+    cells = [measure_cell(codec, image, "", quality, plan).cell for quality in codec.qualities]
     return [Point(cell.quality, cell.bpp, cell.metrics["psnr"]) for cell in cells]
 
 
@@ -198,17 +210,19 @@ def _version(package: str) -> str:
         return f"no {package}"
 
 
-def _read_kept(path: Path | None, picture: str) -> tuple[Cell, list[str]] | None:
+def _read_kept(path: Path | None, picture: str) -> Measured | None:
     if path is None or not path.exists():
         return None
     try:
         stored = json.loads(path.read_text(encoding="utf-8"))
-        return replace(cell_from_dict(stored["cell"]), picture=picture), list(stored["lines"])
+        cell = replace(cell_from_dict(stored["cell"]), picture=picture)
+        return Measured(cell, list(stored["lines"]))
     except (KeyError, TypeError, AttributeError, ValueError):
         return None  # damaged: measured again, and overwritten
 
 
-def _keep(path: Path, cell: Cell, lines: list[str]) -> None:
+def _keep(path: Path, measured: Measured) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    text = json.dumps({"cell": cell_to_dict(cell), "lines": lines}, allow_nan=False)
+    document = {"cell": cell_to_dict(measured.cell), "lines": measured.left_out}
+    text = json.dumps(document, allow_nan=False)
     write_bytes(str(path), text.encode())

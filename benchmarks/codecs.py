@@ -1,4 +1,4 @@
-"""The codecs that the benchmarks compare, and the pictures that they compare them on.
+"""The codecs that the benchmarks compare.
 
 To add a codec, write a function that makes an `ImageCodec` and name it in `FACTORIES`:
 
@@ -16,25 +16,17 @@ anything from one picture to the next.
 """
 
 import io
-import os
-import platform
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from importlib import import_module, metadata
-from pathlib import Path
 
-import numpy as np
-import torch
-from PIL import AvifImagePlugin, Image, features
+from PIL import Image, features
 from PIL import __version__ as pillow_version
 
 from aecodec import __version__ as aecodec_version
 
 REFERENCE = "jpeg420"
-SUFFIXES = frozenset(
-    [".avif", ".bmp", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".qoi", ".tif", ".tiff", ".webp"]
-)
 
 _AECODEC_LADDER = (10, 20, 30, 40, 50, 60, 70, 75, 80, 85, 90, 95)
 _SLOW_LADDER = (10, 30, 50, 70, 95)
@@ -44,7 +36,6 @@ _JPEG2000_LADDER = (26, 28, 30, 32, 34, 36, 38, 40, 42, 45)
 _JXL_LADDER = (10, 20, 30, 40, 50, 60, 70, 75, 80, 85, 90, 95)
 _HEIC_LADDER = (10, 20, 30, 40, 50, 60, 70, 80, 90)
 _FEATURES = {"JPEG": "jpg", "WEBP": "webp", "AVIF": "avif", "JPEG2000": "jpg_2000"}
-_EIGHT_BIT_MODES = frozenset(["1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr"])
 
 
 @dataclass(frozen=True)
@@ -229,96 +220,7 @@ FACTORIES: Mapping[str, Callable[[str | None], ImageCodec]] = {
 }
 
 
-def collect_pictures(paths: Iterable[Path]) -> list[Path]:
-    """The files among `paths` and the pictures right inside the folders among them.
-
-    Each path comes once, folders in the order of their file names.
-
-    Raises:
-        FileNotFoundError: a path does not exist, or all of them together hold no picture.
-    """
-    found: dict[Path, None] = {}
-    for path in paths:
-        if path.is_dir():
-            found.update(dict.fromkeys(sorted(p for p in path.iterdir() if _is_picture(p))))
-        elif path.exists():
-            found[path] = None
-        else:
-            raise FileNotFoundError(f"no such file or folder: {path}")
-    if not found:
-        raise FileNotFoundError("no pictures found; name picture files or folders that hold some")
-    return list(found)
-
-
-def _is_picture(path: Path) -> bool:
-    return path.suffix.lower() in SUFFIXES and path.is_file()
-
-
-def load_picture(path: Path) -> Image.Image:
-    """Loads an 8-bit picture as RGB, without metadata, so that all codecs store the same.
-
-    Gray becomes RGB with equal channels; alpha and colour profiles are dropped.
-
-    Raises:
-        OSError: the file cannot be read.
-        ValueError: the picture has more than 8 bits a channel.
-    """
-    with Image.open(path) as image:
-        if image.mode not in _EIGHT_BIT_MODES:
-            raise ValueError(f"mode {image.mode} is not 8-bit")
-        return Image.fromarray(np.asarray(image.convert("RGB")))
-
-
-def hold_threads(threads: int) -> None:
-    """Lets codecs and metrics use so many threads, as far as they can be told."""
-    # For libraries that are not loaded yet: FLIP brings its own OpenMP.
-    os.environ["OMP_NUM_THREADS"] = str(threads)
-    torch.set_num_threads(threads)
-    AvifImagePlugin.DEFAULT_MAX_THREADS = threads
-
-
 def describe(exc: BaseException) -> str:
     """An exception as one line."""
     text = " ".join(str(exc).split())
     return f"{type(exc).__name__}: {text}" if text else type(exc).__name__
-
-
-def cores() -> int:
-    """How many cores this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
-
-
-def machine_facts() -> dict[str, str | int]:
-    """What a reader must know of the machine to judge the numbers."""
-    return {
-        "aecodec": aecodec_version,
-        "python": platform.python_version(),
-        "torch": torch.__version__,
-        "pillow": pillow_version,
-        "libjpeg": _feature("libjpeg_turbo", "jpg"),
-        "libwebp": _feature("webp"),
-        "libavif": _feature("avif"),
-        "machine": platform.machine(),
-        "processor": _processor(),
-        "system": platform.system(),
-        "cpus": os.cpu_count() or 1,
-        "usable cpus": cores(),
-        "threads": torch.get_num_threads(),
-        "load average": f"{os.getloadavg()[0]:.1f}" if hasattr(os, "getloadavg") else "unknown",
-    }
-
-
-def _processor() -> str:
-    """The name of the processor, as far as the system tells."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
-    except OSError:
-        lines = []
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return next(filter(None, names), platform.processor() or "unknown")
-
-
-def _feature(*names: str) -> str:
-    return next((str(v) for v in map(features.version, names) if v), "absent")

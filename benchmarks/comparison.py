@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
+from aecodec.models.registry import DEFAULT_MODEL
 from benchmarks.codecs import REFERENCE
 from benchmarks.curves import BdRate, Curve, Point, bd_psnr, bd_rate, mean_curve
 from benchmarks.results import Results
@@ -135,7 +136,7 @@ def to_json(
 ) -> str:
     """All points, the comparisons and the facts of the machine; `null` for an infinite PSNR."""
     document = {
-        "model": model or "released",
+        "model": model or DEFAULT_MODEL,
         "machine": machine,
         "pictures": found.sizes,
         "points": {

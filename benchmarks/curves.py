@@ -8,6 +8,8 @@ import bjontegaard
 import numpy as np
 from PIL import Image
 
+from aecodec.picture.metrics import pixels_mse
+
 
 @dataclass(frozen=True)
 class Point:
@@ -54,8 +56,11 @@ def psnr(original: Image.Image, restored: Image.Image) -> float:
     """
     if (original.size, original.mode) != (restored.size, restored.mode):
         raise ValueError(f"got {restored.size} {restored.mode} for {original.size} {original.mode}")
-    difference = np.asarray(original, np.float64) - np.asarray(restored, np.float64)
-    mse = float(np.mean(np.square(difference)))
+    return decibels(pixels_mse(np.asarray(original), np.asarray(restored)))
+
+
+def decibels(mse: float) -> float:
+    """The PSNR of a mean squared error of 8-bit samples, without an upper limit."""
     return 10 * math.log10(255**2 / mse) if mse else math.inf
 
 

@@ -3,7 +3,6 @@
 Each command runs in a process of its own, so that neither caches nor loaded models help it.
 """
 
-import math
 import os
 import statistics
 import subprocess
@@ -14,13 +13,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import click
-import numpy as np
-from numpy.typing import NDArray
-from PIL import Image, ImageOps
+from PIL import Image
 
-from benchmarks.codecs import describe, load_picture, machine_facts
+from benchmarks.codecs import describe
+from benchmarks.machine import machine_facts
+from benchmarks.pictures import SIZES_HELP, load_picture, of_size, parse_sizes
 
-SIZES_HELP = "Megapixels or exact sizes, e.g. 0.1,25,768x512."
 _KIB = 1024 if sys.platform != "darwin" else 1
 """What `ru_maxrss` counts in: KiB, but bytes on macOS."""
 # On Linux a new process inherits the peak of the one that starts it, which here has torch loaded;
@@ -58,8 +56,16 @@ class Footprint:
     peak_mib: float
 
 
-def run_once(command: Sequence[str], threads: int) -> tuple[float, float]:
-    """Wall seconds and peak resident memory in MiB of `python COMMAND...`.
+@dataclass(frozen=True)
+class Usage:
+    """What a process took: wall seconds, and peak resident memory in MiB."""
+
+    seconds: float
+    peak_mib: float
+
+
+def run_once(command: Sequence[str], threads: int) -> Usage:
+    """Runs `python COMMAND...`.
 
     Raises:
         RuntimeError: the command failed; its last line is the message.
@@ -73,54 +79,12 @@ def run_once(command: Sequence[str], threads: int) -> tuple[float, float]:
         lines = done.stderr.strip().splitlines() or [f"exit code {done.returncode}"]
         raise RuntimeError(lines[-1])
     seconds, peak = done.stdout.split()
-    return float(seconds), int(peak) * _KIB / 2**20
-
-
-def of_size(image: Image.Image, width: int, height: int) -> Image.Image:
-    """The picture cropped and scaled down, or mirrored at its borders to fill a larger size.
-
-    Scaled up it would be smooth, and smooth pictures cost some codecs less time than photographs.
-    """
-    if width <= image.width and height <= image.height:
-        return ImageOps.fit(image, (width, height), Image.Resampling.LANCZOS)
-    pixels = np.asarray(image)
-    rows, columns = (np.arange(side) for side in (height, width))
-    return Image.fromarray(
-        pixels[_mirrored(rows, image.height)][:, _mirrored(columns, image.width)]
-    )
-
-
-def _mirrored(numbers: NDArray[np.int64], count: int) -> NDArray[np.int64]:
-    """0, 1, ... count - 1, count - 1, ... 1, 0, 0, 1, ..."""
-    turn = numbers % (2 * count)
-    return np.minimum(turn, 2 * count - 1 - turn)
-
-
-def parse_sizes(text: str, image: Image.Image) -> list[tuple[int, int]]:
-    """Sizes of a list such as `0.1,25,768x512`: megapixels in the picture's proportions, or exact.
-
-    Raises:
-        ValueError: a part is none of both, or lies beyond 1000 megapixels.
-    """
-    found: dict[tuple[int, int], None] = {}
-    for part in text.lower().split(","):
-        try:
-            if "x" in part:
-                width, height = (int(side) for side in part.split("x"))
-            else:
-                factor = math.sqrt(float(part) * 1e6 / (image.width * image.height))
-                width, height = round(image.width * factor), round(image.height * factor)
-        except (ValueError, OverflowError):
-            raise ValueError(f"{part!r} is not a size, e.g. 0.4 (megapixels) or 768x512") from None
-        if not (width > 0 and height > 0 and width * height < 1e9):
-            raise ValueError(f"sizes must lie between a pixel and 1000 megapixels, got {part!r}")
-        found[width, height] = None
-    return list(found)
+    return Usage(float(seconds), int(peak) * _KIB / 2**20)
 
 
 def measure_commands(
     image: Image.Image, folder: Path, threads: int, repeats: int
-) -> dict[str, tuple[float, float]]:
+) -> dict[str, Usage]:
     """Median seconds and highest peak of each command on this picture.
 
     Raises:
@@ -139,8 +103,9 @@ def measure_commands(
     }  # fmt: skip
     found = {}
     for name, command in commands.items():
-        seconds, peaks = zip(*(run_once(command, threads) for _ in range(repeats)), strict=True)
-        found[name] = statistics.median(seconds), max(peaks)
+        runs = [run_once(command, threads) for _ in range(repeats)]
+        seconds = statistics.median(run.seconds for run in runs)
+        found[name] = Usage(seconds, max(run.peak_mib for run in runs))
     return found
 
 
@@ -157,7 +122,8 @@ def measure_footprints(
         with tempfile.TemporaryDirectory() as folder:
             measured = measure_commands(of_size(image, *size), Path(folder), threads, repeats)
         found += [
-            Footprint(name, *size, threads, repeats, *values) for name, values in measured.items()
+            Footprint(name, *size, threads, repeats, usage.seconds, usage.peak_mib)
+            for name, usage in measured.items()
         ]
     return found
 

@@ -14,17 +14,10 @@ import numpy as np
 from PIL import Image
 
 from aecodec import AecError, Codec
-from benchmarks.codecs import (
-    CodecUnavailableError,
-    collect_pictures,
-    describe,
-    hold_threads,
-    jxl,
-    load_picture,
-    open_rgb,
-    save,
-)
+from benchmarks.codecs import CodecUnavailableError, describe, jxl, open_rgb, save
 from benchmarks.comparison import OURS
+from benchmarks.machine import hold_threads
+from benchmarks.pictures import collect_pictures, load_picture
 
 
 @dataclass(frozen=True)
@@ -42,12 +35,14 @@ class Stored:
     Attributes:
         pixels: of the picture.
         size: bytes of the file.
-        seconds: of the CPU, all threads, to encode and to decode.
+        encode_seconds: of the CPU, all threads.
+        decode_seconds: likewise.
     """
 
     pixels: int
     size: int
-    seconds: tuple[float, float]
+    encode_seconds: float
+    decode_seconds: float
 
 
 def formats(codec: Codec) -> dict[str, Format]:
@@ -82,7 +77,7 @@ def store(image: Image.Image, form: Format) -> Stored:
     decoded = time.process_time()
     if not np.array_equal(np.asarray(restored), np.asarray(image)):
         raise ValueError("the file does not give the picture back")
-    return Stored(image.width * image.height, len(data), (encoded - start, decoded - encoded))
+    return Stored(image.width * image.height, len(data), encoded - start, decoded - encoded)
 
 
 def format_table(found: Mapping[str, Sequence[Stored]]) -> str:
@@ -99,7 +94,8 @@ def format_table(found: Mapping[str, Sequence[Stored]]) -> str:
         ratio = "" if name == OURS else f"{100 * (bpp(OURS) / bpp(name) - 1):+.1f} %"
         wins = sum(a.size < b.size for a, b in zip(found[OURS], each, strict=True))
         smaller = "" if name == OURS else f"{wins}/{len(each)}"
-        encode, decode = (sum(s) / len(each) for s in zip(*(e.seconds for e in each), strict=True))
+        encode = sum(stored.encode_seconds for stored in each) / len(each)
+        decode = sum(stored.decode_seconds for stored in each) / len(each)
         lines.append(
             f"{name:10}{bpp(name):8.2f}{ratio:>20}{encode:11.2f}{decode:11.2f}{smaller:>17}"
         )
@@ -110,7 +106,7 @@ def format_table(found: Mapping[str, Sequence[Stored]]) -> str:
 @click.argument(
     "pictures", nargs=-1, required=True, type=click.Path(exists=True, path_type=Path)
 )  # fmt: skip
-@click.option("--model", help="Weights file for aecodec in place of the released model.")
+@click.option("--model", help="Name or weights file of a model in place of the default.")
 @click.option("--threads", type=click.IntRange(1), default=1, show_default=True)
 def main(pictures: tuple[Path, ...], model: str | None, threads: int) -> None:
     """Compares lossless sizes on PICTURES, 8-bit files or folders, as RGB."""

@@ -20,43 +20,49 @@ from PIL import Image
 from torch import Tensor, nn
 
 from aecodec.autoencoder.model import HyperpriorModel
-from aecodec.autoencoder.transforms import to_model_space
+from aecodec.autoencoder.transforms import SynthesisTransform
 from aecodec.codec import Codec
-from aecodec.decoder.integer_synthesis import ExactSynthesis
+from aecodec.decoder.carriers import exactly
+from aecodec.decoder.integer_synthesis import TorchSynthesis
 from aecodec.decoder.latents import Grid, decode_latents
+from aecodec.decoder.networks import SynthesisNetwork, YHat
 from aecodec.decoder.rows import render
 from aecodec.encoder.latents import encode_latents
-from aecodec.encoder.networks import CodecModel
-from aecodec.encoder.tile import hyper_analyze
+from aecodec.format.constants import MEAN_FRACTION
 from aecodec.format.container import parse
 from aecodec.format.quality import quality_index, relative_quality
-from benchmarks.codecs import describe, hold_threads, load_picture
-from benchmarks.footprint import of_size, parse_sizes
+from aecodec.picture.pixels import Pixels
+from benchmarks.codecs import describe
+from benchmarks.machine import hold_threads
+from benchmarks.pictures import load_picture, of_size, parse_sizes
 
 KMAC_SIDE = 256
 MULTIPLE = 64
 """Sides that every transform divides."""
+SYNTHESIS = "whole synthesis"
 EXACT, FLOAT = "whole decoding", "whole decoding, floats"
 
 Times = dict[str, list[float]]
 
 
-class FloatSynthesis(nn.Module):
-    """The real-valued synthesis with the interface of the exact one, for 8-bit colour."""
+class FloatSynthesis:
+    """The real-valued synthesis with the interface of the exact one, for whole 8-bit colour."""
 
-    def __init__(self, model: CodecModel) -> None:
-        super().__init__()
-        self.smooth = model.smooth_synthesis
+    def __init__(self, network: SynthesisTransform) -> None:
+        self._network = network
 
-    def forward(
-        self, y_hat: Tensor, quality_index: int, *, maximum: int = 255, gray: bool = False
-    ) -> Tensor:
-        """See `ExactSynthesis.forward`."""
-        assert (maximum, gray) == (255, False)
-        x = self.smooth(y_hat.float().mul_(1 / 16), relative_quality(quality_index))
+    @exactly
+    def pixels(
+        self, y_hat: YHat, quality_index: int, *, scale: int, inside: tuple[int, int],
+        sixteen_bit: bool, gray: bool,
+    ) -> Pixels:  # fmt: skip
+        """See `aecodec.decoder.networks.SynthesisNetwork`."""
+        assert (scale, sixteen_bit, gray) == (1, False, False)
+        y = torch.from_numpy(y_hat).permute(2, 0, 1)[None].float().mul_(1 / MEAN_FRACTION)
+        x = self._network(y, torch.tensor([relative_quality(quality_index)]))
         samples = x[0].mul_(255.0).add_(0.5).clamp_(0, 255)
-        rounded: Tensor = samples.to(torch.uint8)
-        return rounded.permute(1, 2, 0)
+        array: Pixels = samples.to(torch.uint8).permute(1, 2, 0).numpy()
+        return array
 
 
 @torch.no_grad()
@@ -82,7 +88,6 @@ def kmacs(model: HyperpriorModel) -> dict[str, float]:
     return dict(counts)
 
 
-@torch.inference_mode()
 def measure_parts(codec: Codec, image: Image.Image, quality: float, rounds: int) -> Times:
     """CPU seconds of each part, one for each round.
 
@@ -92,44 +97,45 @@ def measure_parts(codec: Codec, image: Image.Image, quality: float, rounds: int)
         quality: 0 to 100.
         rounds: how often all parts take their turn.
     """
-    model, index = codec.model, quality_index(quality)
-    pixels = np.asarray(image)
-    x, q = to_model_space(pixels), relative_quality(index)
-    y = np.ascontiguousarray(model.analysis(x, q)[0].permute(1, 2, 0).numpy())
-    z, grid = hyper_analyze(model, y, index), Grid(*y.shape[:2])
-    tile, y_hat = encode_latents(model.prior, y, z, index)
-    latents = torch.from_numpy(y_hat).permute(2, 0, 1)[None]
-    data = codec.compress(pixels, quality, lossless_tiles=False)
-    real = replace(model, synthesis=FloatSynthesis(model))  # type: ignore[arg-type]  # same interface
-    stream = parse(data)
+    encoder, index, pixels = codec.encoder, quality_index(quality), np.asarray(image)
+    decoder, prior = encoder.decoder, encoder.decoder.prior
+    y = np.ascontiguousarray(encoder.analyze(pixels, index))
+    z, grid = encoder.hyper_analyze(y, index), Grid(*y.shape[:2])
+    tile, y_hat = encode_latents(prior, y, z, index)
+    stream = parse(codec.compress(pixels, quality, lossless_tiles=False))
+    in_floats = replace(decoder, synthesis=FloatSynthesis(encoder.trainable_synthesis))
     runs: dict[str, Callable[[], object]] = {
-        "analysis": lambda: model.analysis(x, q),
-        "hyper-analysis": lambda: hyper_analyze(model, y, index),
-        "prior and coder, encoding": lambda: encode_latents(model.prior, y, z, index),
-        "prior and coder, decoding": lambda: decode_latents(model.prior, tile, grid, index),
-        "whole synthesis": lambda: model.synthesis(latents, index),
-        EXACT: lambda: render(model, stream),
-        FLOAT: lambda: render(real, stream),
+        "analysis": lambda: encoder.analyze(pixels, index),
+        "hyper-analysis": lambda: encoder.hyper_analyze(y, index),
+        "prior and coder, encoding": lambda: encode_latents(prior, y, z, index),
+        "prior and coder, decoding": lambda: decode_latents(prior, tile, grid, index),
+        SYNTHESIS: lambda: decoder.synthesis.pixels(
+            y_hat, index, scale=1, inside=(image.height, image.width), sixteen_bit=False, gray=False
+        ),
+        EXACT: lambda: render(decoder, stream),
+        FLOAT: lambda: render(in_floats, stream),
     }
     for run in runs.values():
         run()
     times: Times = defaultdict(list)
-    with _blocks_timed(model.synthesis, times):
+    with _blocks_timed(decoder.synthesis, times):
         for name, run in rounds * list(runs.items()):
             blocks = len(times["blocks"])
             start = time.process_time()
             run()
             times[name].append(time.process_time() - start)
-            if name == "whole synthesis":
+            if name == SYNTHESIS:
                 times["blocks of one synthesis"].append(sum(times["blocks"][blocks:]))
     del times["blocks"]
     return times
 
 
 @contextmanager
-def _blocks_timed(synthesis: ExactSynthesis, times: Times) -> Iterator[None]:
-    starts = []
-    blocks = [synthesis.first, *synthesis.blocks, synthesis.last]
+def _blocks_timed(synthesis: SynthesisNetwork, times: Times) -> Iterator[None]:
+    assert isinstance(synthesis, TorchSynthesis)
+    network = synthesis.carried.network
+    starts: list[float] = []
+    blocks = [network.first, *network.blocks, network.last]
     hooks = []
     for block in blocks:
         hooks.append(block.register_forward_pre_hook(lambda *_: starts.append(time.process_time())))
@@ -152,7 +158,7 @@ def format_parts(times: Times, counts: dict[str, float], pixels: int) -> str:
         "hyper-analysis": counts["hyper_analysis"],
         "prior and coder, encoding": counts["prior"],
         "prior and coder, decoding": counts["prior"],
-        "whole synthesis": counts["synthesis"],
+        SYNTHESIS: counts["synthesis"],
     }
     lines = [f"{'part':28}{'kMAC/pixel':>12}{'CPU, ms':>10}{'GMAC/s':>9}"]
     for name, seconds in times.items():
@@ -171,7 +177,10 @@ def format_parts(times: Times, counts: dict[str, float], pixels: int) -> str:
 @click.option("-q", "--quality", type=click.FloatRange(0, 100), default=75.0, show_default=True)
 @click.option("--threads", type=click.IntRange(1), default=1, show_default=True)
 @click.option("--repeats", type=click.IntRange(1), default=10, show_default=True)
-def main(picture: Path, size: str, quality: float, threads: int, repeats: int) -> None:
+@click.option("--model", help="Name or weights file of a model in place of the default.")
+def main(
+    picture: Path, size: str, quality: float, threads: int, repeats: int, model: str | None
+) -> None:
     """Shows what each part of coding costs: multiplications a pixel and CPU time."""
     hold_threads(threads)
     try:
@@ -181,8 +190,8 @@ def main(picture: Path, size: str, quality: float, threads: int, repeats: int) -
         raise click.ClickException(f"{picture}: {describe(exc)}") from exc
     if width % MULTIPLE or height % MULTIPLE or max(width, height) > 1024:
         raise click.BadParameter(f"{size} is not one size of multiples of 64, 1024 at most")
-    codec = Codec()
+    codec = Codec(model)
     times = measure_parts(codec, of_size(image, width, height), quality, repeats)
-    counts = kmacs(HyperpriorModel(codec.model.config))
+    counts = kmacs(HyperpriorModel(codec.encoder.decoder.config))
     click.echo(f"{width}x{height} pixels, {threads} threads, median of {repeats} rounds in turns")
     click.echo(format_parts(times, counts, width * height))

@@ -7,18 +7,13 @@ PSNR over all RGB channels of the decoded 8-bit picture; a report adds other met
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TypedDict, Unpack
 
 import click
 
+from aecodec.cli.startup import usable_cores
 from benchmarks.cells import Plan, measure_cells
-from benchmarks.codecs import (
-    FACTORIES,
-    CodecUnavailableError,
-    ImageCodec,
-    collect_pictures,
-    cores,
-)
+from benchmarks.codecs import FACTORIES, CodecUnavailableError, ImageCodec
 from benchmarks.comparison import (
     OURS,
     Comparison,
@@ -30,10 +25,21 @@ from benchmarks.comparison import (
     to_json,
 )
 from benchmarks.metrics import INSTALL, METRICS
+from benchmarks.pictures import collect_pictures
 from benchmarks.results import Results
 
 _DETAILS = {"codec", "metric"}
 """Facts that only stand in the files."""
+
+
+class _How(TypedDict):
+    """What says how to measure, as click parses it; see `Plan`."""
+
+    repeats: int
+    processes: int
+    threads: int | None
+    model: str | None
+    metrics: tuple[str, ...] | None
 
 
 def _parse_qualities(
@@ -142,7 +148,7 @@ def _make_codecs(
     help="How many measure at a time; times are only fair with 1.",
 )
 @click.option("--threads", type=click.IntRange(1), help="Of each process; default: its share.")
-@click.option("--model", help="Weights file for aecodec in place of the released model.")
+@click.option("--model", help="Name or weights file of a model in place of the default.")
 def main(
     pictures: tuple[Path, ...],
     qualities: tuple[float, ...] | None,
@@ -150,13 +156,13 @@ def main(
     codecs: list[str],
     output: Path | None,
     report: Path | None,
-    **how: Any,  # noqa: ANN401  # click passes each by name
+    **how: Unpack[_How],
 ) -> None:
     """Measures rate and distortion over PICTURES, which are files or folders of files.
 
     Codecs that cannot run here, and pictures that fail, are named at the end and left out.
     """
-    plan = _plan(report, **how)
+    plan = _plan(how, report)
     try:
         paths = collect_pictures(pictures)
     except OSError as exc:
@@ -175,24 +181,22 @@ def main(
         _report(results, report, plan.model)
 
 
-def _plan(
-    report: Path | None,
-    repeats: int,
-    processes: int,
-    threads: int | None,
-    model: str | None,
-    metrics: tuple[str, ...] | None,
-) -> Plan:
-    available = cores()
-    share = threads or max(1, available // processes)
+def _plan(how: _How, report: Path | None) -> Plan:
+    available, processes = usable_cores(), how["processes"]
+    share = how["threads"] or max(1, available // processes)
     if processes * share > available and processes > 1:
         raise click.ClickException(
             f"{processes} processes of {share} threads are more than the {available} cores here"
         )
-    if report is None:
-        return Plan(repeats, share, processes, model, metrics=metrics or ("psnr",))
-    store, chosen = report / "cells", metrics or tuple(METRICS)
-    return Plan(repeats, share, processes, model, store, chosen)
+    by_default = ("psnr",) if report is None else tuple(METRICS)
+    return Plan(
+        repeats=how["repeats"],
+        threads=share,
+        processes=processes,
+        model=how["model"],
+        store=None if report is None else report / "cells",
+        metrics=how["metrics"] or by_default,
+    )
 
 
 def _report(results: Results, folder: Path, model: str | None) -> None:

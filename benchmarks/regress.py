@@ -11,8 +11,10 @@ from pathlib import Path
 import click
 
 from benchmarks.cells import measure_curve
-from benchmarks.codecs import aecodec, load_picture, machine_facts
+from benchmarks.codecs import aecodec
 from benchmarks.curves import Curve, Point, bd_rate, mean_curve
+from benchmarks.machine import machine_facts
+from benchmarks.pictures import load_picture
 
 QUALITIES = (10.0, 30.0, 50.0, 70.0, 90.0)
 TOLERANCE = 0.5
@@ -77,7 +79,7 @@ def write_baseline(path: Path, curves: Mapping[str, Sequence[Point]]) -> None:
 @click.command()
 @click.argument("baseline", type=click.Path(path_type=Path))
 @click.option("--write", is_flag=True, help="Store today's points instead of comparing.")
-@click.option("--model", help="Weights file in place of the released model.")
+@click.option("--model", help="Name or weights file of a model in place of the default.")
 def main(baseline: Path, write: bool, model: str | None) -> None:
     """Compares aecodec on samples/ with BASELINE; fails if it costs 0.5 points of BD-rate more."""
     paths = sorted(path for path in SAMPLES.glob("*.png") if path.name not in NO_SAMPLES)

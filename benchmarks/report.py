@@ -10,22 +10,17 @@ from pathlib import Path
 from jinja2 import Environment
 from PIL import Image
 
+from aecodec.format.tiling import Region
 from aecodec.storage.files import write_bytes
-from benchmarks.codecs import (
-    FACTORIES,
-    REFERENCE,
-    CodecUnavailableError,
-    ImageCodec,
-    describe,
-    load_picture,
-)
+from benchmarks.codecs import FACTORIES, REFERENCE, CodecUnavailableError, ImageCodec, describe
 from benchmarks.comparison import OURS, Comparison, compare, measurements
-from benchmarks.crops import sheet
+from benchmarks.crops import Panel, sheet
 from benchmarks.curves import BdRate
 from benchmarks.metrics import METRICS
-from benchmarks.page import PAGE
+from benchmarks.pictures import load_picture
 from benchmarks.plots import FORMATS, draw, plot_bars, plot_curves, plot_speed
 from benchmarks.published import is_kodak, published_curves, sources
+from benchmarks.report_template import PAGE
 from benchmarks.results import Results
 
 CROP_CODECS = (REFERENCE, "avif")
@@ -198,19 +193,19 @@ def crop_sheet(path: Path, model: str | None) -> bytes:
     image = load_picture(path)
     ours = FACTORIES[OURS](model)
     data = ours.encode(image, CROP_QUALITY)
-    panels = [("original", image)]
+    panels = [Panel("original", image)]
     for name in CROP_CODECS:
         try:
             codec = FACTORIES[name](None)
         except CodecUnavailableError:
             continue
         other = at_size(codec, image, len(data))
-        panels.append((f"{name}, {len(other)} bytes", codec.decode(other)))
-    panels.append((f"{OURS}, {len(data)} bytes", ours.decode(data)))
+        panels.append(Panel(f"{name}, {len(other)} bytes", codec.decode(other)))
+    panels.append(Panel(f"{OURS}, {len(data)} bytes", ours.decode(data)))
     width, height = (min(CROP_SIDE, side) for side in image.size)
-    box = ((image.width - width) // 2, (image.height - height) // 2, width, height)
+    middle = Region((image.width - width) // 2, (image.height - height) // 2, width, height)
     stream = io.BytesIO()
-    sheet(panels, box, 2).save(stream, "PNG")
+    sheet(panels, middle, 2).save(stream, "PNG")
     return stream.getvalue()
 
 

@@ -8,35 +8,31 @@ default effort, while symbols are rounded plainly here, as training does.
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 import numpy as np
-import numpy.typing as npt
 import torch
-from PIL import Image
-from safetensors import safe_open
 from torch import Tensor
 
 from aecodec.autoencoder.model import HyperpriorModel
 from aecodec.autoencoder.transforms import to_model_space
-from aecodec.decoder.latents import Grid, decode_latents
+from aecodec.decoder.latents import Grid, Levels, Symbols, decode_latents
 from aecodec.encoder.latents import encode_latents
-from aecodec.encoder.networks import CodecModel, load_weights
-from aecodec.encoder.tile import hyper_analyze
+from aecodec.encoder.networks import EncoderModel, load_encoder
 from aecodec.errors import AecError
+from aecodec.format.constants import MEAN_FRACTION
 from aecodec.format.quality import quality_index, relative_quality
-from aecodec.models import registry
-from aecodec.training.checkpoint import load_average
+from aecodec.models.registry import DEFAULT_MODEL, load_model
+from aecodec.models.weights import Weights
+from aecodec.picture.metrics import pixels_psnr
+from aecodec.picture.pixels import Pixels
+from aecodec.training.checkpoint import load_average, load_state
+from aecodec.training.config import CHECKPOINT
+from aecodec.training.data import HELD_OUT
+from aecodec.training.loss import MseLoss
 from benchmarks.codecs import describe
-from benchmarks.curves import psnr
-
-if TYPE_CHECKING:
-    from aecodec.coding.ans import SymbolTable
 
 QUALITIES = (10.0, 25.0, 50.0, 75.0, 100.0)
-_KNOTS = "prior.base"
-"""A tensor that a weights file keeps as it was trained."""
 
 
 @dataclass(frozen=True)
@@ -61,56 +57,68 @@ class Cost:
 
 
 @torch.inference_mode()
-def measure_tile(parent: HyperpriorModel, model: CodecModel, x: Tensor, index: int) -> Cost:
+def measure_tile(parent: HyperpriorModel, model: EncoderModel, pixels: Pixels, index: int) -> Cost:
     """Codes one tile with both models.
 
     Args:
         parent: the averaged weights.
         model: what was exported from them.
-        x: `(1, 3, H, W)` in [0, 1], sides divisible by 64.
+        pixels: `(H, W, 3)` uint8, sides divisible by 64.
         index: row of the quality grid.
     """
-    q, pixels = relative_quality(index), x.shape[-2] * x.shape[-1]
+    height, width = pixels.shape[:2]
+    x, q = to_model_space(pixels), torch.tensor([relative_quality(index)])
     real = parent(x, q, noisy=False)
     parent.set_quantized(True)
     rounded = parent(x, q, noisy=False)
     parent.set_quantized(False)
-    latents = torch.round(parent.estimate(parent.analysis(x, q), q).y_hat * 16)
-    original = _picture(x[0])
-    smooth = _picture(parent.synthesis(latents / 16, q)[0])
-    exact = Image.fromarray(model.synthesis(latents, index).numpy())
-    table_bits, word_bits = _coded(model, x, index)
+    real_mse, rounded_mse = (MseLoss()(output, x, q).mse for output in (real, rounded))
+    latents = torch.round(parent.estimate(parent.analysis(x, q), q).y_hat * MEAN_FRACTION)
+    y_hat = np.ascontiguousarray(latents[0].permute(1, 2, 0).numpy().astype(np.int16))
+    smooth = _picture(parent.synthesis(latents / MEAN_FRACTION, q)[0])
+    exact = model.decoder.synthesis.pixels(
+        y_hat, index, scale=1, inside=(height, width), sixteen_bit=False, gray=False
+    )
+    coded = _coded(model, pixels, index)
     return Cost(
-        estimated_bits=float(real.bpp) * pixels,
-        rounded_bits=float(rounded.bpp) * pixels,
-        prior_loss=10 * float(torch.log10(rounded.mse / real.mse)),
-        table_bits=table_bits,
-        word_bits=word_bits,
-        synthesis_loss=psnr(original, smooth) - psnr(original, exact),
+        estimated_bits=float(real.bpp) * height * width,
+        rounded_bits=float(rounded.bpp) * height * width,
+        prior_loss=10 * float(torch.log10(rounded_mse / real_mse)),
+        table_bits=coded.by_tables,
+        word_bits=coded.of_words,
+        synthesis_loss=pixels_psnr(pixels, smooth) - pixels_psnr(pixels, exact),
     )
 
 
-def _coded(model: CodecModel, x: Tensor, index: int) -> tuple[float, float]:
-    """Bits by the tables and by the words."""
-    y = np.ascontiguousarray(model.analysis(x, relative_quality(index))[0].permute(1, 2, 0).numpy())
-    tile, _ = encode_latents(model.prior, y, hyper_analyze(model, y, index), index)
-    tables: list[list[SymbolTable]] = [model.prior.hyper_tables]
+@dataclass(frozen=True)
+class _Bits:
+    """What the symbols of a tile cost by the tables, and in words."""
+
+    by_tables: float
+    of_words: float
+
+
+def _coded(model: EncoderModel, pixels: Pixels, index: int) -> _Bits:
+    prior = model.decoder.prior
+    y = np.ascontiguousarray(model.analyze(pixels, index))
+    tile, _ = encode_latents(prior, y, model.hyper_analyze(y, index), index)
+    tables = [prior.tables.hyper_tables]
     bits = 0.0
 
-    def observe(symbols: npt.NDArray[np.int32], numbers: npt.NDArray[np.uint8]) -> None:
+    def observe(symbols: Symbols, numbers: Levels) -> None:
         nonlocal bits
-        group = tables.pop() if tables else model.prior.scale_tables  # z comes first
+        group = tables.pop() if tables else prior.tables.scale_tables  # z comes first
         for number in np.unique(numbers):
             bits += float(group[number].bits(symbols[numbers == number]).sum())
 
-    decode_latents(model.prior, tile, Grid(*y.shape[:2]), index, observe=observe)
-    return bits, 8.0 * len(tile.words)
+    decode_latents(prior, tile, Grid(*y.shape[:2]), index, observe=observe)
+    return _Bits(bits, 8.0 * len(tile.words))
 
 
-def _picture(x: Tensor) -> Image.Image:
-    """`(3, H, W)` about [0, 1], rounded to 8 bits."""
+def _picture(x: Tensor) -> Pixels:
+    """`(3, H, W)` about [0, 1], rounded to 8 bits, `(H, W, 3)`."""
     samples = x.clamp(0, 1).mul(255).add(0.5).to(torch.uint8)
-    return Image.fromarray(np.ascontiguousarray(samples.permute(1, 2, 0).numpy()))
+    return np.ascontiguousarray(samples.permute(1, 2, 0).numpy())
 
 
 def format_costs(costs: dict[float, list[Cost]]) -> str:
@@ -135,45 +143,44 @@ def format_costs(costs: dict[float, list[Cost]]) -> str:
     return "\n".join(lines)
 
 
-def load_parent(checkpoint: Path, weights: Path, model: CodecModel) -> HyperpriorModel:
-    """The averaged weights of a run, if `weights` was exported from them.
+def load_parent(checkpoint: Path, weights: Weights) -> HyperpriorModel:
+    """The averaged weights of a run, if `weights` were exported from them.
 
     Raises:
-        ValueError: it was exported from others.
+        TrainingError: the checkpoint cannot be read, or is of a model of other sizes.
+        ValueError: they were exported from others.
     """
-    parent = HyperpriorModel(model.config)
-    parent.load_state_dict(load_average(checkpoint))
-    with safe_open(weights, "pt") as file:
-        kept = file.get_tensor(f"parent.{_KNOTS}")
-    if not torch.equal(kept, parent.state_dict()[_KNOTS]):
-        raise ValueError(f"{weights.name} was not exported from what {checkpoint} holds now")
+    parent = HyperpriorModel(weights.config)
+    load_state(parent, load_average(checkpoint), checkpoint)
+    kept = weights.tensors["parent"]["prior"].array("base")  # as it was trained
+    if not np.array_equal(kept, parent.state_dict()["prior.base"].numpy()):
+        raise ValueError(
+            f"model {weights.model_id.hex()} was not exported from what {checkpoint} holds now"
+        )
     return parent.eval()
 
 
 @click.command()
 @click.argument("run", type=click.Path(exists=True, file_okay=False, path_type=Path))
 @click.option(
-    "--model", type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="What was exported from the run; by default the newest released model.",
+    "--model", default=DEFAULT_MODEL, show_default=True,
+    help="Name or weights file of what was exported from the run.",
 )  # fmt: skip
 @click.option("--tiles", type=click.IntRange(1), default=10, show_default=True)
-def main(run: Path, model: Path | None, tiles: int) -> None:
+def main(run: Path, model: str, tiles: int) -> None:
     """Shows what rounding the averaged weights of RUN costs on its held-out tiles."""
     try:
-        with registry.weights_path(registry.MODELS[-1]) as newest:
-            weights = model or newest
-            coder = load_weights(weights)
-            parent = load_parent(run / "checkpoint.safetensors", weights, coder)
-        held_out = np.load(run / "held_out.npy", mmap_mode="r", allow_pickle=False)
+        weights = load_model(model)
+        parent, coder = load_parent(run / CHECKPOINT, weights), load_encoder(weights)
+        held_out = np.load(run / HELD_OUT, mmap_mode="r", allow_pickle=False)
     except (AecError, OSError, ValueError) as exc:
         raise click.ClickException(f"{run}: {describe(exc)}") from exc
     chosen = held_out[:: max(1, len(held_out) // tiles)][:tiles]
     costs: dict[float, list[Cost]] = {}
     for quality in QUALITIES:
         costs[quality] = [
-            measure_tile(parent, coder, to_model_space(tile), quality_index(quality))
-            for tile in chosen
+            measure_tile(parent, coder, tile, quality_index(quality)) for tile in chosen
         ]
     side = chosen.shape[1]
-    click.echo(f"model {coder.model_id.hex()}, {len(chosen)} held-out tiles of {side}x{side}")
+    click.echo(f"model {weights.model_id.hex()}, {len(chosen)} held-out tiles of {side}x{side}")
     click.echo(format_costs(costs))

@@ -13,7 +13,8 @@ from dataclasses import dataclass, field
 import click
 from PIL import Image
 
-from benchmarks.codecs import ImageCodec, describe, hold_threads
+from benchmarks.codecs import ImageCodec, describe
+from benchmarks.machine import hold_threads
 
 
 @dataclass(frozen=True)

@@ -5,18 +5,18 @@
 
 `--decode` is a command that writes a PNG and exits with 0, or exits with another code and writes
 nothing. `--region` (optional) does so for a part of the picture. `--latents` (optional) writes the
-latents of all TILE chunks in their order, as `aecodec/latents.py` has them for the checksum:
-little-endian int16 in units of 1/16 step, in the order row, column, channel. `{input}` and
+latents of all TILE chunks in their order, as for the checksum of section 9.5: little-endian int16
+in units of 1/16 step, in the order row, column, channel. `{input}` and
 `{output}` stand for paths. Arguments are split as a shell would; no shell runs. The exit code is 0
 if everything passes.
 
 `manifest.json` lists under `valid` each file's pixels (`pixels`, a PNG), which a decoder gives
 exactly, also under an alpha of 0; `pixels_sha256` of the samples in the order row, column, channel;
 `latents_sha256` and `symbols_sha256` over all TILE chunks (symbols: little-endian int32,
-hyper-latents and then passes 1 to 4 of each tile, each group in the order of `aecodec/latents.py`);
+hyper-latents and then passes 1 to 4 of each tile, each group in the order of section 9.3);
 `regions` as [x, y, width, height]; `optional` chunks as [type, SHA-256 of the payload], and how
 many equal ones follow each other if more than one. Under `invalid` it lists the errors of
-`aecodec/container.py`, section 5, of which any may be reported.
+section 5, of which any may be reported. Sections are those of `aecodec/format/SPECIFICATION.md`.
 """
 
 import argparse

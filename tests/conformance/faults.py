@@ -11,7 +11,7 @@ from PIL import Image
 
 from aecodec.codec import Codec
 from aecodec.coding.ans import SymbolEncoder
-from aecodec.coding.lossless import encode_png
+from aecodec.coding.lossless import encode_pixels, encode_png
 from aecodec.format.chunks import DEFAULT_LIMITS, LosslessTile, PixelCoder, Tile
 from aecodec.format.container import SIGNATURE, chunk_table, parse, serialize
 
@@ -162,6 +162,7 @@ def broken_tiles(codec: Codec, data: bytes) -> dict[str, Fault]:
     encoder.add(np.full(len(numbers), 600, np.int32), numbers, tables)
     pixels = drawing(stream.header.height, stream.header.width)
     png, vp8l = encode_png(pixels), webp(pixels)
+    flat = encode_pixels(np.zeros_like(pixels))
     alpha, version = bytearray(vp8l.data), bytearray(vp8l.data)
     alpha[4] |= 0x10
     version[4] |= 0x20
@@ -206,6 +207,7 @@ def broken_tiles(codec: Codec, data: bytes) -> dict[str, Fault]:
             of(replace(vp8l, data=vp8l.data[: len(vp8l.data) // 2])),
             payload,
         ),
+        "flat-long": ("two pixels of a flat tile", of(replace(flat, data=2 * flat.data)), payload),
         "webp-empty": ("no WebP data", of(replace(vp8l, data=b"")), payload),
     }
 

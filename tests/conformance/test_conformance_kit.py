@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parent / "conformance"))
+sys.path.insert(0, str(Path(__file__).parents[1] / "decoder"))
 
 from check_decoder import (
     KIT,
@@ -25,20 +25,24 @@ from check_decoder import (
 from test_exactness import ReferenceDecoder
 
 import aecodec
-from aecodec.codec import DEFAULT_CODEC
-from aecodec.decoder.integer_prior import IntegerPrior
+from aecodec.codec import Codec
 from aecodec.decoder.latents import Grid, decode_latents
-from aecodec.format.chunks import Tile
+from aecodec.format.chunks import LosslessTile, PixelCoder, Tile
 from aecodec.format.container import Stream, parse
-from aecodec.format.tiling import Region, boxes_of
+from aecodec.format.digest import has_digest
+from aecodec.format.tiling import Region, tile_box
 from aecodec.models import registry
-from aecodec.models.weights import below, read_weights
 
 MANIFEST = load_manifest()
 VALID: list[Entry] = MANIFEST["valid"]
 INVALID: list[Entry] = MANIFEST["invalid"]
 REFERENCE = ("rgb-1x1", "gray-1x1", "rgb-17x33", "extremes-100")
 """Files that the decoder in plain NumPy integers can decode in reasonable time."""
+
+
+@pytest.fixture(scope="module")
+def codec() -> Codec:
+    return Codec()
 
 
 def name_of(entry: Entry) -> str:
@@ -61,10 +65,17 @@ def test_the_kit_is_small_and_covers_the_format() -> None:
     }  # fmt: skip
     assert {stream_of(entry).header.quality_index for entry in VALID} >= {0, 101, 400}
     coders = {t.coder for e in VALID for t in stream_of(e).tiles if not isinstance(t, Tile)}
-    assert len(coders) == 2
+    assert coders == set(PixelCoder)
     assert {entry["bits"] for entry in VALID} == {8, 16}
-    layers = [stream_of(entry).layer for entry in VALID]
-    assert {layer.head.bound for layer in layers if layer is not None} == {0, 2}
+    layers = [stream_of(entry) for entry in VALID if stream_of(entry).layer is not None]
+    assert {stream.layer.head.bound for stream in layers if stream.layer} == {0, 2}
+    assert any(
+        {Tile, LosslessTile} == set(map(type, stream.tiles)) and stream.header.tile_count > 2
+        for stream in layers
+    )
+    assert any(
+        stream.header.tile_rows > 1 and stream.alphas and has_digest(stream) for stream in layers
+    )
     errors = {error for entry in INVALID for error in entry["errors"]}
     kinds = {each.__name__ for each in aecodec.FormatError.__subclasses__()}
     assert errors == kinds | {"UnsupportedError", "LimitError"}
@@ -83,30 +94,31 @@ def test_a_missing_or_unlisted_vector_is_noticed(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("entry", VALID, ids=name_of)
-def test_pixels_and_regions(entry: Entry) -> None:
+def test_pixels_and_regions(codec: Codec, entry: Entry) -> None:
     data, expected = (KIT / entry["file"]).read_bytes(), expected_pixels(entry)
-    pixels = aecodec.decompress_array(data)
+    pixels = codec.decompress_array(data)
     assert compare(pixels, expected) == ""
     assert digest(pixels) == entry["pixels_sha256"]
     assert (pixels.shape[1], pixels.shape[0]) == (entry["width"], entry["height"])
     for x, y, width, height in entry.get("regions", ()):
-        part = aecodec.decompress_array(data, region=Region(x, y, width, height))
+        part = codec.decompress_array(data, region=Region(x, y, width, height))
         assert compare(part, expected[y : y + height, x : x + width]) == ""
 
 
 @pytest.mark.parametrize("entry", [e for e in VALID if "TILE" in e["tiles"]], ids=name_of)
-def test_latents_and_symbols(entry: Entry) -> None:
+def test_latents_and_symbols(codec: Codec, entry: Entry) -> None:
     stream = stream_of(entry)
     released = registry.find_model(stream.header.model_id)
     assert released is not None
-    prior = DEFAULT_CODEC._model_for(released.model_id).prior
+    prior = codec.decoder(released.model_id).prior
     latents, symbols = hashlib.sha256(), hashlib.sha256()
 
     def observe(found: npt.NDArray[np.int32], _numbers: npt.NDArray[np.uint8]) -> None:
         symbols.update(found.astype("<i4").tobytes())
 
-    for box, tile in zip(boxes_of(stream.header), stream.tiles, strict=True):
+    for number, tile in enumerate(stream.tiles):
         if isinstance(tile, Tile):
+            box = tile_box(stream.header, number)
             grid = Grid(box.height, box.width)
             index = stream.header.quality_index
             y_hat = decode_latents(prior, tile, grid, index, observe=observe)
@@ -121,21 +133,20 @@ def test_the_decoder_in_plain_integers_agrees(name: str) -> None:
     stream = stream_of(entry)
     released = registry.find_model(stream.header.model_id)
     assert released is not None
-    with registry.weights_path(released) as path:
-        _, tensors = read_weights(path)
-    prior = below(tensors, "prior")
     (tile,) = stream.tiles
     assert isinstance(tile, Tile)
-    (box,) = boxes_of(stream.header)
-    decoder = ReferenceDecoder(IntegerPrior(prior), prior, tile.words)
-    y_hat = decoder.decode(Grid(box.height, box.width), stream.header.quality_index)
+    box = tile_box(stream.header, 0)
+    tensors = registry.released_weights(released).tensors["prior"]
+    y_hat = ReferenceDecoder(tensors, tile.words).decode(
+        Grid(box.height, box.width), stream.header.quality_index
+    )
     assert digest(y_hat.astype("<i2")) == entry["latents_sha256"]
 
 
 @pytest.mark.parametrize("entry", INVALID, ids=name_of)
-def test_errors(entry: Entry) -> None:
+def test_errors(codec: Codec, entry: Entry) -> None:
     with pytest.raises(aecodec.AecError) as caught:
-        aecodec.decompress_array((KIT / entry["file"]).read_bytes())
+        codec.decompress_array((KIT / entry["file"]).read_bytes())
     assert type(caught.value).__name__ in entry["errors"]
 
 

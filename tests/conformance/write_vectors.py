@@ -34,7 +34,7 @@ from faults import (
 from PIL import Image, ImageCms
 
 from aecodec.codec import Codec
-from aecodec.coding.lossless import encode_png
+from aecodec.coding.lossless import encode_pixels, encode_png
 from aecodec.coding.residual_tables import newest_tables
 from aecodec.decoder.latents import Grid, decode_latents
 from aecodec.encoder.residual_fit import encode_residual
@@ -177,7 +177,7 @@ def layer_mixed(codec: Codec) -> bytes:
 
 def layer_rows(codec: Codec) -> bytes:
     """Two rows of two tiles with all that there is: alpha, residuals and a checksum."""
-    pixels = with_alpha(smooth(68, 68, 14))
+    pixels = with_alpha(smooth(70, 70, 14))
     return with_checksum(codec, layered(codec, pixels, 0))
 
 
@@ -227,6 +227,10 @@ def valid_files(codec: Codec) -> dict[str, tuple[str, bytes]]:
         "lossless-gray-png": (
             "gray pixels, PNG",
             stored(codec, drawing(50, 70)[..., 0], encode_png),
+        ),
+        "lossless-flat": (
+            "pixels that all are equal",
+            stored(codec, np.full((9, 7, 3), (20, 90, 200), np.uint8), encode_pixels),
         ),
         "iccp": ("an ICC profile", described(small, Chunk(b"iccp", bytes(icc)))),
         "exif": (
@@ -279,12 +283,13 @@ def describe_valid(codec: Codec, name: str, what: str, data: bytes) -> tuple[Ent
     """An entry of the manifest, and the expected pixels."""
     stream = parse(data)
     pixels = codec.decompress_array(data)
+    prior = codec.encoder.decoder.prior
     latents, symbols = hashlib.sha256(), hashlib.sha256()
     for number, tile in enumerate(stream.tiles):
         if isinstance(tile, Tile):
             box = tile_box(stream.header, number)
             y_hat = decode_latents(
-                codec.encoder.decoder.prior, tile, Grid(box.height, box.width), stream.header.quality_index,
+                prior, tile, Grid(box.height, box.width), stream.header.quality_index,
                 observe=lambda found, _: symbols.update(found.astype("<i4").tobytes()),
             )  # fmt: skip
             latents.update(y_hat.astype("<i2").tobytes())
@@ -305,8 +310,15 @@ def describe_valid(codec: Codec, name: str, what: str, data: bytes) -> tuple[Ent
     if stream.ancillary:
         entry["optional"] = list_optional(stream.ancillary)
     if len(stream.tiles) > 1:
-        entry["regions"] = [[60, 60, 9, 8], [63, 0, 2, 20], [0, 64, 64, 1]]
+        entry["regions"] = regions_of(stream.header)
     return entry, pixels
+
+
+def regions_of(header: Header) -> list[list[int]]:
+    """Parts on both sides of borders between tiles, as `[x, y, width, height]`."""
+    parts = [[60, 60, 9, 8], [63, 0, 2, 20], [0, 64, 64, 1]]
+    fitting = [p for p in parts if p[0] + p[2] <= header.width and p[1] + p[3] <= header.height]
+    return fitting or [[60, 0, 9, header.height]]
 
 
 def list_optional(chunks: Iterable[Chunk]) -> list[list[Any]]:

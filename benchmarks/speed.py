@@ -11,30 +11,17 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TypedDict, Unpack
 
 import click
 
 from aecodec.storage.files import write_bytes
-from benchmarks.codecs import (
-    CodecUnavailableError,
-    ImageCodec,
-    aecodec,
-    describe,
-    load_picture,
-    machine_facts,
-    pillow_codec,
-)
+from benchmarks.codecs import CodecUnavailableError, ImageCodec, aecodec, describe, pillow_codec
 from benchmarks.comparison import OURS
-from benchmarks.footprint import (
-    SIZES_HELP,
-    Footprint,
-    format_footprints,
-    measure_footprints,
-    of_size,
-    parse_sizes,
-)
+from benchmarks.footprint import Footprint, format_footprints, measure_footprints
+from benchmarks.machine import machine_facts
 from benchmarks.metrics import INSTALL
+from benchmarks.pictures import SIZES_HELP, load_picture, of_size, parse_sizes
 from benchmarks.rounds import Sweep, sweep
 from benchmarks.untrained import MODELS, PREFIX, untrained
 
@@ -95,6 +82,13 @@ class Speed:
             (s.codec, s.width, s.height, s.threads, len(t.encode), t.size, *t.medians)
             for s, t in self.times.items()
         ]
+
+
+class _After(TypedDict):
+    """What is to follow when the codecs are timed."""
+
+    commands: bool
+    output: Path | None
 
 
 def make_codecs(model: str | None) -> tuple[list[ImageCodec], list[str]]:
@@ -177,7 +171,7 @@ def _parse_threads(_context: click.Context, _parameter: click.Parameter, text: s
 )
 @click.option("--quality", type=click.FloatRange(0, 100), default=75.0, show_default=True)
 @click.option("--commands/--no-commands", default=True, help="Also time whole commands.")
-@click.option("--model", help="Weights file for aecodec in place of the released model.")
+@click.option("--model", help="Name or weights file of a model in place of the default.")
 @click.option(
     "-o",
     "--output",
@@ -191,7 +185,7 @@ def main(
     repeats: int,
     quality: float,
     model: str | None,
-    **after: Any,  # noqa: ANN401  # click passes each by name
+    **after: Unpack[_After],
 ) -> None:
     """Times the codecs on PICTURE over sizes and threads, then whole commands with peak memory.
 
