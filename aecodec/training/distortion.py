@@ -8,7 +8,7 @@ about one rate whatever the distortion.
 
 from collections.abc import Callable
 from functools import wraps
-from typing import Concatenate, ParamSpec, Protocol
+from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -17,8 +17,6 @@ from aecodec.errors import TrainingError
 
 LEVELS = 255.0
 """Levels of 8-bit pixels over the range [0, 1]."""
-
-P = ParamSpec("P")
 
 
 class Distortion(Protocol):
@@ -43,19 +41,19 @@ class Distortion(Protocol):
 
 
 def full_precision(
-    function: Callable[Concatenate[Tensor, Tensor, P], Tensor],
-) -> Callable[Concatenate[Tensor, Tensor, P], Tensor]:
+    function: Callable[[Tensor, Tensor], Tensor],
+) -> Callable[[Tensor, Tensor], Tensor]:
     """Makes a function of two batches of pictures compute in float32, or in float64 for float64.
 
     Local variances are differences of nearly equal numbers, so that 8 bits of bfloat16 will not do.
     """
 
     @wraps(function)
-    def wide(x_hat: Tensor, x: Tensor, *args: P.args, **kwargs: P.kwargs) -> Tensor:
+    def wide(x_hat: Tensor, x: Tensor) -> Tensor:
         double = torch.float64 in (x_hat.dtype, x.dtype)
         dtype = torch.float64 if double else torch.float32
         with torch.autocast(x_hat.device.type, enabled=False):
-            return function(x_hat.to(dtype), x.detach().to(dtype), *args, **kwargs)
+            return function(x_hat.to(dtype), x.detach().to(dtype))
 
     return wide
 

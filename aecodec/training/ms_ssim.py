@@ -94,8 +94,7 @@ def ms_ssim(x_hat: Tensor, x: Tensor, weights: tuple[float, ...]) -> Tensor:
 
 def luma(rgb: Tensor) -> Tensor:
     """`(N, 1, H, W)` of `(N, 3, H, W)`, same range."""
-    red, green, blue = rgb.split(1, 1)
-    return LUMA[0] * red + LUMA[1] * green + LUMA[2] * blue
+    return LUMA[0] * rgb[:, :1] + LUMA[1] * rgb[:, 1:2] + LUMA[2] * rgb[:, 2:]
 
 
 def chroma(rgb: Tensor) -> Tensor:

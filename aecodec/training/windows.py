@@ -32,8 +32,8 @@ class LocalStructure:
 def compare_structure(x_hat: Tensor, x: Tensor, *, padded: bool) -> LocalStructure:
     """Compares planes `(N, C, H, W)`, range about 1, under the window.
 
-    The term of SSIM is `(2 cov + C2) / (var_hat + var + C2)`. With `var(x_hat - x) = var_hat + var -
-    2 cov`, 1 less that is `var(x_hat - x) / (var_hat + var + C2)`, which is exact near equality.
+    The term of SSIM is `(2 cov + C2) / (var_hat + var + C2)`. Since `var(x_hat - x)` is `var_hat +
+    var - 2 cov`, 1 less that term is `var(x_hat - x) / (var_hat + var + C2)`, exact near equality.
 
     Args:
         x_hat: the restored planes.
