@@ -100,7 +100,7 @@ def weighted_sum(x_hat: Tensor, x: Tensor) -> Tensor:
         maps = _maps(to_xyb(light_hat, channels), to_xyb(light, channels), weights)
         for name, each in maps.items():
             row = [weights[name].get(channel, (0.0, 0.0)) for channel in channels]
-            total = total + _norms(each, each.new_tensor(row))
+            total = total + _norms(each, row)
     return total
 
 
@@ -119,16 +119,18 @@ def _maps(x_hat: Tensor, x: Tensor, names: Mapping[int, object]) -> dict[int, Te
     return {name: each for name, each in maps.items() if name in names}
 
 
-def _norms(differences: Tensor, weights: Tensor) -> Tensor:
+def _norms(differences: Tensor, weights: Sequence[tuple[float, float]]) -> Tensor:
     """`(N,)`, weighted 1-norms and 4-norms over the samples of a map.
 
     Args:
         differences: `(N, C, H, W)`, at least 0.
-        weights: `(C, 2)`, of both norms.
+        weights: of both norms for each of the C channels.
     """
+    first = differences.mean((2, 3))
     fourth = (differences.square().square().mean((2, 3)) + NORM_MIN**4).sqrt().sqrt() - NORM_MIN
-    norms = torch.stack([differences.mean((2, 3)), fourth], 2)
-    return (norms * weights).sum((1, 2))
+    # Weights are numbers and no tensor, which would have to be copied to the device in each step.
+    terms = [w1 * first[:, c] + w4 * fourth[:, c] for c, (w1, w4) in enumerate(weights)]
+    return torch.stack(terms).sum(0)
 
 
 def to_linear(rgb: Tensor) -> Tensor:
@@ -151,14 +153,19 @@ def to_xyb(light: Tensor, channels: Sequence[int] = (X, Y, B)) -> Tensor:
     Returns:
         `(N, len(channels), H, W)`.
     """
-    cones = ABSORBANCE if B in channels else ABSORBANCE[:2]
-    absorbed = torch.einsum("nchw,kc->nkhw", light, light.new_tensor(cones))
+    long, medium = _response(light, ABSORBANCE[0]), _response(light, ABSORBANCE[1])
+    planes = {Y: (long + medium) / 2}
+    if X in channels:
+        planes[X] = X_GAIN / 2 * (long - medium)
+    if B in channels:
+        planes[B] = _response(light, ABSORBANCE[2]) - planes[Y]
+    return torch.stack([planes[channel] for channel in channels], 1)
+
+
+def _response(light: Tensor, absorbance: Sequence[float]) -> Tensor:
+    """`(N, H, W)`, what one kind of cones makes of `(N, 3, H, W)`; black is 0."""
+    red, green, blue = (weight * light[:, c] for c, weight in enumerate(absorbance))
+    absorbed = red + green + blue
     black = ABSORBANCE_BIAS ** (1 / 3)
     curve = (absorbed.clamp_min(0) + ABSORBANCE_BIAS) ** (1 / 3) - black
-    response = torch.where(absorbed > 0, curve, absorbed / (3 * black**2))
-    long, medium = response[:, 0], response[:, 1]
-    y = (long + medium) / 2
-    planes = {X: X_GAIN * (long - medium) / 2, Y: y}
-    if B in channels:
-        planes[B] = response[:, 2] - y
-    return torch.stack([planes[channel] for channel in channels], 1)
+    return torch.where(absorbed > 0, curve, absorbed / (3 * black**2))
