@@ -2,8 +2,8 @@
 
 Distortions are in lambda units: the loss is `bpp + lambda * distortion` for each of them. The
 squared error in squared 8-bit levels, `255**2 * MSE`, defines the unit. The others carry a factor
-that makes a bit buy about as many units as with the squared error, so that one lambda gives
-about one rate whatever the distortion.
+that makes a bit buy about as many units (within a factor of two) as with the squared error, so
+that one lambda gives about one rate whatever the distortion.
 """
 
 from collections.abc import Callable

@@ -6,7 +6,7 @@ by a text, which `parse_mixture` reads:
 
     mse                                     the squared error
     0.55 mse + 0.45 ms_ssim                 by shares of the gradient, before calibration
-    0.55 mse@1 + 0.45 ms_ssim@2.31          the same with the factors that calibration found
+    0.55 mse@1.26 + 0.45 ms_ssim@0.68       the same with the factors that calibration found
     0.55 mse@1 + 0.45 ms_ssim@1             0.55 * 255**2 * MSE + 0.45 * 1275 * (1 - MS-SSIM)
 """
 
@@ -96,7 +96,7 @@ def parse_mixture(text: str) -> Mixture:
     Example:
         >>> parse_mixture("0.55 mse + 0.45 ms_ssim").calibrated
         False
-        >>> parse_mixture("0.55 mse@1 + 0.45 ms_ssim@2.31").calibrated
+        >>> parse_mixture("0.55 mse@1.26 + 0.45 ms_ssim@0.68").calibrated
         True
 
     Raises:
