@@ -3,7 +3,7 @@
 import click
 
 from aecodec.cli.startup import keep_freed_memory
-from benchmarks import crops, footprint, lossless, parts, rd, regress, rounding, speed
+from benchmarks import crops, footprint, lossless, parts, perceptual, rd, regress, rounding, speed
 
 cli = click.Group(
     commands={
@@ -14,6 +14,7 @@ cli = click.Group(
         "lossless": lossless.main,
         "rounding": rounding.main,
         "crops": crops.main,
+        "perceptual": perceptual.main,
         "regress": regress.main,
     },
     help="Measurements of aecodec against other codecs.",
