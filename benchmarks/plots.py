@@ -23,7 +23,7 @@ from benchmarks.rounds import Sweep
 _COLOURS = (
     "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#7F3C8D", "#8C6D31", "#555",
 )  # fmt: skip
-_MARKERS = "svD^v<>PX*"
+_MARKERS = "svD^p<>PX*"
 # Published curves are gray, so that no colour is taken for a measured codec's; dashes tell them.
 _PUBLISHED_DASHES = ((6, 2), (2, 2), (8, 2, 2, 2), (1, 1.2), (4, 1, 1, 1, 1, 1))
 _LINES = ("-", ":", "--", "-.")
@@ -117,7 +117,7 @@ def plot_bars(rates: Mapping[str, Sequence[Comparison]], anchor: str) -> Figure:
     axes.set_axisbelow(True)
     axes.grid(axis="y", visible=False)
     axes.axvline(0, color="black", linewidth=0.8)
-    axes.margins(x=0.14)
+    axes.margins(x=0.14, y=0.02)
     figure.legend(fontsize=8, loc="outside upper center", ncols=len(rates) or 1)
     return figure
 

@@ -11,7 +11,7 @@ import torch
 from click.testing import CliRunner
 from PIL import Image
 
-from benchmarks import timing
+from benchmarks import speed
 from benchmarks.__main__ import cli
 from benchmarks.codecs import CodecUnavailableError, ImageCodec, jpeg420
 from benchmarks.rounds import Setting, Times, rounds_of, sweep
@@ -66,7 +66,7 @@ def test_table_states_ratios_and_throughput() -> None:
         Setting("aecodec", 1000, 500, 2): Times([0.1, 0.1], [0.2, 0.2], 9),
         Setting("other", 1000, 500, 2): Times([0.2, 0.2], [0.05, 0.05], 7),
     }
-    title, _, ours, other = timing.format_times(times).splitlines()
+    title, _, ours, other = speed.format_times(times).splitlines()
     assert title == "1000x500 pixels (0.50 MP), 2 threads, median of 2 interleaved rounds"
     assert ours.split() == ["aecodec", "100.0", "5.00", "1.000", "200.0", "2.50", "1.000", "9"]
     assert other.split() == ["other", "200.0", "2.50", "2.000", "50.0", "10.00", "0.250", "7"]
@@ -74,7 +74,7 @@ def test_table_states_ratios_and_throughput() -> None:
 
 def test_speed_command_writes_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("matplotlib")
-    monkeypatch.setattr(timing, "make_codecs", lambda _: ([jpeg420()], ["avif: not here"]))
+    monkeypatch.setattr(speed, "make_codecs", lambda _: ([jpeg420()], ["avif: not here"]))
     Image.fromarray(np.zeros((20, 30, 3), np.uint8)).save(tmp_path / "a.png")
     output = tmp_path / "speed"
     arguments = [tmp_path / "a.png", "--sizes", "0.0006,60x50", "--threads", 1, "--repeats", 2]

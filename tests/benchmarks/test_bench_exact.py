@@ -4,22 +4,20 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 from click.testing import CliRunner
 from conftest import make_picture, make_tiny_model
 from PIL import Image
 
 from aecodec import Codec
-from aecodec.encoder.networks import CodecModel
+from aecodec.encoder.networks import EncoderModel
 from benchmarks import lossless, rounding
 from benchmarks.lossless import Format, Stored, store
 from benchmarks.rounding import Cost, format_costs, load_parent, measure_tile
 
 
-def test_costs_of_rounding_are_small(tiny_coder: CodecModel) -> None:
+def test_costs_of_rounding_are_small(tiny_coder: EncoderModel) -> None:
     parent = make_tiny_model().eval()
-    x = torch.from_numpy(make_picture(64, 128)).permute(2, 0, 1)[None].float() / 255
-    cost = measure_tile(parent, tiny_coder, x, 300)
+    cost = measure_tile(parent, tiny_coder, make_picture(64, 128), 300)
     assert cost.rounded_bits == pytest.approx(cost.estimated_bits, rel=0.1)
     assert abs(cost.prior_loss) < 0.1
     assert abs(cost.synthesis_loss) < 0.3
@@ -34,14 +32,14 @@ def test_columns_are_sums_of_bits_and_means_of_decibels() -> None:
 
 
 def test_weights_of_another_run_are_refused(
-    tmp_path: Path, tiny_coder: CodecModel, tiny_weights: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, tiny_coder: EncoderModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     state = make_tiny_model().state_dict()
     monkeypatch.setattr(rounding, "load_average", lambda _path: state)
-    load_parent(tmp_path, tiny_weights, tiny_coder)
+    load_parent(tmp_path, tiny_coder.weights)
     state["prior.base"] = state["prior.base"] + 1e-3
     with pytest.raises(ValueError, match="not exported from"):
-        load_parent(tmp_path, tiny_weights, tiny_coder)
+        load_parent(tmp_path, tiny_coder.weights)
 
 
 def test_a_folder_that_is_no_run_is_one_line(tmp_path: Path) -> None:
@@ -89,8 +87,8 @@ def test_a_format_that_changes_the_picture_fails() -> None:
 
 def test_the_table_compares_means() -> None:
     found = {
-        "aecodec": [Stored(8, 10, (1.0, 0.5)), Stored(8, 30, (3.0, 0.5))],
-        "png": [Stored(8, 40, (0.5, 0.5)), Stored(8, 20, (0.5, 0.5))],
+        "aecodec": [Stored(8, 10, 1.0, 0.5), Stored(8, 30, 3.0, 0.5)],
+        "png": [Stored(8, 40, 0.5, 0.5), Stored(8, 20, 0.5, 0.5)],
     }
     rows = [line.split() for line in lossless.format_table(found).split("\n")]
     assert rows[1] == ["aecodec", "20.00", "2.00", "0.50"]

@@ -185,7 +185,7 @@ def test_bd_psnr_of_a_known_shift() -> None:
 
 
 def test_published_curves_reproduce_a_published_bd_rate() -> None:
-    """-18.0 %: VTM against BPG 4:4:4, as in tests/test_benchmarks.py."""
+    """-18.0 %: VTM against BPG 4:4:4, as in test_bench_curves.py."""
     curves = published_curves("psnr")
     result = bd_rate(curves["BPG 4:4:4"], curves["VTM"])
     assert result is not None

@@ -11,7 +11,7 @@ from PIL import Image
 from aecodec.cli import bench as module
 from aecodec.cli import cli
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def test_bench_measures(tmp_path: Path) -> None:

@@ -11,8 +11,9 @@ from PIL import Image
 
 from benchmarks import comparison, rd
 from benchmarks.cells import Plan, measure_cells, measure_curve
-from benchmarks.codecs import ImageCodec, collect_pictures, jpeg420, load_picture
+from benchmarks.codecs import ImageCodec, jpeg420
 from benchmarks.curves import Point, bd_rate, mean_curve, psnr
+from benchmarks.pictures import collect_pictures, load_picture
 
 # (bpp, RGB PSNR in dB), means over Kodak, from InterDigitalInc/CompressAI at commit 869a9f5,
 # results/image/kodak/{jpeg,webp,vtm,bpg_444_x265_ycbcr}.json.

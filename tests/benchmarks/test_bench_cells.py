@@ -9,10 +9,12 @@ import pytest
 from click.testing import CliRunner, Result
 from PIL import Image
 
+from aecodec.cli.startup import usable_cores
 from benchmarks import codecs, rd, report
 from benchmarks.cells import Plan, measure_cells
 from benchmarks.codecs import CodecUnavailableError, ImageCodec, jpeg420, save
 from benchmarks.curves import psnr
+from benchmarks.pictures import load_picture
 from benchmarks.published import is_kodak, published_curves
 from benchmarks.results import Cell
 
@@ -99,11 +101,12 @@ def run(*arguments: str | int | Path) -> Result:
 
 def test_more_threads_than_cores_are_refused(tmp_path: Path) -> None:
     write_picture(tmp_path / "a.png")
-    result = run(tmp_path, "--processes", "2", "--threads", str(codecs.cores()))
+    result = run(tmp_path, "--processes", "2", "--threads", str(usable_cores()))
     assert result.exit_code == 1
     assert result.stderr == (
-        f"Error: 2 processes of {codecs.cores()} threads are more than the {codecs.cores()} cores "
-        "here\n"
+        "Error: 2 processes of {0} threads are more than the {0} cores here\n".format(
+            usable_cores()
+        )
     )
 
 
@@ -143,7 +146,7 @@ def test_more_quality_is_more_bytes_and_fewer_errors(tmp_path: Path, name: str) 
         codec = codecs.FACTORIES[name](None)
     except CodecUnavailableError as exc:
         pytest.skip(str(exc))
-    image = codecs.load_picture(write_picture(tmp_path / "a.png"))
+    image = load_picture(write_picture(tmp_path / "a.png"))
     files = [codec.encode(image, q) for q in (codec.qualities[0], codec.qualities[-1])]
     assert len(files[0]) < len(files[1])
     assert psnr(image, codec.decode(files[0])) < psnr(image, codec.decode(files[1]))
