@@ -20,8 +20,9 @@ from aecodec.encoder.repair import repaired
 from aecodec.encoder.rows import encode_rows
 from aecodec.encoder.tile import BegunTiles
 from aecodec.errors import InputError
-from aecodec.format.chunks import DEFAULT_LIMITS, Buffer, Header, Limits, PixelFormat
+from aecodec.format.chunks import DEFAULT_LIMITS, Buffer, Chunk, Header, Limits, PixelFormat
 from aecodec.format.container import Stream, check_optional, parse, serialize
+from aecodec.format.digest import TYPE as DIGEST
 from aecodec.format.digest import PixelDigest, check_digest
 from aecodec.format.reader import StreamTiles
 from aecodec.format.recovery import Rescued, rescue
@@ -201,7 +202,8 @@ class Codec:
             raise InputError("a target needs the whole picture: use compress_to")
         self.limits.check_pixels(source.width, source.height)
         optional = source.metadata.chunks()
-        check_optional(optional, self.limits)
+        digest = (Chunk(DIGEST, PixelDigest().result()),) if options.checksum else ()
+        check_optional((*optional, *digest), self.limits)
         encoder = self.encoder
         form = PixelFormat.of(
             rgb=not source.gray,

@@ -194,7 +194,7 @@ def test_wrong_pictures_say_what_is_wrong(tiny_codec: Codec, image: object, mess
 @pytest.mark.parametrize("quality", [-1, 100.5, float("nan"), "75", True, None])
 def test_wrong_qualities_are_refused(quality: object) -> None:
     with pytest.raises(InputError, match="quality"):
-        quality_index(quality)  # type: ignore[arg-type]  # wrong on purpose
+        quality_index(quality)
 
 
 def test_quality_is_rounded_to_quarters() -> None:

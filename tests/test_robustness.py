@@ -14,7 +14,7 @@ import pytest
 from PIL import Image, ImageDraw, ImageFont
 
 import aecodec
-from aecodec.codec import DEFAULT_CODEC
+from aecodec.codec import shared_codec
 from aecodec.format.chunks import LosslessTile
 from aecodec.format.container import parse
 
@@ -163,8 +163,8 @@ def test_the_model_alone_does_not_diverge(name: str) -> None:
     pixels = PICTURES[name](64, 80)
     gray = psnr(pixels, np.full_like(pixels, 128))
     for quality in (0, 100):
-        data = DEFAULT_CODEC.compress(pixels, quality, lossless_tiles=False)
-        found = psnr(DEFAULT_CODEC.decompress_array(data), pixels)
+        data = shared_codec().compress(pixels, quality, lossless_tiles=False)
+        found = psnr(shared_codec().decompress_array(data), pixels)
         assert found >= min(gray - 0.5, 28), quality
 
 
@@ -181,9 +181,9 @@ def test_no_size_costs_more_than_png(name: str, size: tuple[int, int]) -> None:
 @pytest.mark.parametrize("name", ["screenshot", "line art", "slope", "repeated noise"])
 def test_many_tiles_cost_no_more_than_one_png(name: str) -> None:
     pixels = PICTURES[name](150, 200)
-    data = DEFAULT_CODEC.compress(pixels, 90, tile_exponent=6)
+    data = shared_codec().compress(pixels, 90, tile_exponent=6)
     assert len(data) <= len(encoded(pixels, "PNG")) + PNG_OVERHEAD
-    np.testing.assert_array_equal(DEFAULT_CODEC.decompress_array(data), pixels)
+    np.testing.assert_array_equal(shared_codec().decompress_array(data), pixels)
 
 
 def sample(name: str) -> Pixels:
@@ -195,13 +195,13 @@ def sample(name: str) -> Pixels:
 def test_no_seam_beside_lossless_tiles(quality: float) -> None:
     """At the border a learned tile is as good as where its neighbour is learned too."""
     pixels = sample("chelsea").copy()
-    whole = DEFAULT_CODEC.compress(pixels, quality, tile_exponent=6)
+    whole = shared_codec().compress(pixels, quality, tile_exponent=6)
     pixels[:64, 64:128] = PICTURES["checkers of 8"](64, 64)
-    mixed = DEFAULT_CODEC.compress(pixels, quality, tile_exponent=6)
+    mixed = shared_codec().compress(pixels, quality, tile_exponent=6)
     kinds = [isinstance(tile, LosslessTile) for tile in parse(mixed).tiles]
     assert kinds == [False, True, False, False, False, False]
     assert not parse(whole).lossless_count
-    before, after = (DEFAULT_CODEC.decompress_array(data) for data in (whole, mixed))
+    before, after = (shared_codec().decompress_array(data) for data in (whole, mixed))
     ring = np.zeros(pixels.shape[:2], np.bool_)
     ring[:80, 48:144] = True
     ring[:64, 64:128] = False

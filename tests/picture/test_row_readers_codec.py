@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 from conftest import make_picture
 from PIL import Image, ImageCms, PngImagePlugin
+from shell import run_main
 
-from aecodec.cli import main
 from aecodec.codec import Codec
 from aecodec.format.container import parse
 from aecodec.picture.metadata import Metadata, metadata_in
@@ -27,12 +27,6 @@ ICC = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
 @pytest.fixture(scope="module")
 def pixels() -> Pixels:
     return make_picture(HEIGHT, WIDTH)
-
-
-def run(*arguments: str) -> int:
-    with pytest.raises(SystemExit) as ended:
-        main(arguments)
-    return int(ended.value.code or 0)
 
 
 @pytest.mark.parametrize("kind", ["png", "tif"])
@@ -55,11 +49,10 @@ def test_the_command_makes_the_file_that_it_makes_at_once(
         return original(self, top, bottom)
 
     monkeypatch.setattr(ScanlineSource, "rows", rows)
-    assert run("compress", str(path), "-q", "60", "--model", str(tiny_weights)) == 0
+    assert run_main("compress", str(path), "-q", "60", "--model", str(tiny_weights)) == 0
     assert used
     assert output.read_bytes() == at_once
     assert metadata_in(parse(at_once)) == to_picture(path).metadata
-    assert (
-        run("compress", str(path), "-q", "60", "--model", str(tiny_weights), "-f", "--strip") == 0
-    )
+    strip = ("-f", "--strip", "--model", str(tiny_weights))
+    assert run_main("compress", str(path), "-q", "60", *strip) == 0
     assert metadata_in(parse(output.read_bytes())) == Metadata()

@@ -78,7 +78,7 @@ def test_huge_pictures_are_written_by_rows(
 
     assert run(str(tmp_path / f"at-once-{name}")) == 0
     monkeypatch.setattr("aecodec.picture.pixels.STREAM_PIXELS", 1)
-    monkeypatch.setattr("aecodec.jobs.transcode.write_rows", spy)
+    monkeypatch.setattr("aecodec.picture.writers.write_rows", spy)
     assert run(str(tmp_path / name)) == 0
     assert len(heights) > 1
     assert max(heights) <= 64

@@ -13,12 +13,12 @@ import numpy as np
 import pytest
 from conftest import make_picture
 from PIL import Image
+from shell import run_main
 
 import aecodec
-from aecodec.cli import main
-from aecodec.cli.console import opened_for_parts
 from aecodec.codec import Codec
 from aecodec.format.tiling import Region
+from aecodec.storage.arguments import opened_for_parts
 
 fsspec = pytest.importorskip("fsspec")
 URL = "memory://aecodec-tests/a.aec"
@@ -57,12 +57,6 @@ class Pipe:
         return False
 
 
-def run(*arguments: str | Path) -> int:
-    with pytest.raises(SystemExit) as exit_:
-        main([str(a) for a in arguments])
-    return int(exit_.value.code or 0)
-
-
 def test_a_region_of_a_url(tiny_codec: Codec, packed: bytes, remote: str) -> None:
     np.testing.assert_array_equal(
         tiny_codec.decompress_array(remote, region=REGION),
@@ -84,13 +78,13 @@ def test_the_command_line_takes_urls(
     local = tmp_path / "b.aec"
     local.write_bytes(packed)
     model = ("--model", tiny_weights)
-    assert run("decompress", remote, local.as_uri(), "--region", str(REGION), *model) == 0
+    assert run_main("decompress", remote, local.as_uri(), "--region", str(REGION), *model) == 0
     with Image.open("a.png") as a, Image.open("b.png") as b:
         assert a.size == (50, 30)
         assert a.tobytes() == b.tobytes()
-    assert run("verify", remote, *model) == 0
+    assert run_main("verify", remote, *model) == 0
     capsys.readouterr()
-    assert run("info", "--json", remote, "b.aec") == 0
+    assert run_main("info", "--json", remote, "b.aec") == 0
     far, near = (json.loads(line) for line in capsys.readouterr().out.splitlines())
     assert (far.pop("checked"), near.pop("checked")) == (False, True)
     assert (far.pop("file"), near.pop("file")) == (remote, "b.aec")
@@ -112,7 +106,7 @@ def test_what_cannot_be_opened_gives_one_line(
         ("decompress", url, "-o", tmp_path / "a.png", "--region", "0,0,1,1"),
         ("decompress", url, "-o", tmp_path / "a.png"),
     ):
-        assert run(*command) == 1
+        assert run_main(*command) == 1
         err = capsys.readouterr().err
         assert err.count("\n") == 1
         assert url in err
