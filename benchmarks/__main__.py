@@ -1,8 +1,12 @@
 """`python -m benchmarks COMMAND`."""
 
+from aecodec.cli.startup import prepare_process
+
+if __name__ == "__main__":
+    prepare_process()  # as the commands of aecodec do, before torch is imported
+
 import click
 
-from aecodec.cli.startup import keep_freed_memory
 from benchmarks import crops, footprint, lossless, parts, perceptual, rd, regress, rounding, speed
 
 cli = click.Group(
@@ -21,5 +25,4 @@ cli = click.Group(
 )
 
 if __name__ == "__main__":
-    keep_freed_memory()  # as the commands of aecodec do
     cli(prog_name="python -m benchmarks")

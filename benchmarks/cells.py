@@ -21,7 +21,7 @@ from pathlib import Path
 import click
 from PIL import Image
 
-from aecodec.cli.startup import keep_freed_memory
+from aecodec.cli.startup import prepare_process
 from aecodec.storage.files import write_bytes
 from benchmarks.codecs import FACTORIES, ImageCodec, describe
 from benchmarks.curves import Point
@@ -128,7 +128,7 @@ def _outcomes(tasks: Sequence[_Task], plan: Plan) -> Iterator[Iterator[_Outcome]
 
 def _prepare(threads: int) -> None:
     """Sets up a process as the one that starts it was."""
-    keep_freed_memory()
+    prepare_process()
     hold_threads(threads)
 
 

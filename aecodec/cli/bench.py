@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from aecodec.cli.startup import keep_freed_memory
+from aecodec.cli.startup import prepare_process
 
 _ROOT = Path(__file__).resolve().parents[2]
 
@@ -29,5 +29,5 @@ def bench(images: tuple[str, ...]) -> None:
         rd = import_module("benchmarks.rd")
     except ImportError as exc:
         raise click.ClickException(f"the benchmarks cannot start: {exc}: {_ADVICE}") from exc
-    keep_freed_memory()
+    prepare_process()
     rd.main.main(list(images), prog_name="aecodec bench", standalone_mode=False)
