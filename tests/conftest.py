@@ -34,7 +34,7 @@ FAST_RUN = TrainConfig(
 """Settings of a training run that takes a moment."""
 
 
-def make_tiny_model() -> "HyperpriorModel":
+def make_tiny_model(config: ModelConfig = TINY) -> "HyperpriorModel":
     """A model of a few thousand parameters whose every layer takes part (no zeros left)."""
     import torch
 
@@ -42,7 +42,7 @@ def make_tiny_model() -> "HyperpriorModel":
     from aecodec.training.initialization import start_linear
 
     torch.manual_seed(7)
-    model = HyperpriorModel(TINY)
+    model = HyperpriorModel(config)
     coarse = torch.rand(8, 3, 8, 8)
     patches = torch.nn.functional.interpolate(coarse, size=(64, 64), mode="bilinear")
     start_linear(model, patches)

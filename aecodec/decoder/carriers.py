@@ -3,10 +3,12 @@
 Every sum of the exact networks stays below 2**24, so that float32 holds it exactly in any order.
 That fails where products are rounded: in a caller's autocast, or with a lowered precision of
 float32 products. The first is switched off for the time of a computation; with the second the
-carriers are float64, to which such settings do not apply.
+carriers are float64, to which such settings do not apply. A caller's default device is left aside
+in the same way, and a default type concerns nothing, for tensors are made of a stated one.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from copy import deepcopy
 from functools import cached_property, wraps
 from typing import Concatenate, Generic, ParamSpec, TypeVar
@@ -37,14 +39,31 @@ def tensor_of(tensors: TensorTree, name: str) -> Tensor:
 def exactly(
     function: Callable[Concatenate[Owner, P], R],
 ) -> Callable[Concatenate[Owner, P], R]:
-    """Runs a method without gradients and without autocast."""
+    """Runs a method without gradients, without autocast, and on the CPU."""
 
     @wraps(function)
     def run(self: Owner, /, *args: P.args, **kwargs: P.kwargs) -> R:
-        with torch.inference_mode(), torch.autocast("cpu", enabled=False):
+        with undisturbed(inference=True):
             return function(self, *args, **kwargs)
 
     return run
+
+
+@contextmanager
+def undisturbed(*, inference: bool) -> Iterator[None]:
+    """Leaves a caller's modes aside: autocast, devices, and whether gradients are on.
+
+    Args:
+        inference: leaves gradients out; otherwise tensors are made as those that have them.
+    """
+    elsewhere = torch.get_default_device().type != "cpu"
+    with (
+        torch.inference_mode(mode=inference),
+        torch.set_grad_enabled(not inference),
+        torch.autocast("cpu", enabled=False),
+        torch.device("cpu") if elsewhere else nullcontext(),
+    ):
+        yield
 
 
 def is_full_precision() -> bool:

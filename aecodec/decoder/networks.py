@@ -96,10 +96,12 @@ def load_decoder(weights: Weights) -> DecoderModel:
     Raises:
         WeightsError: the weights would not decode exactly.
     """
+    from aecodec.decoder.carriers import undisturbed
     from aecodec.decoder.integer_prior import TorchPrior
     from aecodec.decoder.integer_synthesis import TorchSynthesis
 
     tensors = weights.tensors
-    prior = Prior(PriorTables(tensors["prior"]["tables"]), TorchPrior(tensors["prior"]))
-    synthesis = TorchSynthesis(tensors["synthesis"])
+    with undisturbed(inference=False):
+        prior = Prior(PriorTables(tensors["prior"]["tables"]), TorchPrior(tensors["prior"]))
+        synthesis = TorchSynthesis(tensors["synthesis"])
     return DecoderModel(weights.model_id, weights.config, prior, synthesis)

@@ -20,7 +20,15 @@ from aecodec.format.chunks import LayerHead, LosslessTile, Tile
 from aecodec.format.constants import STRIDE
 from aecodec.format.container import Stream
 from aecodec.format.reader import StreamTiles, Tiles, TileState
-from aecodec.format.tiling import Box, latent_grid, tile_box, tile_sides, tiles_around
+from aecodec.format.tiling import (
+    Box,
+    Mask,
+    latent_grid,
+    tile_box,
+    tile_sides,
+    tiles_around,
+    whole_tiles,
+)
 from aecodec.options import DecodeOptions, View
 from aecodec.picture.alpha import without_hidden
 from aecodec.picture.pixels import Pixels, join, shrink, to_eight_bit
@@ -60,7 +68,11 @@ class TileRows:
         self._latents = TileLatents(model, tiles, states)
         self.size = view.size
         """Rows and columns of the view."""
-        self._lossless = self._lossless_around(view.region.latents)
+        within = view.region.latents
+        # A residual is that of a whole tile, whose pixels depend on all of its neighbours.
+        self._lossless = self._lossless_around(
+            within if self._layer is None else whole_tiles(header, within)
+        )
 
     def __iter__(self) -> Iterator[Pixels]:
         """Decodes; raises what `Codec.decompress_array` raises."""

@@ -47,7 +47,7 @@ class ExactConv2d(nn.Module):
         if shifted:
             factor = torch.exp2(-read.float())
             self.register_buffer("factor", factor[:, None, None])
-            self.register_buffer("one_half", torch.tensor(0.5))
+            self.register_buffer("one_half", torch.tensor(0.5, dtype=torch.float32))
 
     weight: Tensor
     bias: Tensor
@@ -102,7 +102,7 @@ class ExactHswish(nn.Module):
             raise WeightsError("a fraction of the exact synthesis lies outside 7 to 12")
         self.limit = 1 << (20 - fraction)
         self.knee = 4 << fraction
-        self.register_buffer("one_half", torch.tensor(0.5))
+        self.register_buffer("one_half", torch.tensor(0.5, dtype=torch.float32))
         self.register_buffer("factor", factor)
         self.register_buffer("offset", factor * self.knee)
 

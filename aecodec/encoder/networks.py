@@ -17,7 +17,7 @@ from aecodec.autoencoder.transforms import (
     SynthesisTransform,
     to_model_space,
 )
-from aecodec.decoder.carriers import exactly
+from aecodec.decoder.carriers import exactly, undisturbed
 from aecodec.decoder.latents import Floats
 from aecodec.decoder.networks import DecoderModel, load_decoder
 from aecodec.encoder.rdoq import symbol_costs
@@ -103,7 +103,7 @@ class EncoderModel:
         It computes what the exact one does if it is given that one's tables as a `RatePoint`.
         """
         c = self.decoder.config
-        with torch.inference_mode(mode=False):  # else it had no gradients, once made while decoding
+        with undisturbed(inference=False):  # else it had no gradients, once made while decoding
             prior = ContextPrior(c.latent_channels, c.context_channels, c.hyper_channels)
             import_prior(prior, self.weights.tensors["prior"])
             _freeze(prior)
@@ -113,14 +113,13 @@ class EncoderModel:
     def trainable_synthesis(self) -> SynthesisTransform:
         """The synthesis in real numbers, with gradients."""
         c = self.decoder.config
-        with torch.inference_mode(mode=False):
+        with undisturbed(inference=False):
             synthesis = SynthesisTransform(c.channels, c.latent_channels, c.synthesis_blocks)
             import_synthesis(synthesis, self.weights.tensors["synthesis"])
             _freeze(synthesis)
         return synthesis
 
 
-@torch.inference_mode(mode=False)
 def load_encoder(weights: Weights, decoder: DecoderModel | None = None) -> EncoderModel:
     """Builds the encoder of a model.
 
@@ -135,9 +134,10 @@ def load_encoder(weights: Weights, decoder: DecoderModel | None = None) -> Encod
     with torch.device("meta"):  # initial values would cost time and random numbers
         analysis = AnalysisTransform(c.channels, c.latent_channels, c.analysis_blocks)
         hyper = HyperAnalysis(c.latent_channels, c.context_channels, c.hyper_channels)
-    for module, part in ((analysis, "analysis"), (hyper, "hyper_analysis")):
-        _load(module, tensors[part])
-        _freeze(module)
+    with undisturbed(inference=False):
+        for module, part in ((analysis, "analysis"), (hyper, "hyper_analysis")):
+            _load(module, tensors[part])
+            _freeze(module)
     return EncoderModel(decoder or load_decoder(weights), weights.search, analysis, hyper, weights)
 
 
@@ -145,7 +145,7 @@ def _load(module: nn.Module, tensors: TensorTree) -> None:
     state = {name: torch.tensor(array).float() for name, array in _flat(tensors).items()}
     for name, value in module.state_dict().items():
         if name.endswith(".scale"):  # a weights file holds scales within the weights
-            state[name] = torch.ones(value.shape)
+            state[name] = torch.ones(value.shape, dtype=torch.float32)
     try:
         module.load_state_dict(state, assign=True)
     except RuntimeError as exc:
@@ -160,7 +160,7 @@ def _flat(tensors: TensorTree) -> Mapping[str, Array]:
 
 
 def _freeze(module: nn.Module) -> None:
-    module.eval().requires_grad_(False).to(memory_format=torch.channels_last)
+    module.float().eval().requires_grad_(False).to(memory_format=torch.channels_last)
     for part in module.modules():
         if isinstance(part, Block):
             part.fuse_activation()
@@ -169,4 +169,4 @@ def _freeze(module: nn.Module) -> None:
 
 
 def _quality(index: int) -> Tensor:
-    return torch.tensor([relative_quality(index)])
+    return torch.tensor([relative_quality(index)], dtype=torch.float32)

@@ -22,6 +22,7 @@ from aecodec.autoencoder.layers import ACTIVATION_STEP
 from aecodec.autoencoder.priors import RatePoint
 from aecodec.autoencoder.quantization import quantize
 from aecodec.autoencoder.transforms import to_model_space
+from aecodec.decoder.carriers import undisturbed
 from aecodec.decoder.latents import Floats
 from aecodec.format.constants import (
     GROUP,
@@ -80,8 +81,8 @@ class Objective:
         """
         self._model, self._view = model, view
         q = relative_quality(quality_index)
-        with torch.inference_mode(mode=False):
-            self._q = torch.tensor([q])
+        with undisturbed(inference=False):
+            self._q = torch.tensor([q], dtype=torch.float32)
             self._x, self._y = to_model_space(view.pixels), _batch(view.y).clone()
             self._point = rate_point(model, quality_index)
         self._weight = lmbda(q) * 255.0**2 / 3.0
@@ -94,11 +95,7 @@ class Objective:
             z: `(h/4, w/4, Z)`, integers.
             rounding: residuals to symbols.
         """
-        with (
-            torch.inference_mode(mode=False),
-            torch.enable_grad(),
-            torch.autocast("cpu", enabled=False),
-        ):
+        with undisturbed(inference=False):
             return self._evaluate(target, z, rounding)
 
     def _evaluate(self, target: Floats, z: Floats, rounding: Rounding) -> LossGradient:

@@ -328,11 +328,11 @@ class RowEncoder:
 
     def _forget(self, row: int) -> None:
         """Drops what no row after this one looks at."""
-        last = row - self._reach
-        for step, made in [key for key in self._made if key[1] < last]:
+        first = row + 1 - self._reach
+        for step, made in [key for key in self._made if key[1] < first]:
             del self._made[step, made]
-        top = max((row + 1 - self._reach) * self._header.tile_side - self._halo * STRIDE, 0)
-        self._source.forget(top)
+        top = (row + 1) * self._header.tile_side - self._halo * STRIDE
+        self._source.forget(max(top, 0))
 
 
 @dataclass(frozen=True, eq=False)

@@ -131,6 +131,16 @@ def tile_sides(header: Header, number: int) -> tuple[int, int]:
     return height, min(box.right * STRIDE, header.width) - box.left * STRIDE
 
 
+def whole_tiles(header: Header, box: Box) -> Box:
+    """A box, grown to the whole tiles that it touches."""
+    grid, step = latent_grid(header.height, header.width), header.tile_side // STRIDE
+    return Box(
+        box.top // step * step, box.left // step * step,
+        min(-(-box.bottom // step) * step, grid.bottom),
+        min(-(-box.right // step) * step, grid.right),
+    )  # fmt: skip
+
+
 def with_halo(
     box: Box, grid: Box, halo: int, lossless: "npt.NDArray[np.bool_] | None" = None
 ) -> Box:

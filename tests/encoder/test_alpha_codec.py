@@ -1,24 +1,20 @@
-"""Alpha through the codec: exact, cheap where nothing is visible, and kept by every way out."""
+"""Alpha through the codec: exact, and cheap where nothing is visible."""
 
 from io import BytesIO
-from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 import pytest
+from alpha_pictures import cut_out
 from conftest import make_picture
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
 import aecodec
-from aecodec.cli import main
 from aecodec.codec import Codec
-from aecodec.errors import AecError, ChecksumError, FormatError, InputError, PayloadError
-from aecodec.format.chunks import LosslessTile, PixelCoder, PixelFormat, Tile
-from aecodec.format.container import chunk_table, parse, serialize
-from aecodec.format.reader import TileState
-from aecodec.format.recovery import rescue
+from aecodec.errors import InputError
+from aecodec.format.chunks import LosslessTile, Tile
+from aecodec.format.container import parse
 from aecodec.format.tiling import Region
 from aecodec.options import Target
 from aecodec.picture.metrics import PSNR_MAX
@@ -27,21 +23,6 @@ steady = settings(
     deadline=None, derandomize=True, max_examples=20,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )  # fmt: skip
-Samples = npt.NDArray[np.uint8 | np.uint16]
-WHOLE, CUT, DAMAGED, MISSING = TileState
-
-
-def make_alpha(height: int, width: int) -> npt.NDArray[np.uint8]:
-    """A disc with a soft edge: transparent, opaque and everything between."""
-    rows, columns = np.ogrid[-1 : 1 : height * 1j, -1 : 1 : width * 1j]
-    distance = np.sqrt(rows**2 + columns**2)
-    soft: npt.NDArray[np.float64] = np.clip((0.8 - distance) * 900, 0, 255)
-    return soft.astype(np.uint8)
-
-
-def cut_out(height: int, width: int) -> npt.NDArray[np.uint8]:
-    """`(height, width, 4)`, a picture that is transparent around a disc."""
-    return np.dstack((make_picture(height, width), make_alpha(height, width)))
 
 
 @pytest.fixture(scope="module")
@@ -51,14 +32,6 @@ def tiled(tiny_codec: Codec) -> bytes:
     pixels[:64, :64, 3] = 0
     pixels[64:128, 64:128, 3] = 255
     return tiny_codec.compress(pixels, 80, tile_exponent=6, lossless_tiles=False)
-
-
-def places(data: bytes, kind: str) -> list[tuple[int, int]]:
-    return [(offset, size) for name, offset, size in chunk_table(data) if name == kind]
-
-
-def flip(data: bytes, position: int) -> bytes:
-    return data[:position] + bytes([data[position] ^ 0x55]) + data[position + 1 :]
 
 
 @steady
@@ -256,156 +229,3 @@ def test_a_picture_of_nothing_visible(tiny_codec: Codec) -> None:
     data, found = tiny_codec.compress_to(pixels, Target("psnr", 30.0))
     assert found.measured == PSNR_MAX
     assert not tiny_codec.decompress_array(data)[:, :, 3].any()
-
-
-@pytest.mark.parametrize("at", ["length", "payload", "crc"])
-def test_damaged_alpha_is_opaque_and_all_else_exact(
-    tiny_codec: Codec, tiled: bytes, at: str
-) -> None:
-    offset, size = places(tiled, "ALPH")[5]
-    position = {"length": offset + 2, "payload": offset + 10, "crc": offset + 8 + size}[at]
-    broken = flip(tiled, position)
-    with pytest.raises(FormatError):
-        tiny_codec.decompress_array(broken)
-    left = rescue(broken)
-    assert left.states == (WHOLE,) * 12
-    assert left.alphas == tuple(DAMAGED if n == 5 else WHOLE for n in range(12))
-    assert left.report() == ["alpha of tile 5 (row 1, column 1) is damaged"]
-    expected = tiny_codec.decompress_array(tiled)
-    expected[64:128, 64:128, 3] = 255
-    decoded = tiny_codec.decompress_array(broken, allow_truncated=True)
-    np.testing.assert_array_equal(decoded, expected)
-    repaired, _ = tiny_codec.repair(broken)
-    np.testing.assert_array_equal(tiny_codec.decompress_array(repaired), expected)
-
-
-def test_a_damaged_tile_keeps_its_alpha(tiny_codec: Codec, tiled: bytes) -> None:
-    offset, _ = places(tiled, "TILE")[6]
-    left = rescue(flip(tiled, offset + 13))
-    assert left.report() == ["tile 6 (row 1, column 2) is damaged"]
-    both = flip(flip(tiled, offset + 13), places(tiled, "ALPH")[6][0] + 9)
-    assert sorted(rescue(both).report()) == [
-        "alpha of tile 6 (row 1, column 2) is damaged",
-        "tile 6 (row 1, column 2) is damaged",
-    ]
-    border = flip(flip(tiled, offset + 13), places(tiled, "ALPH")[7][0] + 9)
-    assert sorted(rescue(border).report()) == [
-        "alpha of tile 7 (row 1, column 3) is damaged",
-        "tile 6 (row 1, column 2) is damaged",
-    ]
-
-
-@steady
-@given(st.data())
-def test_every_prefix_with_alpha_decodes(
-    tiny_codec: Codec, tiled: bytes, data: st.DataObject
-) -> None:
-    size = data.draw(st.integers(36, len(tiled) - 1))
-    whole = tiny_codec.decompress_array(tiled)
-    decoded = tiny_codec.decompress_array(tiled[:size], allow_truncated=True)
-    complete = len([1 for offset, length in places(tiled, "ALPH") if offset + length + 12 <= size])
-    for number in range(12):
-        box = slice(number // 4 * 64, number // 4 * 64 + 64), slice(number % 4 * 64, None)
-        box = box[0], slice(box[1].start, box[1].start + 64)
-        if number < complete:
-            np.testing.assert_array_equal(decoded[box][..., 3], whole[box][..., 3])
-        else:
-            assert (decoded[box][..., 3] == 255).all()
-
-
-@steady
-@given(st.data())
-def test_no_damage_to_alpha_does_more_than_raise_our_errors(
-    tiny_codec: Codec, tiled: bytes, data: st.DataObject
-) -> None:
-    stream = parse(tiled)
-    number = data.draw(st.integers(0, 11))
-    forged = LosslessTile(
-        data.draw(st.integers(0, 2**32 - 1)),
-        data.draw(st.sampled_from(PixelCoder)),
-        data.draw(st.binary(max_size=40)),
-    )
-    alphas = (*stream.alphas[:number], forged, *stream.alphas[number + 1 :])
-    broken = serialize(type(stream)(stream.header, stream.tiles, (), alphas))
-    with pytest.raises((ChecksumError, PayloadError)):
-        tiny_codec.decompress_array(broken)
-    try:
-        tiny_codec.decompress_array(broken[: data.draw(st.integers(36, len(broken)))])
-    except AecError:
-        return
-
-
-@pytest.fixture(scope="module")
-def packed(tmp_path_factory: pytest.TempPathFactory, tiny_codec: Codec) -> Path:
-    path = tmp_path_factory.mktemp("alpha") / "a.aec"
-    path.write_bytes(tiny_codec.compress(cut_out(50, 60), 80))
-    return path
-
-
-def run(*arguments: object) -> int:
-    with pytest.raises(SystemExit) as exit_:
-        main([str(each) for each in arguments])
-    return int(exit_.value.code or 0)
-
-
-@pytest.mark.parametrize("kind", ["png", "webp", "tiff", "avif"])
-def test_formats_with_alpha_get_it(
-    packed: Path, tiny_weights: Path, tmp_path: Path, kind: str
-) -> None:
-    out = tmp_path / f"a.{kind}"
-    assert run("decompress", packed, "-o", out, "--model", tiny_weights) == 0
-    with Image.open(out) as image:
-        assert image.mode == "RGBA"
-        found = np.asarray(image)[:, :, 3].astype(int)
-    assert np.abs(found - make_alpha(50, 60)).max() <= (0 if kind in ("png", "tiff") else 24)
-
-
-@pytest.mark.parametrize("kind", ["jpg", "ppm", "bmp"])
-def test_formats_without_alpha_need_a_background(
-    packed: Path, tiny_weights: Path, tmp_path: Path, kind: str, capsys: pytest.CaptureFixture[str]
-) -> None:
-    out = tmp_path / f"a.{kind}"
-    assert run("decompress", packed, "-o", out, "--model", tiny_weights) == 1
-    assert "carries no transparency: give --background COLOR" in capsys.readouterr().err
-    assert not out.exists()
-    more = ("--background", "#ff0000", "--model", tiny_weights)
-    assert run("decompress", packed, "-o", out, *more) == 0
-    with Image.open(out) as image:
-        assert image.mode == "RGB"
-        assert np.abs(np.asarray(image)[0, 0].astype(int) - (255, 0, 0)).max() < 12
-
-
-def test_a_background_must_be_a_colour(packed: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert run("decompress", packed, "--background", "no colour") == 2
-    assert "'no colour' is no colour" in capsys.readouterr().err
-
-
-def test_huge_pictures_keep_alpha(
-    packed: Path, tiny_weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    out, streamed = tmp_path / "a.png", tmp_path / "b.png"
-    assert run("decompress", packed, "-o", out, "--model", tiny_weights) == 0
-    monkeypatch.setattr("aecodec.picture.pixels.STREAM_PIXELS", 1)
-    assert run("decompress", packed, "-o", streamed, "--model", tiny_weights) == 0
-    with Image.open(out) as one, Image.open(streamed) as two:
-        assert one.mode == two.mode == "RGBA"
-        np.testing.assert_array_equal(np.asarray(one), np.asarray(two))
-
-
-def test_info_shows_alpha(packed: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert run("info", packed) == 0
-    said = capsys.readouterr().out
-    ((_, size),) = places(packed.read_bytes(), "ALPH")
-    assert "60x50 RGBA8" in said
-    assert f"alpha takes {size + 12} bytes" in said
-    assert aecodec.read_info(packed).pixel_format is PixelFormat.RGBA8
-
-
-def test_the_command_line_compresses_alpha(tmp_path: Path, tiny_weights: Path) -> None:
-    source, out = tmp_path / "a.png", tmp_path / "b.png"
-    Image.fromarray(cut_out(40, 30)).save(source)
-    assert run("compress", source, "--alpha-quality", 10, "--model", tiny_weights) == 0
-    assert run("decompress", tmp_path / "a.aec", "-o", out, "--model", tiny_weights) == 0
-    with Image.open(out) as image:
-        assert len(np.unique(np.asarray(image)[:, :, 3])) == 4
-    assert run("compress", source, "-f", "--alpha-quality", 101) == 2

@@ -1,28 +1,23 @@
 """Pictures of 16 bits a sample: through the codec without rounding to 8 bits."""
 
 from io import BytesIO
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 import pytest
 import torch
 from conftest import make_picture, make_sixteen_bit
-from PIL import Image
 
 import aecodec
-from aecodec.cli import main
 from aecodec.codec import Codec
 from aecodec.errors import InputError
 from aecodec.format.chunks import LosslessTile, PixelFormat
 from aecodec.format.container import parse
 from aecodec.format.tiling import Region
 from aecodec.options import Target
-from aecodec.picture.metadata import Metadata
 from aecodec.picture.metrics import pixels_ms_ssim, pixels_psnr
-from aecodec.picture.picture import to_picture, to_pil
+from aecodec.picture.picture import to_pil
 from aecodec.picture.pixels import shrink, to_eight_bit
-from aecodec.picture.writers import encode
 
 CHANNELS = [1, 2, 3, 4]
 EIGHT_BIT_PSNR = 10 * np.log10(255**2 * 12)
@@ -32,12 +27,6 @@ EIGHT_BIT_PSNR = 10 * np.log10(255**2 * 12)
 def visible(pixels: npt.NDArray[np.uint8 | np.uint16]) -> npt.NDArray[np.bool_]:
     has_alpha = pixels.ndim == 3 and pixels.shape[2] in (2, 4)
     return pixels[:, :, -1] > 0 if has_alpha else np.ones(pixels.shape[:2], np.bool_)
-
-
-def run(*arguments: object) -> int:
-    with pytest.raises(SystemExit) as exit_:
-        main([str(each) for each in arguments])
-    return int(exit_.value.code or 0)
 
 
 @pytest.mark.parametrize("channels", CHANNELS)
@@ -63,11 +52,14 @@ def test_16_bits_in_are_16_bits_out(
 
 def test_nothing_is_rounded_to_8_bits_on_the_way(tiny_codec: Codec) -> None:
     """What 16 bits show of the synthesis lies within half a step of what 8 bits show."""
-    y = torch.randint(-48, 48, (1, 16, 3, 3), generator=torch.Generator().manual_seed(0))
-    with torch.inference_mode():
-        sixteen_bit = tiny_codec.model.synthesis(y, 200, maximum=65535) / 257
-        eight_bit = tiny_codec.model.synthesis(y, 200, maximum=255)
-    assert float((sixteen_bit - eight_bit).abs().max()) < 0.503
+    y = np.random.default_rng(0).integers(-48, 48, (3, 3, 16), np.int16)
+    sixteen_bit, eight_bit = (
+        tiny_codec.encoder.decoder.synthesis.pixels(
+            y, 200, scale=1, inside=(48, 48), sixteen_bit=deep, gray=False
+        )
+        for deep in (True, False)
+    )
+    assert np.abs(sixteen_bit / 257 - eight_bit).max() < 0.503
     pixels = make_sixteen_bit(64, 96, 3)
     data = tiny_codec.compress(pixels, 95, lossless_tiles=False)
     low = tiny_codec.decompress_array(data) % 257
@@ -148,51 +140,6 @@ def test_pil_has_only_gray_of_16_bits(tiny_codec: Codec) -> None:
         tiny_codec.decompress_array(gray, depth=10)
     with pytest.raises(InputError, match="no mode"):
         to_pil(make_sixteen_bit(2, 2, 3))
-
-
-@pytest.mark.parametrize("channels", CHANNELS)
-def test_the_command_line(
-    tmp_path: Path, tiny_weights: Path, channels: int, capsys: pytest.CaptureFixture[str]
-) -> None:
-    pixels = make_sixteen_bit(50, 40, channels)
-    source, packed = tmp_path / "a.png", tmp_path / "a.aec"
-    source.write_bytes(encode(pixels, "PNG", Metadata()))
-    model = ("--model", tiny_weights)
-    assert run("compress", source, *model) == 0
-    data = packed.read_bytes()
-    assert parse(data).header.pixel_format.is_sixteen_bit
-    expected = Codec(tiny_weights).decompress_array(data)
-    for name in ("out.png", "out.tiff"):
-        assert run("decompress", packed, "-o", tmp_path / name, *model) == 0
-        found = to_picture(tmp_path / name).whole
-        if name == "out.tiff" and channels == 2:
-            found = found[:, :, 1:][:, :, [0, 2]]
-        shown = visible(expected)
-        np.testing.assert_array_equal(found[shown], expected[shown])
-    capsys.readouterr()
-    assert run("decompress", packed, "-o", tmp_path / "a.jpg", *model) == 1
-    said = capsys.readouterr().err
-    assert ("--background" if channels in (2, 4) else "--depth 8") in said
-    more = ("--depth", "8", "--background", "white")
-    assert run("decompress", packed, "-o", tmp_path / "a.jpg", *more, *model) == 0
-    with Image.open(tmp_path / "a.jpg") as image:
-        assert image.mode == ("L" if channels < 3 else "RGB")
-
-
-def test_huge_16_bit_pictures_go_by_rows(
-    tmp_path: Path, tiny_weights: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    pixels = make_sixteen_bit(140, 90, 3)
-    source, packed, out = (tmp_path / name for name in ("a.ppm", "a.aec", "out.png"))
-    source.write_bytes(encode(pixels, "PPM", Metadata()))
-    monkeypatch.setattr("aecodec.picture.pixels.STREAM_PIXELS", 1)
-    assert run("compress", source, "--model", tiny_weights) == 0
-    codec = Codec(tiny_weights)
-    assert packed.read_bytes() == codec.compress(pixels)
-    assert run("decompress", packed, "-o", out, "--model", tiny_weights) == 0
-    np.testing.assert_array_equal(
-        to_picture(out).pixels, codec.decompress_array(codec.compress(pixels))
-    )
 
 
 def test_gray_costs_no_more_than_the_same_picture_in_rgb() -> None:
