@@ -21,8 +21,9 @@ from torch import Tensor
 
 from aecodec.training.distortion import Distortion
 from aecodec.training.loss import DISTORTIONS
-from benchmarks.codecs import FACTORIES, ImageCodec, collect_pictures, load_picture
+from benchmarks.codecs import FACTORIES, ImageCodec
 from benchmarks.metrics import ssimulacra2
+from benchmarks.pictures import collect_pictures, load_picture
 
 CODECS = ("jpeg420", "webp", "avif", "aecodec")
 QUALITIES = (15.0, 30.0, 50.0, 70.0, 85.0, 95.0)

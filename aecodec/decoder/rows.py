@@ -22,7 +22,6 @@ from aecodec.format.container import Stream
 from aecodec.format.reader import StreamTiles, Tiles, TileState
 from aecodec.format.tiling import (
     Box,
-    Mask,
     latent_grid,
     tile_box,
     tile_sides,

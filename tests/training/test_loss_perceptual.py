@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from aecodec.training.loss import DISTORTIONS
-from benchmarks.codecs import jpeg420, load_picture
+from benchmarks.codecs import jpeg420
 from benchmarks.perceptual import (
     SIDE_MIN,
     Sample,
@@ -16,6 +16,7 @@ from benchmarks.perceptual import (
     rank_correlation,
     step_seconds,
 )
+from benchmarks.pictures import load_picture
 
 SAMPLES = Path(__file__).parents[2] / "samples"
 
