@@ -8,7 +8,7 @@ in the same way, and a default type concerns nothing, for tensors are made of a 
 """
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from copy import deepcopy
 from functools import cached_property, wraps
 from typing import Concatenate, Generic, ParamSpec, TypeVar
@@ -68,8 +68,9 @@ def undisturbed(*, inference: bool) -> Iterator[None]:
 
 def is_full_precision() -> bool:
     """Whether products of float32 are products of float32 in this process."""
-    if torch.get_float32_matmul_precision() != "highest":
-        return False
+    with suppress(RuntimeError):  # where precisions were set by backend, which are asked for next
+        if torch.get_float32_matmul_precision() != "highest":
+            return False
     backend = torch.backends.mkldnn
     parts = (torch.backends, backend, getattr(backend, "matmul", 0), getattr(backend, "conv", 0))
     return not any(getattr(part, "fp32_precision", "ieee") in ("bf16", "tf32") for part in parts)

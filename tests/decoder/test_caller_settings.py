@@ -3,6 +3,7 @@
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
+from operator import attrgetter
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ import torch
 from conftest import make_picture
 
 from aecodec.codec import Codec
-from aecodec.decoder.carriers import is_full_precision
+from aecodec.decoder.carriers import Carried, is_full_precision
 from aecodec.decoder.latents import Grid, decode_latents
 from aecodec.format.chunks import Tile
 from aecodec.format.container import parse
@@ -155,3 +156,29 @@ def test_lowered_precision_is_noticed_and_left(tiny_codec: Codec, data: bytes) -
         assert not is_full_precision()
         tiny_codec.decompress_array(data)
         assert torch.get_float32_matmul_precision() == "medium"
+
+
+@pytest.mark.parametrize("part", ["mkldnn", "mkldnn.matmul", "mkldnn.conv"])
+@pytest.mark.parametrize("precision", ["bf16", "tf32"])
+def test_lowered_precision_of_a_part_is_noticed(part: str, precision: str) -> None:
+    backend = attrgetter(part)(torch.backends)
+    if not hasattr(backend, "fp32_precision"):
+        pytest.skip("this torch knows one precision for all")
+    before = backend.fp32_precision
+    try:
+        backend.fp32_precision = precision
+    except RuntimeError:
+        pytest.skip("this torch refuses it")
+    try:
+        assert not is_full_precision()
+    finally:
+        backend.fp32_precision = before
+    assert is_full_precision()
+
+
+def test_carriers_are_wide_where_precision_is_lowered() -> None:
+    carried = Carried(torch.nn.Linear(1, 1))
+    assert carried.network.weight.dtype == torch.float32
+    with matmul_precision("medium"):
+        assert carried.network.weight.dtype == torch.float64
+    assert carried.network is carried.single
