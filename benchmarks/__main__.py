@@ -3,7 +3,7 @@
 import click
 
 from aecodec.cli.startup import keep_freed_memory
-from benchmarks import crops, footprint, lossless, parts, rd, regress, rounding, timing
+from benchmarks import crops, footprint, lossless, parts, rd, regress, rounding, timing, training
 
 cli = click.Group(
     commands={
@@ -15,6 +15,7 @@ cli = click.Group(
         "rounding": rounding.main,
         "crops": crops.main,
         "regress": regress.main,
+        "training": training.main,
     },
     help="Measurements of aecodec against other codecs.",
 )

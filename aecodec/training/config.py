@@ -105,6 +105,11 @@ class TrainConfig:
         if not 0.0 <= self.noise <= NOISE_MAX:
             raise TrainingError(f"noise must lie between 0 and {NOISE_MAX}, not {self.noise}")
 
+    def rounds_at(self, share: float) -> bool:
+        """Whether the fixed-point networks train rounded after this share of the run."""
+        ends = self.decay_start < 1.0 and self.quantized_start < 1.0
+        return ends and share >= self.quantized_start
+
     def save(self, path: Path) -> None:
         """Writes the settings as JSON."""
         write_bytes(str(path), (json.dumps(asdict(self), indent=2) + "\n").encode())

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from aecodec.autoencoder.model import ForwardOutput, HyperpriorModel
-from aecodec.training import data
+from aecodec.training import data, validation
 from aecodec.training.averaging import Averager
 from aecodec.training.batches import Batches, MappedTiles, store_tiles
 from aecodec.training.checkpoint import Progress, load_checkpoint, load_state, save_checkpoint
@@ -24,19 +24,13 @@ from aecodec.training.data import RunTiles
 from aecodec.training.device import Backlog, compiled, computes_bfloat16
 from aecodec.training.initialization import start_model
 from aecodec.training.logs import VALIDATION_LOG, RunLog
-from aecodec.training.loss import MseLoss, RateDistortionLoss
+from aecodec.training.loss import LossTerms, MseLoss, RateDistortionLoss
 from aecodec.training.optimizers import apply_gradients, make_optimizers, set_rate
 from aecodec.training.schedule import Budget, StepBudget, TimeBudget, rate_factor
 from aecodec.training.start_weights import save_start
 from aecodec.training.state_parts import load_parts, save_parts
 from aecodec.training.sums import StepMeans, StepSums, Waits
-from aecodec.training.validation import (
-    VALIDATION_QUALITIES,
-    ValidationPoint,
-    estimate_seconds,
-    mean_loss,
-    validate_at,
-)
+from aecodec.training.validation import VALIDATION_QUALITIES, ValidationPoint
 
 CHECKPOINT_SECONDS = 600.0
 START_STEP = 2**62
@@ -186,6 +180,8 @@ class Trainer:
                 self.save()
                 saved = time.monotonic()
             stopped = should_stop()
+        if self.progress.step % self.config.report_every:
+            self._report(time.monotonic() - reported, log)
         self.save()
         if validated != self.progress.step:
             wanted = not (stopped or should_stop()) and budget.has_time(validating, at_end=True)
@@ -223,12 +219,16 @@ class Trainer:
         """
         for optimizer in self.optimizers:
             optimizer.zero_grad(set_to_none=True)
+        output, terms = self.forward(x, q)
+        terms.loss.backward()  # type: ignore[no-untyped-call]  # torch
+        return terms.loss, output.bpp.mean(), output.z_bpp.mean(), terms.mse.mean()
+
+    def forward(self, x: Tensor, q: Tensor) -> tuple[ForwardOutput, LossTerms]:
+        """What the model makes of one batch, and its loss."""
         if self.config.compile and self.device.type == "cuda":
             torch.compiler.cudagraph_mark_step_begin()  # type: ignore[no-untyped-call]  # torch
         output: ForwardOutput = self._forward(x, q, noisy=True, mixed=self._mixed)
-        terms = self.loss(output, x, q)
-        terms.loss.backward()  # type: ignore[no-untyped-call]  # torch
-        return terms.loss, output.bpp.mean(), output.z_bpp.mean(), terms.mse.mean()
+        return output, self.loss(output, x, q)
 
     def collect(self) -> StepMeans | None:
         """Waits for the device and reads what it counted since the last time.
@@ -248,9 +248,11 @@ class Trainer:
         log = log or RunLog(self.run)
         model, step = self._averaged_model(), self.progress.step
         held_out = self.tiles.held_out
-        points = [validate_at(model, held_out, q, self.device) for q in VALIDATION_QUALITIES]
+        points = [
+            validation.validate_at(model, held_out, q, self.device) for q in VALIDATION_QUALITIES
+        ]
         logger.info(
-            "validation at step %d: loss %.4f; %s", step, mean_loss(points),
+            "validation at step %d: loss %.4f; %s", step, validation.mean_loss(points),
             ", ".join(f"q{p.quality:g} {p.bpp:.3f} bpp {p.psnr:.2f} dB" for p in points),
         )  # fmt: skip
         for point in points:
@@ -267,16 +269,14 @@ class Trainer:
             TrainingError: it cannot be written.
         """
         self._count_skipped()
-        save_checkpoint(
-            self.run / CHECKPOINT, self.model, self.average, self.optimizers, self.progress
-        )
+        state = (self.model, self.average, self.optimizers, self.progress)
+        save_checkpoint(self.run / CHECKPOINT, *state)
 
-    def save_parts(self, folder: Path) -> list[Path]:
+    def save_parts(self, folder: Path) -> None:
         """Writes the state in small files, see `state_parts.save_parts`."""
         self._count_skipped()
-        return save_parts(
-            folder, self.model, self.average, self.optimizers, self.progress, self.config
-        )
+        state = (self.model, self.average, self.optimizers, self.progress)
+        save_parts(folder, *state, self.config)
 
     def save_weights(self, path: Path) -> None:
         """Writes the averaged weights to start from, see `start_weights.save_start`."""
@@ -288,9 +288,8 @@ class Trainer:
         Raises:
             TrainingError: it is damaged or belongs to another model.
         """
-        self.progress = load_checkpoint(
-            self.run / CHECKPOINT, self.model, self.average, self.optimizers
-        )
+        state = (self.model, self.average, self.optimizers)
+        self.progress = load_checkpoint(self.run / CHECKPOINT, *state)
 
     def branch(
         self, folder: Path, budget: Budget, should_stop: Callable[[], bool] = lambda: False
@@ -325,18 +324,20 @@ class Trainer:
             self.resume()
 
     def time_budget(
-        self, seconds: float, *, started: float | None = None, warm: bool = True
-    ) -> TimeBudget:
+        self, seconds: float, *,
+        started: float | None = None, warm: bool = True, validates: bool = True,
+    ) -> TimeBudget:  # fmt: skip
         """A budget of so many seconds, with a warm-up if the optimizers begin anew.
 
         Args:
             seconds: for everything, the start included.
             started: when they began, by `time.monotonic`; by default now.
             warm: whether to warm up where that is due.
+            validates: whether they shall suffice for a validation too.
         """
         new = warm and self._optimizers_from == self.progress.step
         share = self.config.warmup_share if new else 0.0
-        return TimeBudget(seconds, warmup_share=share, started=started)
+        return TimeBudget(seconds, warmup_share=share, started=started, validates=validates)
 
     def _start_clock(self) -> float:
         """Does beforehand what would disturb a run by time, and measures what its end will take.
@@ -347,31 +348,30 @@ class Trainer:
         budget, step = self.budget, self.progress.step
         if not isinstance(budget, TimeBudget):
             return 0.0
-        self._compile()
+        self.warm_up()
         start = time.monotonic()
         self.save()
         saving = MARGIN * (time.monotonic() - start)
-        tiles = self.tiles.held_out
-        validating = MARGIN * estimate_seconds(self._averaged_model(), tiles, self.device)
-        budget.reserve = saving + validating
-        if validating > VALIDATION_SHARE * budget.seconds_left(step, 0.0):
-            logger.info("no validation: it would take %.0f s of this run", validating)
-            budget.reserve, validating = saving, math.inf
+        budget.reserve, validating = saving, math.inf
+        if budget.validates:
+            model, tiles = self._averaged_model(), self.tiles.held_out
+            expected = MARGIN * validation.estimate_seconds(model, tiles, self.device)
+            if expected <= VALIDATION_SHARE * budget.seconds_left(step, 0.0):
+                budget.reserve, validating = saving + expected, expected
+            else:
+                logger.info("no validation: it would take %.0f s of this run", expected)
         budget.begin(step)
         return validating
 
-    def _compile(self) -> None:
+    def warm_up(self) -> None:
         """Compiles what steps will need, so that none of them takes a minute."""
         if not self.config.compile:
             return
         x, q = self._batches.at(START_STEP)
-        for quantized in (False, True) if self._rounds_later() else (False,):
+        for quantized in (False, True) if self.config.rounds_at(1.0) else (False,):
             self.model.set_quantized(quantized)
             for _ in range(3 if self.device.type == "cuda" else 1):  # the others record graphs
                 self.backward(x, q)
-
-    def _rounds_later(self) -> bool:
-        return self.config.decay_start < 1.0 and self.config.quantized_start < 1.0
 
     def _averaged_model(self) -> HyperpriorModel:
         model = HyperpriorModel(self.model.config)

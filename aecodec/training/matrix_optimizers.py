@@ -43,7 +43,7 @@ class MatrixOptimizer(torch.optim.Optimizer):
                 gradients = torch.where(keep > 0, gradients, 0.0)
             changes = self._changes(params, gradients, keep) * (-rate * keep)
             for p, change in zip(params, changes.unbind(), strict=True):
-                p.add_(change.view(p.shape))
+                p.add_(change.reshape(p.shape))
 
     def _changes(self, params: Sequence[nn.Parameter], gradients: Tensor, keep: Tensor) -> Tensor:
         """Takes note of gradients and says in which direction to go.
@@ -97,9 +97,9 @@ class Muon(MatrixOptimizer):
         for p in params:
             if "momentum" not in self.state[p]:
                 self.state[p]["momentum"] = torch.zeros_like(p)
-        momentum = self._gather(params, "momentum").view_as(gradients)
+        momentum = self._gather(params, "momentum").reshape(gradients.shape)
         momentum = torch.lerp(momentum, gradients, (1 - self.MOMENTUM) * keep)
-        self._scatter(params, "momentum", momentum.view(-1, *params[0].shape))
+        self._scatter(params, "momentum", momentum.reshape(-1, *params[0].shape))
         wide = gradients.lerp(momentum, self.MOMENTUM)  # Nesterov's
         larger = max(wide.shape[1:])
         tall = wide.shape[1] > wide.shape[2]
@@ -150,10 +150,10 @@ class SOAP(MatrixOptimizer):
         if new:
             self._start(params, gradients)
         first = torch.lerp(
-            self._gather(params, "first").view_as(gradients), gradients,
+            self._gather(params, "first").reshape(gradients.shape), gradients,
             (1 - self.BETAS[0]) * keep,
         )  # fmt: skip
-        self._scatter(params, "first", first.view(-1, *params[0].shape))
+        self._scatter(params, "first", first.reshape(-1, *params[0].shape))
         if new:
             return torch.zeros_like(gradients)
         bases = [self._gather(params, f"basis_{side}") for side in _sides(gradients)]
@@ -178,8 +178,7 @@ class SOAP(MatrixOptimizer):
             self._scatter(params, f"basis_{side}", torch.linalg.eigh(gram)[1].flip(2))
         self._scatter(params, "second", torch.zeros_like(gradients))
         for p in params:
-            if "first" not in self.state[p]:  # else it was restored
-                self.state[p]["first"] = torch.zeros_like(p)
+            self.state[p]["first"] = torch.zeros_like(p)
             self.state[p]["step"] = torch.zeros((), device=p.device)
             self.state[p]["age"] = torch.zeros(())
 

@@ -90,7 +90,8 @@ class TimeBudget:
     long makes the next ones later on the same curve.
 
     Attributes:
-        reserve: seconds at the end for saving and validating; may grow during the run.
+        reserve: seconds at the end for saving and validating, known from `begin` on.
+        validates: whether the time shall suffice for a validation at the end.
     """
 
     def __init__(
@@ -101,6 +102,7 @@ class TimeBudget:
         reserve: float = 0.0,
         clock: Callable[[], float] = time.monotonic,
         started: float | None = None,
+        validates: bool = True,
     ) -> None:
         """Begins to count.
 
@@ -110,8 +112,9 @@ class TimeBudget:
             reserve: see the class.
             clock: seconds from any origin.
             started: when the time began to count, by that clock; by default now.
+            validates: see the class.
         """
-        self.reserve = reserve
+        self.reserve, self.validates = reserve, validates
         self._clock, self._warmup_share = clock, warmup_share
         now = clock()
         self._deadline = (now if started is None else started) + seconds

@@ -1,9 +1,9 @@
 """The state of a run in small files, to go on from on another machine.
 
-Weights are kept as they are, averages by their difference from them, and first moments, both in
-bfloat16. Of AdamW's second moments only means over rows and over columns are kept, whose product is
-near them (as in Adafactor); of SOAP's nothing, nor its bases: they are measured anew. If that is
-still too much, first moments are left out too. A run that goes on from parts warms up again, by
+Weights are kept as they are, averages by their difference from them, and first moments of AdamW and
+Muon, both in bfloat16. Of AdamW's second moments only means over rows and over columns are kept,
+whose product is near them (as in Adafactor). Of SOAP nothing is kept: moments and bases are measured
+anew. If that is still too much, first moments are left out too. A run that goes on from parts warms up again, by
 `TrainConfig.warmup` or `warmup_share`, while the moments become exact.
 
 Source of the reduced form: Shazeer, Stern, "Adafactor: Adaptive Learning Rates with Sublinear
@@ -25,6 +25,7 @@ from aecodec.errors import TrainingError
 from aecodec.storage.files import write_bytes
 from aecodec.training.checkpoint import Progress, load_state, place_state
 from aecodec.training.config import TrainConfig, parse_config
+from aecodec.training.matrix_optimizers import SOAP
 
 PART_BYTES = 15 * 2**20
 """Most bytes of a part."""
@@ -33,7 +34,7 @@ PARTS = 4
 _HEADER_BYTES = 2**18
 """Kept free in each part for names and settings."""
 _NAME = "state-{}.safetensors"
-FIRST_MOMENTS = ("exp_avg", "momentum", "first")
+FIRST_MOMENTS = ("exp_avg", "momentum")
 """What optimizers call them."""
 _SECOND_MOMENT = "exp_avg_sq"
 
@@ -106,7 +107,7 @@ def load_parts(
     owners = {id(p): o for o in optimizers for group in o.param_groups for p in group["params"]}
     for name, p in model.named_parameters():
         kept: State = {}
-        if name in first:
+        if name in first and not isinstance(owners[id(p)], SOAP):
             kept[_first_name(owners[id(p)])] = first[name].float()
         if name in rows and isinstance(owners[id(p)], torch.optim.AdamW):
             kept.setdefault("exp_avg", torch.zeros_like(p))
@@ -165,7 +166,7 @@ def _expand(rows: Tensor, columns: Tensor | None, p: nn.Parameter) -> Tensor:
 
 
 def _first_name(optimizer: torch.optim.Optimizer) -> str:
-    kinds = {"AdamW": "exp_avg", "Muon": "momentum", "SOAP": "first"}
+    kinds = {"AdamW": "exp_avg", "Muon": "momentum"}
     return kinds[type(optimizer).__name__]
 
 

@@ -18,6 +18,7 @@ class FakeClock:
         self.now = 1000.0
 
     def __call__(self) -> float:
+        """Seconds."""
         return self.now
 
 
