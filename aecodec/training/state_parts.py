@@ -2,9 +2,9 @@
 
 Weights are kept as they are, averages by their difference from them, and first moments of AdamW and
 Muon, both in bfloat16. Of AdamW's second moments only means over rows and over columns are kept,
-whose product is near them (as in Adafactor). Of SOAP nothing is kept: moments and bases are measured
-anew. If that is still too much, first moments are left out too. A run that goes on from parts warms up again, by
-`TrainConfig.warmup` or `warmup_share`, while the moments become exact.
+whose product is near them (as in Adafactor). Of SOAP nothing is kept: it measures moments and bases
+anew. If that is still too much, first moments are left out too. A run that goes on from parts warms
+up again, by `TrainConfig.warmup` or `warmup_share`, while the moments become exact.
 
 Source of the reduced form: Shazeer, Stern, "Adafactor: Adaptive Learning Rates with Sublinear
 Memory Cost", section 3, https://arxiv.org/abs/1804.04235.

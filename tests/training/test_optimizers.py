@@ -103,8 +103,10 @@ def test_a_gradient_that_is_not_finite_changes_nothing(kind: str) -> None:
     for key, value in optimizer.state[p].items():
         if key.startswith("basis") or key == "age":
             continue
-        order = (lambda t: t.flatten().sort()[0]) if key == "second" else (lambda t: t)
-        assert torch.equal(order(value), order(state[key])), key
+        pair = [value, state[key]]
+        if key == "second":  # in the order of new bases
+            pair = [each.flatten().sort()[0] for each in pair]
+        assert torch.equal(*pair), key
     p.grad = torch.randn_like(p)
     assert bool(optimizers.apply_gradients([optimizer], [p]))
     assert bool(p.isfinite().all())
@@ -112,31 +114,33 @@ def test_a_gradient_that_is_not_finite_changes_nothing(kind: str) -> None:
 
 
 def last_loss(make: "Callable[[torch.nn.Parameter], torch.optim.Optimizer]", rate: float) -> float:
-    """Of a quadratic whose axes are oblique and of very different curvature, after 100 steps."""
+    """Of a quadratic whose axes are oblique and of very different curvature, after 200 steps."""
     torch.manual_seed(0)
     target = torch.randn(32, 24)
     rows = torch.linalg.qr(torch.randn(32, 32))[0] * torch.logspace(-1, 0.5, 32)
     columns = torch.linalg.qr(torch.randn(24, 24))[0] * torch.logspace(-1, 0.5, 24)
     weight = torch.nn.Parameter(torch.zeros(32, 24, 1, 1))
     optimizer = make(weight)
-    for step in range(100):
+    for step in range(200):
         for group in optimizer.param_groups:
-            group["lr"] = rate * (1 - step / 100)
+            group["lr"] = rate * (1 - step / 200)
         optimizer.zero_grad()
-        loss = (rows.T @ (weight.flatten(1) - target) @ columns).square().sum()
-        torch.autograd.backward(loss)
+        error = rows.T @ (weight.flatten(1) - target) @ columns
+        loss = error.square().sum()
+        loss.backward()
         optimizer.step()
-    return loss.item()
+    return float(loss)
 
 
 def test_soap_gets_further_than_adam_in_as_many_steps() -> None:
-    """Each at its best rate."""
-    rates = (0.05, 0.1, 0.2, 0.4)
+    """Each at its best rate, and with the same memory."""
+    rates = (0.1, 0.2, 0.4)
     soap = min(last_loss(lambda p: SOAP([p], lr=0.1, every=5), rate) for rate in rates)
     adam = min(
-        last_loss(lambda p: torch.optim.AdamW([p], weight_decay=0.0), rate) for rate in rates
+        last_loss(lambda p: torch.optim.AdamW([p], betas=SOAP.BETAS, weight_decay=0.0), rate)
+        for rate in rates
     )
-    assert soap < 0.6 * adam
+    assert soap < 0.3 * adam
 
 
 @pytest.mark.parametrize("shape", [(8, 4, 2, 2), (16, 8, 1, 1), (4, 1200, 1, 1)])
