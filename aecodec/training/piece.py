@@ -40,7 +40,7 @@ START, DECAYED = "start.safetensors", "decayed.safetensors"
 LOG, SUMMARY = "log.csv", "summary.json"
 FIRST_SECONDS = 60.0
 """Time whose speed the summary tells apart."""
-WRITING_SHARE, WRITING_LEAST = 0.02, 0.2
+WRITING_SHARE, WRITING_LEAST = 0.02, 0.7
 """Of the time, and seconds, that are kept for writing results at the end."""
 
 logger = logging.getLogger(__name__)

@@ -129,7 +129,7 @@ def last_loss(make: "Callable[[torch.nn.Parameter], torch.optim.Optimizer]", rat
         loss = error.square().sum()
         loss.backward()
         optimizer.step()
-    return float(loss)
+    return float(loss.detach())
 
 
 def test_soap_gets_further_than_adam_in_as_many_steps() -> None:
