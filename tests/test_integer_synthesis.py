@@ -6,6 +6,8 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 import torch
+from conftest import TINY, make_tiny_model
+
 from aecodec.decoder.integer_layers import (
     ACCUMULATOR_LIMIT,
     INPUT_LIMIT,
@@ -13,8 +15,6 @@ from aecodec.decoder.integer_layers import (
     ExactHswish,
     exact_bounds,
 )
-from conftest import TINY, make_tiny_model
-
 from aecodec.decoder.integer_synthesis import ExactSynthesis, power_of_two
 from aecodec.encoder.networks import CodecModel
 from aecodec.errors import WeightsError

@@ -13,7 +13,7 @@ from PIL import Image
 import aecodec
 from aecodec.cli import main
 from aecodec.codec import Codec
-from aecodec.errors import InputError
+from aecodec.errors import AecError, InputError
 from aecodec.format.chunks import LosslessTile, PixelFormat
 from aecodec.format.container import parse
 from aecodec.format.tiling import Region
