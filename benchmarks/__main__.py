@@ -7,7 +7,18 @@ if __name__ == "__main__":
 
 import click
 
-from benchmarks import crops, footprint, lossless, parts, perceptual, rd, regress, rounding, speed
+from benchmarks import (
+    crops,
+    footprint,
+    lossless,
+    parts,
+    perceptual,
+    rd,
+    regress,
+    rounding,
+    speed,
+    training,
+)
 
 cli = click.Group(
     commands={
@@ -20,6 +31,7 @@ cli = click.Group(
         "crops": crops.main,
         "perceptual": perceptual.main,
         "regress": regress.main,
+        "training": training.main,
     },
     help="Measurements of aecodec against other codecs.",
 )

@@ -2,12 +2,13 @@
 
 import logging
 import signal
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING, Any, TypedDict, Unpack
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -17,60 +18,71 @@ from aecodec.errors import InputError
 from aecodec.storage.files import check_output
 from aecodec.training.config import (
     CHECKPOINT,
+    DECAY_SHAPES,
+    OPTIMIZERS,
     SETTINGS,
     TrainConfig,
     load_model_config,
 )
 
 if TYPE_CHECKING:
-    from aecodec.models.weights import Weights
+    from aecodec.models.config import ModelConfig
+    from aecodec.training.loop import Trainer
 
-
-class _Settings(TypedDict):
-    """Fields of `TrainConfig`, None where they were not given."""
-
-    steps: int | None
-    batch: int | None
-    crop: int | None
-    learning_rate: float | None
-    seed: int | None
-    compile: bool | None
+MINUTES = click.FloatRange(0, min_open=True)
+NEW_RUNS = ("init", "model_config", "resume_parts")
+"""Options that a new run alone can have."""
 
 
 @click.command()
 @click.argument("folders", nargs=-1, required=True, metavar="DIR...")
 @click.option("-o", "--output", "run", required=True, metavar="RUN", help="Folder of the run.")
 @click.option("--steps", type=click.IntRange(1), help="Length of the run.")
+@click.option("--minutes", type=MINUTES, help="Length of this piece of it, instead, all in all.")
+@click.option(
+    "--branch-decay",
+    type=MINUTES,
+    metavar="MINUTES",
+    help="Afterwards make a decayed release, apart; the run stays undecayed. Alone: only that.",
+)
+@click.option("--branch-folder", metavar="DIR", help="Where to; by default RUN-decayed.")
 @click.option("--batch", type=click.IntRange(1), help="Patches a step.")
 @click.option("--crop", type=click.IntRange(64), help="Side of a patch, a multiple of 64.")
+@click.option("--optimizer", type=click.Choice(OPTIMIZERS), help="Of matrices.")
 @click.option("--learning-rate", type=float, help="Of AdamW; the others follow.")
 @click.option("--seed", type=click.IntRange(0), help="Seed of every random draw.")
 @click.option("--compile/--no-compile", default=None, help="Use torch.compile.")
 @click.option("--device", help="cpu, cuda or mps; the best one at hand by default.")
 @click.option("--threads", type=click.IntRange(1), help="CPU threads.")
+@click.option("--decay-start", type=click.FloatRange(0, 1), help="Part before decay; 1 for none.")
+@click.option("--decay-shape", type=click.Choice(DECAY_SHAPES), help="1 - sqrt(t), or 1 - t.")
 @click.option(
     "--init", metavar="MODEL", callback=known_model, help="Start a new run from these weights."
 )
+@click.option("--resume-parts", metavar="DIR", help="Start a new run from another's parts.")
+@click.option("--save-parts", metavar="DIR", help="At the end write the state in small files.")
+@click.option("--save-weights", metavar="FILE", help="At the end write weights for --init, small.")
 @click.option("--model-config", metavar="FILE", help="Sizes of a new run's model, as JSON.")
 def train(
     folders: tuple[str, ...], run: str, device: str | None, threads: int | None,
-    init: str | None, model_config: str | None, **settings: Unpack[_Settings],
+    **options: Any,  # noqa: ANN401  # fields of TrainConfig and of Plan
 ) -> int:  # fmt: skip
     """Train a model on folders of pictures, or go on with the run in RUN."""
+    started = time.monotonic()
+    plan = Plan(**{each.name: options.pop(each.name) for each in fields(Plan)})
     missing = [name for name in folders if not Path(name).is_dir()]
     if missing:
         raise InputError(f"{missing[0]}: not a folder")
-    _check_new(Path(run), init, model_config)
+    plan.check(Path(run))
 
     import torch
 
-    from aecodec.models.registry import load_model
     from aecodec.training.device import check_device, default_device
-    from aecodec.training.initialization import trainable_state
     from aecodec.training.loop import Trainer
+    from aecodec.training.start_weights import read_initial
 
-    weights = load_model(init) if init else None
-    config = _configured(Path(run), weights, model_config, settings)
+    initial = read_initial(plan.init) if plan.init else None
+    config = plan.settings(Path(run), initial[0] if initial else None, options)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", force=True)
     if threads:
         torch.set_num_threads(threads)
@@ -79,38 +91,76 @@ def train(
     keep_freed_memory()
     trainer = Trainer.prepare(
         [Path(name) for name in folders], Path(run), config, device=chosen,
-        initial=None if weights is None else trainable_state(weights),
+        initial=initial[1] if initial else None,
+        parts=Path(plan.resume_parts) if plan.resume_parts else None,
     )  # fmt: skip
     with _stop_on_signals() as should_stop:
-        trainer.train(should_stop)
+        plan.carry_out(trainer, started, should_stop, by_steps=options["steps"] is not None)
     return 0
 
 
-def _check_new(run: Path, init: str | None, model_config: str | None) -> None:
-    """Checks that what a new run starts with is given for a new run, and once.
+@dataclass(frozen=True)
+class Plan:
+    """What to do with a run beside training it by its settings; the options of these names."""
 
-    Raises:
-        InputError: it is not.
-    """
-    if init and model_config:
-        raise InputError("--init has sizes of its own; leave --model-config out")
-    given = "--init" if init else "--model-config" if model_config else None
-    if given and (run / CHECKPOINT).exists():
-        raise InputError(f"{run} already holds a run; {given} is for new ones")
+    minutes: float | None
+    branch_decay: float | None
+    branch_folder: str | None
+    init: str | None
+    model_config: str | None
+    resume_parts: str | None
+    save_parts: str | None
+    save_weights: str | None
 
+    def check(self, run: Path) -> None:
+        """Checks that what a new run starts with is given for a new run, and once.
 
-def _configured(
-    run: Path, weights: "Weights | None", model_config: str | None, settings: _Settings
-) -> TrainConfig:
-    """The settings of a run: stored ones or the default, changed by what was given."""
-    stored = run / SETTINGS
-    config = TrainConfig.load(stored) if stored.exists() else TrainConfig()
-    if weights is not None:
-        config = replace(config, model=weights.config)
-    if model_config is not None:
-        config = replace(config, model=load_model_config(Path(model_config)))
-    given: dict[str, Any] = {name: value for name, value in settings.items() if value is not None}
-    return replace(config, **given)
+        Raises:
+            InputError: it is not.
+        """
+        if self.init and self.model_config:
+            raise InputError("--init has sizes of its own; leave --model-config out")
+        if self.resume_parts and (self.init or self.model_config):
+            raise InputError("--resume-parts has a model of its own")
+        given = [name for name in NEW_RUNS if getattr(self, name)]
+        if given and (run / CHECKPOINT).exists():
+            option = given[0].replace("_", "-")
+            raise InputError(f"{run} already holds a run; --{option} is for new ones")
+
+    def settings(
+        self, run: Path, sizes: "ModelConfig | None", options: dict[str, Any]
+    ) -> TrainConfig:
+        """The settings of a run: stored ones or the default, changed by options."""
+        stored = run / SETTINGS
+        config = TrainConfig.load(stored) if stored.exists() else TrainConfig()
+        if self.resume_parts:
+            from aecodec.training.state_parts import read_config
+
+            config = read_config(Path(self.resume_parts))
+        if sizes is not None:
+            config = replace(config, model=sizes)
+        if self.model_config is not None:
+            config = replace(config, model=load_model_config(Path(self.model_config)))
+        if self.branch_decay is not None:
+            config = replace(config, decay_start=1.0)
+        return replace(config, **{k: v for k, v in options.items() if v is not None})
+
+    def carry_out(
+        self, trainer: "Trainer", started: float, stop: Callable[[], bool], *, by_steps: bool
+    ) -> None:
+        """Trains, by time or by steps, branches, and writes what was asked for."""
+        if self.minutes is not None:
+            trainer.train(stop, trainer.time_budget(60 * self.minutes, started=started))
+        elif by_steps or self.branch_decay is None:
+            trainer.train(stop)
+        if self.save_parts:
+            trainer.save_parts(Path(self.save_parts))
+        if self.save_weights:
+            trainer.save_weights(Path(self.save_weights))
+        if self.branch_decay is not None and not stop():
+            folder = self.branch_folder or f"{trainer.run}-decayed"
+            budget = trainer.time_budget(60 * self.branch_decay, warm=False)
+            trainer.branch(Path(folder), budget, stop)
 
 
 @contextmanager

@@ -13,6 +13,7 @@ from torch import Tensor
 from aecodec.autoencoder.model import HyperpriorModel
 from aecodec.errors import TrainingError
 from aecodec.storage.files import write_bytes
+from aecodec.training.matrix_optimizers import HOST_STATE
 
 
 @dataclass
@@ -85,9 +86,16 @@ def load_checkpoint(
     owners = {id(p): o for o in optimizers for group in o.param_groups for p in group["params"]}
     for name, p in model.named_parameters():
         for key, value in _below(tensors, f"optimizer/{name}/").items():
-            state = value if value.ndim == 0 else value.to(p)
-            owners[id(p)].state[p][key] = state.contiguous(memory_format=_layout(p, state))
+            owners[id(p)].state[p][key] = place_state(p, key, value)
     return progress
+
+
+def place_state(p: Tensor, key: str, value: Tensor) -> Tensor:
+    """A part of an optimizer's state for a parameter, where and how its steps need it."""
+    if key in HOST_STATE:
+        return value
+    state = value.to(p)
+    return state.contiguous(memory_format=_layout(p, state))
 
 
 def load_average(path: Path) -> dict[str, Tensor]:

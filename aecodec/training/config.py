@@ -13,6 +13,10 @@ CHECKPOINT, SETTINGS = "checkpoint.safetensors", "config.json"
 """Names of files in the folder of a run."""
 CROP_MAX = 512
 """Side of the tiles that patches are cut from, see `data.TILE`."""
+OPTIMIZERS = ("muon", "adamw", "soap")
+DECAY_SHAPES = ("sqrt", "linear")
+NOISE_MAX = 16.0
+"""Largest deviation of noise that is still light, in levels of 256."""
 
 
 @dataclass(frozen=True)
@@ -27,9 +31,17 @@ class TrainConfig:
         learning_rate: learning rate of AdamW, from which the ratios derive the others.
         muon_ratio: learning rate of Muon over that of AdamW.
         linear_ratio: learning rate of the four linear layers, which start near their optimum.
-        warmup: steps of linear warm-up.
-        decay_start: fraction of the run after which the learning rate falls linearly.
-        quantized_start: fraction of the run after which the fixed-point networks train rounded.
+        optimizer: "muon" (and AdamW for what is no matrix), "soap" (likewise) or "adamw".
+        soap_ratio: learning rate of SOAP over that of AdamW.
+        precondition_every: steps between new bases of SOAP.
+        warmup: steps of linear warm-up, in a run by steps.
+        warmup_share: part of a run by time that warms up, if its optimizers start anew.
+        decay_start: fraction of the run after which the learning rate falls; 1 for never.
+        decay_shape: "sqrt" or "linear", see `schedule.rate_factor`.
+        quantized_start: fraction of the run after which the fixed-point networks train rounded;
+            a run without decay trains them as they are.
+        downscale: part of the patches of a batch that are scaled down, by 0.6 to 1.
+        noise: largest deviation of the noise in a patch, in levels of 256.
         ema: decay of the exponential moving average of the weights, which is what ships.
         validate_every: steps between validations.
         compile: use torch.compile.
@@ -46,14 +58,21 @@ class TrainConfig:
     learning_rate: float = 1e-3
     muon_ratio: float = 2.5
     linear_ratio: float = 0.15
+    optimizer: str = "muon"
+    soap_ratio: float = 1.0
+    precondition_every: int = 10
     warmup: int = 100
+    warmup_share: float = 0.03
     decay_start: float = 0.5
+    decay_shape: str = "sqrt"
     quantized_start: float = 0.9
+    downscale: float = 0.5
+    noise: float = 0.5
     ema: float = 0.9995
     validate_every: int = 2_000
     compile: bool = True
     mixed: bool = True
-    report_every: int = 100
+    report_every: int = 50
     start_patches: int = 192
     model: ModelConfig = field(default_factory=ModelConfig)
 
@@ -69,17 +88,27 @@ class TrainConfig:
             raise TrainingError(f"crop must be a multiple of 64 up to {CROP_MAX}, not {self.crop}")
         if not 0.0 < self.learning_rate < 1.0:
             raise TrainingError(f"learning rate must lie between 0 and 1, not {self.learning_rate}")
-        if not (0.0 <= self.decay_start < 1.0 and 0.0 <= self.ema < 1.0):
-            raise TrainingError("decay_start and ema must lie in [0, 1)")
-        for name in ("validate_every", "report_every", "start_patches"):
+        self._check_shares()
+        for name in ("validate_every", "report_every", "start_patches", "precondition_every"):
             if getattr(self, name) < 1:
                 raise TrainingError(f"{name} must be at least 1")
+        for name, known in (("optimizer", OPTIMIZERS), ("decay_shape", DECAY_SHAPES)):
+            if getattr(self, name) not in known:
+                raise TrainingError(f"{name} must be one of {', '.join(known)}")
 
-    def rate_factor(self, step: int) -> float:
-        """Learning rate at `step` over the full one: warm-up, plateau, linear decay to zero."""
-        warm = min(1.0, (step + 1) / max(1, self.warmup))
-        left = 1.0 - step / self.steps
-        return warm * min(1.0, max(0.0, left / (1.0 - self.decay_start)))
+    def _check_shares(self) -> None:
+        if not 0.0 <= self.ema < 1.0:
+            raise TrainingError("ema must lie in [0, 1)")
+        for name in ("warmup_share", "decay_start", "downscale"):
+            if not 0.0 <= getattr(self, name) <= 1.0:
+                raise TrainingError(f"{name} must lie in [0, 1]")
+        if not 0.0 <= self.noise <= NOISE_MAX:
+            raise TrainingError(f"noise must lie between 0 and {NOISE_MAX}, not {self.noise}")
+
+    def rounds_at(self, share: float) -> bool:
+        """Whether the fixed-point networks train rounded after this share of the run."""
+        ends = self.decay_start < 1.0 and self.quantized_start < 1.0
+        return ends and share >= self.quantized_start
 
     def save(self, path: Path) -> None:
         """Writes the settings as JSON."""
@@ -92,12 +121,21 @@ class TrainConfig:
         Raises:
             TrainingError: the file is damaged or from another version.
         """
-        try:
-            values: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-            sizes = ModelConfig(**values.pop("model", {}))
-            return cls(model=sizes, **values)
-        except (ValueError, TypeError, AttributeError, WeightsError) as exc:
-            raise TrainingError(f"{path}: not the settings of a run: {exc}") from exc
+        return parse_config(path.read_text(encoding="utf-8"), path)
+
+
+def parse_config(text: str, source: Path | str) -> TrainConfig:
+    """Settings from JSON; those left out have their defaults.
+
+    Raises:
+        TrainingError: it is no JSON, or of another version.
+    """
+    try:
+        values: dict[str, Any] = json.loads(text)
+        sizes = ModelConfig(**values.pop("model", {}))
+        return TrainConfig(model=sizes, **values)
+    except (ValueError, TypeError, AttributeError, WeightsError) as exc:
+        raise TrainingError(f"{source}: not the settings of a run: {exc}") from exc
 
 
 def load_model_config(path: Path) -> ModelConfig:

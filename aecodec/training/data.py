@@ -1,14 +1,14 @@
-"""Pictures to tiles to batches.
+"""Pictures to tiles; `batches.py` makes batches of them.
 
 All pictures are decoded once into memory-mapped tiles of `TILE` pixels, so that a step costs no
-decoding. Batches are a function of seed and step alone: a resumed run sees the same ones, or an
-error if its pictures are others.
+decoding. A resumed run finds the same tiles, or gets an error if its pictures are others.
 """
 
 import hashlib
 import json
 import logging
 import os
+import shutil
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -32,8 +32,12 @@ HOLD_OUT = 50
 """Every 50th picture, sorted by name, is held out for validation."""
 SMALLEST = 64
 """Pictures with a shorter side are left out."""
+DECODERS = 32
+"""Most pictures that are decoded at a time, in threads: Pillow's decoders let others run."""
 TILES, HELD_OUT = "tiles.npy", "held_out.npy"
 """Names of the caches in the folder of a run."""
+ORIGIN = ".pictures.json"
+"""Takes the place of a cache's suffix in the name of the file that says what it was made from."""
 
 SUFFIXES = frozenset(
     [".png", ".jpg", ".jpeg", ".webp", ".avif", ".tif", ".tiff", ".bmp", ".ppm", ".jp2", ".gif"],
@@ -69,6 +73,25 @@ def prepare_tiles(folders: Sequence[Path], run: Path, seed: int) -> RunTiles:
         load_tiles(training, run / TILES, per_picture=TILES_PER_PICTURE, seed=seed),
         load_tiles(held_out, run / HELD_OUT, per_picture=1, seed=seed),
     )
+
+
+def share_tiles(run: Path, other: Path) -> None:
+    """Gives another folder the tiles of a run too, on the same disk without a copy.
+
+    Raises:
+        TrainingError: the folder cannot be written.
+    """
+    try:
+        other.mkdir(parents=True, exist_ok=True)
+        for cache in (TILES, HELD_OUT):
+            for name in (cache, str(Path(cache).with_suffix(ORIGIN))):
+                (other / name).unlink(missing_ok=True)
+                try:
+                    os.link(run / name, other / name)
+                except OSError:
+                    shutil.copyfile(run / name, other / name)
+    except OSError as exc:
+        raise TrainingError(f"{other}: cannot hold tiles: {exc}") from exc
 
 
 def find_pictures(folders: Sequence[Path]) -> list[Path]:
@@ -109,7 +132,7 @@ def load_tiles(pictures: Sequence[Path], cache: Path, *, per_picture: int, seed:
     Raises:
         TrainingError: no picture could be read, or the cache is of other pictures.
     """
-    origin = cache.with_suffix(".pictures.json")
+    origin = cache.with_suffix(ORIGIN)
     fingerprint = _fingerprint(pictures)
     if not cache.exists():
         write_bytes(str(origin), fingerprint)
@@ -134,22 +157,6 @@ def open_tiles(cache: Path) -> Tiles:
     return tiles
 
 
-def batch_at(tiles: Tiles, *, step: int, batch: int, crop: int, seed: int) -> Tensor:
-    """The patches of one step: random crops, flips and transpositions.
-
-    Returns:
-        `(batch, 3, crop, crop)` float32 in [0, 1], channels_last.
-    """
-    rng = np.random.default_rng([seed, step])
-    return to_tensor([_augment(_crop(tiles, crop, rng), rng) for _ in range(batch)])
-
-
-def qualities_at(*, step: int, batch: int, seed: int) -> Tensor:
-    """The relative qualities of one step, `(batch,)`: one from each of `batch` equal strata."""
-    rng = np.random.default_rng([seed, step, 1])
-    return torch.from_numpy((rng.permutation(batch) + rng.random(batch)) / batch).float()
-
-
 def validation_batches(tiles: Tiles, *, batch: int, side: int) -> Iterator[Tensor]:
     """Centre crops of held-out tiles, `(<= batch, 3, side, side)`."""
     margin = (TILE - side) // 2
@@ -166,23 +173,6 @@ def to_tensor(patches: Iterable[Tiles] | Tiles) -> Tensor:
     )
 
 
-def _crop(tiles: Tiles, crop: int, rng: np.random.Generator) -> Tiles:
-    tile = tiles[rng.integers(len(tiles))]
-    top, left = rng.integers(0, TILE - crop + 1, 2)
-    patch: Tiles = tile[top : top + crop, left : left + crop]
-    return patch
-
-
-def _augment(patch: Tiles, rng: np.random.Generator) -> Tiles:
-    if rng.random() < 0.5:
-        patch = patch[:, ::-1]
-    if rng.random() < 0.5:
-        patch = patch[::-1]
-    if rng.random() < 0.5:
-        patch = patch.transpose(1, 0, 2)
-    return patch
-
-
 def _write_tiles(pictures: Sequence[Path], cache: Path, *, per_picture: int, seed: int) -> None:
     def read(job: tuple[int, Path]) -> list[Tiles]:
         number, path = job
@@ -193,7 +183,10 @@ def _write_tiles(pictures: Sequence[Path], cache: Path, *, per_picture: int, see
             return []
 
     count = 0
-    with replacing(str(cache)) as file, ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
+    with (
+        replacing(str(cache)) as file,
+        ThreadPoolExecutor(min(DECODERS, os.cpu_count() or 1)) as pool,
+    ):
         _write_header(file, count)
         for tiles in pool.map(read, enumerate(pictures)):
             for tile in tiles:

@@ -1,8 +1,15 @@
 """Where to train, and in what numbers."""
 
+from collections import deque
+from collections.abc import Callable
+
 import torch
 
+from aecodec.autoencoder.model import ForwardOutput, HyperpriorModel
 from aecodec.errors import TrainingError
+
+BACKLOG = 4
+"""Steps that may wait on a GPU."""
 
 
 def default_device() -> str:
@@ -31,3 +38,28 @@ def computes_bfloat16(device: torch.device) -> bool:
     A CPU without AVX-512 emulates them, many times slower than float32.
     """
     return device.type != "cpu" or torch.backends.cpu.get_cpu_capability() == "AVX512"
+
+
+def compiled(model: HyperpriorModel, device: torch.device) -> Callable[..., ForwardOutput]:
+    """The model compiled for one shape; on CUDA its launches are recorded as graphs as well."""
+    mode = "reduce-overhead" if device.type == "cuda" else None
+    run: Callable[..., ForwardOutput] = torch.compile(model, mode=mode, dynamic=False)
+    return run
+
+
+class Backlog:
+    """Lets the host be a few steps ahead of a GPU, which never idles for that, but no more."""
+
+    def __init__(self, device: torch.device) -> None:
+        """Does nothing on other devices than CUDA's."""
+        self._asynchronous = device.type == "cuda"
+        self._events: deque[torch.cuda.Event] = deque()
+
+    def limit(self) -> None:
+        """Waits for the step that lies `BACKLOG` steps back; called after each."""
+        if self._asynchronous:
+            event = torch.cuda.Event()  # type: ignore[no-untyped-call]  # torch
+            event.record()
+            self._events.append(event)
+            if len(self._events) > BACKLOG:
+                self._events.popleft().synchronize()

@@ -1,66 +1,46 @@
-"""The training loop: steps, averaging, validation, logs, checkpoints, resuming."""
+"""The training loop: steps, averaging, validation, checkpoints, resuming, branches.
 
-import csv
+A step asks its device for no number: gradients that are not finite are skipped there, sums are kept
+there, and all is read every `TrainConfig.report_every` steps.
+"""
+
 import logging
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
 from aecodec.autoencoder.model import ForwardOutput, HyperpriorModel
-from aecodec.training import data
+from aecodec.training import data, validation
+from aecodec.training.averaging import Averager
+from aecodec.training.batches import Batches, MappedTiles, store_tiles
 from aecodec.training.checkpoint import Progress, load_checkpoint, load_state, save_checkpoint
 from aecodec.training.config import CHECKPOINT, SETTINGS, TrainConfig
 from aecodec.training.data import RunTiles
-from aecodec.training.device import computes_bfloat16
-from aecodec.training.initialization import calibrate, start_linear
-from aecodec.training.loss import MseLoss, RateDistortionLoss, rate_distortion
-from aecodec.training.optimizers import make_optimizers, set_rate
-
-if TYPE_CHECKING:
-    from torch.utils.tensorboard import SummaryWriter
+from aecodec.training.device import Backlog, compiled, computes_bfloat16
+from aecodec.training.initialization import start_model
+from aecodec.training.logs import VALIDATION_LOG, RunLog
+from aecodec.training.loss import LossTerms, MseLoss, RateDistortionLoss
+from aecodec.training.optimizers import apply_gradients, make_optimizers, set_rate
+from aecodec.training.schedule import Budget, StepBudget, TimeBudget, rate_factor
+from aecodec.training.start_weights import save_start
+from aecodec.training.state_parts import load_parts, save_parts
+from aecodec.training.sums import StepMeans, StepSums, Waits
+from aecodec.training.validation import VALIDATION_QUALITIES, ValidationPoint
 
 CHECKPOINT_SECONDS = 600.0
-VALIDATION_QUALITIES = (0.0, 0.25, 0.5, 0.75, 1.0)
-VALIDATION_BATCH, VALIDATION_SIDE = 8, 256
-GRADIENT_NORM = 1.0
-"""Longer gradients are cut to this length."""
 START_STEP = 2**62
 """Steps from here on serve the start of the model alone."""
-MSE_MIN = 1e-10
-"""Smaller errors count as this one, 100 dB."""
+VALIDATION_SHARE = 0.25
+"""A run by time whose validation would take more than this part of it ends without."""
+MARGIN = 1.5
+"""Time kept for saving and validating over what they took when measured."""
 
 logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class StepResult:
-    """Means over one batch: loss, bits per pixel, share of z, MSE on [0, 1]."""
-
-    loss: float
-    bpp: float
-    z_bpp: float
-    mse: float
-
-
-@dataclass(frozen=True)
-class ValidationPoint:
-    """Rate and distortion of held-out tiles at one quality.
-
-    Attributes:
-        quality: in [0, 100].
-        bpp: mean bits per pixel.
-        psnr: mean, dB.
-    """
-
-    quality: float
-    bpp: float
-    psnr: float
 
 
 class Trainer:
@@ -69,9 +49,11 @@ class Trainer:
     Attributes:
         run: folder of checkpoints and logs.
         config: settings.
+        device: where the model learns.
         model: what learns.
         average: moving average of its weights.
-        progress: how far the run has come.
+        progress: how far the run has come; what is counted on the device as of `collect`.
+        budget: how long the run goes on; by default as many steps as the settings say.
     """
 
     def __init__(
@@ -97,12 +79,20 @@ class Trainer:
         self.run, self.config, self.device = run, config, torch.device(device)
         self.model, self.tiles = model, tiles
         self.loss: RateDistortionLoss = MseLoss() if loss is None else loss
+        self.budget: Budget = StepBudget(config)
         self._place(model)
         self.average = {k: v.detach().clone() for k, v in model.state_dict().items()}
+        self._averager = Averager(model, self.average, config.ema)
+        self._average_from = 0
         self.optimizers = make_optimizers(model, config)
         self.progress = Progress()
+        self._optimizers_from = 0
+        self._backlog = Backlog(self.device)
+        self._sums, self._waits = StepSums(self.device), Waits()
+        store = store_tiles(tiles.training, self.device)
+        self._batches = Batches(store, config, self.device)
         self._forward: Callable[..., ForwardOutput] = (
-            torch.compile(model) if config.compile else model
+            compiled(model, self.device) if config.compile else model
         )
         self._mixed = config.mixed and computes_bfloat16(self.device)
 
@@ -115,6 +105,7 @@ class Trainer:
         *,
         device: str = "cpu",
         initial: Mapping[str, Tensor] | None = None,
+        parts: Path | None = None,
     ) -> "Trainer":
         """A run from its first step or from its last checkpoint.
 
@@ -126,9 +117,10 @@ class Trainer:
             config: settings; replaces the stored ones.
             device: see the class.
             initial: weights to start from instead of the linear start.
+            parts: folder with the state of a run elsewhere, to go on from.
 
         Raises:
-            TrainingError: no pictures, or a checkpoint or weights that do not fit.
+            TrainingError: no pictures, or a checkpoint, parts or weights that do not fit.
         """
         tiles = data.prepare_tiles(folders, run, config.seed)
         resuming = (run / CHECKPOINT).exists()
@@ -137,101 +129,137 @@ class Trainer:
             model = HyperpriorModel(config.model)
             if initial is not None:
                 load_state(model, initial, "the initial weights")
-            if not resuming:
-                _start(model, tiles, config, linear=initial is None)
+            if not resuming and parts is None:
+                batches = Batches(MappedTiles(tiles.training), config, torch.device("cpu"))
+                steps = range(START_STEP, START_STEP + -(-config.start_patches // config.batch))
+                patches = torch.cat([batches.at(step)[0] for step in steps])
+                start_model(model, patches, linear=initial is None)
         trainer = cls(run, model, tiles, config, device=device)
         if resuming:
             trainer.resume()
+        elif parts is not None:
+            trainer.progress = load_parts(parts, model, trainer.average, trainer.optimizers)
+            trainer._optimizers_from = trainer.progress.step
+            trainer.budget = StepBudget(config, trainer._optimizers_from)
         config.save(run / SETTINGS)
         return trainer
 
-    def train(self, should_stop: Callable[[], bool] = lambda: False) -> None:
-        """Runs to the last step, or until it should stop; either way the state is saved.
+    def train(
+        self, should_stop: Callable[[], bool] = lambda: False, budget: Budget | None = None
+    ) -> list[ValidationPoint]:
+        """Runs to the end of its budget, or until it should stop; either way the state is saved.
 
         Args:
             should_stop: asked after each step. A run that stops so is not validated at its end.
+            budget: replaces that of the trainer.
+
+        Returns:
+            The validation at the end; empty if there was none.
         """
+        self.budget = budget = budget or self.budget
         logger.info(
-            "%s at step %d of %d, %d tiles, %d held out",
-            self.run, self.progress.step, self.config.steps,
-            len(self.tiles.training), len(self.tiles.held_out),
+            "%s at step %d, %d tiles, %d held out",
+            self.run, self.progress.step, len(self.tiles.training), len(self.tiles.held_out),
         )  # fmt: skip
-        writer = _summary_writer(self.run)
+        log = RunLog(self.run)
+        log.open_board()
+        validating = self._start_clock()
         saved = reported = time.monotonic()
-        results: list[StepResult] = []
+        points: list[ValidationPoint] = []
         validated, stopped = -1, False
-        while self.progress.step < self.config.steps and not stopped:
-            result = self.step()
-            if result is not None:
-                results.append(result)
-            if self.progress.step % self.config.report_every == 0 and results:
-                now = time.monotonic()
-                self._report(results, now - reported, writer)
-                results, reported = [], now
-            if self.progress.step % self.config.validate_every == 0:
-                self.validate(writer)
-                validated, reported = self.progress.step, time.monotonic()
+        while not stopped and not budget.is_over(self.progress.step):
+            self.step()
+            step = self.progress.step
+            if step % self.config.report_every == 0:
+                self._report(time.monotonic() - reported, log)
+                reported = time.monotonic()
+            if step % self.config.validate_every == 0 and budget.has_time(validating):
+                points = self.validate(log)
+                validated, reported = step, time.monotonic()
             if time.monotonic() - saved > CHECKPOINT_SECONDS:
                 self.save()
                 saved = time.monotonic()
             stopped = should_stop()
+        if self.progress.step % self.config.report_every:
+            self._report(time.monotonic() - reported, log)
         self.save()
-        if not (stopped or should_stop()) and validated != self.progress.step:
-            self.validate(writer)
-        if writer is not None:
-            writer.close()
+        if validated != self.progress.step:
+            wanted = not (stopped or should_stop()) and budget.has_time(validating, at_end=True)
+            points = self.validate(log) if wanted else []
+        log.close()
+        return points
 
-    def step(self) -> StepResult | None:
-        """One step; None when it was skipped because its gradient was not finite."""
+    def step(self) -> None:
+        """One step; one whose gradient is not finite changes nothing but the count of such."""
         start = time.monotonic()
         config, number = self.config, self.progress.step
-        set_rate(self.optimizers, config.rate_factor(number))
-        self.model.set_quantized(number >= config.quantized_start * config.steps)
+        moment = self.budget.moment(number)
+        set_rate(self.optimizers, rate_factor(moment, config))
+        self.model.set_quantized(
+            config.decay_start < 1.0 and moment.share >= config.quantized_start
+        )
         torch.manual_seed(config.seed * 1_000_003 + number)
-        x = _batch(self.tiles, config, number).to(self.device)
-        q = data.qualities_at(step=number, batch=config.batch, seed=config.seed).to(self.device)
-        for optimizer in self.optimizers:
-            optimizer.zero_grad(set_to_none=True)
-        output = self._forward(x, q, noisy=True, mixed=self._mixed)
-        terms = self.loss(output, x, q)
-        terms.loss.backward()  # type: ignore[no-untyped-call]  # torch
-        norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), GRADIENT_NORM)
-        means = (terms.loss, output.bpp.mean(), output.z_bpp.mean(), terms.mse.mean())
-        # One list, since each number that is asked for waits for the device.
-        *found, length = torch.stack([*(each.detach() for each in means), norm]).tolist()
-        finite = math.isfinite(length)
-        if finite:
-            for optimizer in self.optimizers:
-                optimizer.step()
-            self._update_average(number)
+        with self._waits.of("data"):
+            x, q = self._batches.at(number)
+        means = self.backward(x, q)
+        finite = apply_gradients(self.optimizers, self.model.parameters())
+        self._sums.add(means, finite)
+        self._averager.update(number - self._average_from)
+        with self._waits.of("device"):
+            self._backlog.limit()
         self.progress.step += 1
         self.progress.seconds += time.monotonic() - start
         self.progress.patches += config.batch
-        if not finite:
-            self.progress.skipped += 1
-            logger.warning("step %d skipped: gradient not finite", number)
-            return None
-        return StepResult(*found)
 
-    def validate(self, writer: "SummaryWriter | None" = None) -> list[ValidationPoint]:
+    def backward(self, x: Tensor, q: Tensor) -> tuple[Tensor, ...]:
+        """Gradients of the loss of one batch, see `RateDistortionLoss`.
+
+        Returns:
+            Loss, bits per pixel, share of z and MSE, each `()`.
+        """
+        for optimizer in self.optimizers:
+            optimizer.zero_grad(set_to_none=True)
+        output, terms = self.forward(x, q)
+        terms.loss.backward()  # type: ignore[no-untyped-call]  # torch
+        return terms.loss, output.bpp.mean(), output.z_bpp.mean(), terms.mse.mean()
+
+    def forward(self, x: Tensor, q: Tensor) -> tuple[ForwardOutput, LossTerms]:
+        """What the model makes of one batch, and its loss."""
+        if self.config.compile and self.device.type == "cuda":
+            torch.compiler.cudagraph_mark_step_begin()  # type: ignore[no-untyped-call]  # torch
+        output: ForwardOutput = self._forward(x, q, noisy=True, mixed=self._mixed)
+        return output, self.loss(output, x, q)
+
+    def collect(self) -> StepMeans | None:
+        """Waits for the device and reads what it counted since the last time.
+
+        Returns:
+            Means over the steps; None if there were none, or all were skipped.
+        """
+        start = time.monotonic()
+        with self._waits.of("device"):
+            means = self._sums.read()
+        self.progress.seconds += time.monotonic() - start
+        self._count_skipped()
+        return means
+
+    def validate(self, log: RunLog | None = None) -> list[ValidationPoint]:
         """Rate and distortion of the averaged weights on held-out tiles, logged."""
-        model = HyperpriorModel(self.model.config)
-        model.load_state_dict(self.average)
-        self._place(model.eval())
-        points = [self._validate_at(model, q) for q in VALIDATION_QUALITIES]
-        bpp = torch.tensor([point.bpp for point in points])
-        mse = torch.tensor([10.0 ** (-point.psnr / 10) for point in points])
-        loss = rate_distortion(bpp, mse, torch.tensor(VALIDATION_QUALITIES)).mean()
+        log = log or RunLog(self.run)
+        model, step = self._averaged_model(), self.progress.step
+        held_out = self.tiles.held_out
+        points = [
+            validation.validate_at(model, held_out, q, self.device) for q in VALIDATION_QUALITIES
+        ]
         logger.info(
-            "validation at step %d: loss %.4f; %s", self.progress.step, loss,
+            "validation at step %d: loss %.4f; %s", step, validation.mean_loss(points),
             ", ".join(f"q{p.quality:g} {p.bpp:.3f} bpp {p.psnr:.2f} dB" for p in points),
         )  # fmt: skip
         for point in points:
-            self._log("validation.csv", quality=point.quality, bpp=point.bpp, psnr=point.psnr)
-            if writer is not None:
-                step, quality = self.progress.step, f"{point.quality:g}"
-                writer.add_scalar(f"validation/bpp_{quality}", point.bpp, step)
-                writer.add_scalar(f"validation/psnr_{quality}", point.psnr, step)
+            values = {"bpp": point.bpp, "psnr": point.psnr}
+            log.row(VALIDATION_LOG, self.progress, quality=point.quality, **values)
+            named = {f"validation__{k}_{point.quality:g}": v for k, v in values.items()}
+            log.curve(step, **named)
         return points
 
     def save(self) -> None:
@@ -240,9 +268,19 @@ class Trainer:
         Raises:
             TrainingError: it cannot be written.
         """
-        save_checkpoint(
-            self.run / CHECKPOINT, self.model, self.average, self.optimizers, self.progress
-        )
+        self._count_skipped()
+        state = (self.model, self.average, self.optimizers, self.progress)
+        save_checkpoint(self.run / CHECKPOINT, *state)
+
+    def save_parts(self, folder: Path) -> None:
+        """Writes the state in small files, see `state_parts.save_parts`."""
+        self._count_skipped()
+        state = (self.model, self.average, self.optimizers, self.progress)
+        save_parts(folder, *state, self.config)
+
+    def save_weights(self, path: Path) -> None:
+        """Writes the averaged weights to start from, see `start_weights.save_start`."""
+        save_start(path, self.average, self.model.config)
 
     def resume(self) -> None:
         """Goes back to the checkpoint.
@@ -250,91 +288,113 @@ class Trainer:
         Raises:
             TrainingError: it is damaged or belongs to another model.
         """
-        self.progress = load_checkpoint(
-            self.run / CHECKPOINT, self.model, self.average, self.optimizers
-        )
+        state = (self.model, self.average, self.optimizers)
+        self.progress = load_checkpoint(self.run / CHECKPOINT, *state)
+
+    def branch(
+        self, folder: Path, budget: Budget, should_stop: Callable[[], bool] = lambda: False
+    ) -> list[ValidationPoint]:
+        """Makes a release of an undecayed run: nothing but decay, in a folder of its own.
+
+        The run is saved before, and afterwards stands where it stood. The branch averages its own
+        weights alone.
+
+        Args:
+            folder: of the branch; made when absent. What it holds is replaced.
+            budget: of the branch.
+            should_stop: see `train`.
+
+        Returns:
+            The validation of the branch; empty if it was stopped.
+
+        Raises:
+            TrainingError: a folder cannot be written.
+        """
+        self.save()
+        run, config = self.run, self.config
+        data.share_tiles(run, folder)
+        self.run, self.config = folder, replace(config, decay_start=0.0)
+        self._average_from = self.progress.step
+        self.config.save(folder / SETTINGS)
+        try:
+            return self.train(should_stop, budget)
+        finally:
+            self.run, self.config, self._average_from = run, config, 0
+            self.budget = StepBudget(config, self._optimizers_from)
+            self.resume()
+
+    def time_budget(
+        self, seconds: float, *,
+        started: float | None = None, warm: bool = True, validates: bool = True,
+    ) -> TimeBudget:  # fmt: skip
+        """A budget of so many seconds, with a warm-up if the optimizers begin anew.
+
+        Args:
+            seconds: for everything, the start included.
+            started: when they began, by `time.monotonic`; by default now.
+            warm: whether to warm up where that is due.
+            validates: whether they shall suffice for a validation too.
+        """
+        new = warm and self._optimizers_from == self.progress.step
+        share = self.config.warmup_share if new else 0.0
+        return TimeBudget(seconds, warmup_share=share, started=started, validates=validates)
+
+    def _start_clock(self) -> float:
+        """Does beforehand what would disturb a run by time, and measures what its end will take.
+
+        Returns:
+            Seconds to allow for a validation; 0 in a run by steps.
+        """
+        budget, step = self.budget, self.progress.step
+        if not isinstance(budget, TimeBudget):
+            return 0.0
+        self.warm_up()
+        start = time.monotonic()
+        self.save()
+        saving = MARGIN * (time.monotonic() - start)
+        budget.reserve, validating = saving, math.inf
+        if budget.validates:
+            model, tiles = self._averaged_model(), self.tiles.held_out
+            expected = MARGIN * validation.estimate_seconds(model, tiles, self.device)
+            if expected <= VALIDATION_SHARE * budget.seconds_left(step, 0.0):
+                budget.reserve, validating = saving + expected, expected
+            else:
+                logger.info("no validation: it would take %.0f s of this run", expected)
+        budget.begin(step)
+        return validating
+
+    def warm_up(self) -> None:
+        """Compiles what steps will need, so that none of them takes a minute."""
+        if not self.config.compile:
+            return
+        x, q = self._batches.at(START_STEP)
+        for quantized in (False, True) if self.config.rounds_at(1.0) else (False,):
+            self.model.set_quantized(quantized)
+            for _ in range(3 if self.device.type == "cuda" else 1):  # the others record graphs
+                self.backward(x, q)
+
+    def _averaged_model(self) -> HyperpriorModel:
+        model = HyperpriorModel(self.model.config)
+        model.load_state_dict(self.average)
+        self._place(model.eval())
+        return model
 
     def _place(self, model: HyperpriorModel) -> None:
         """Moves a model to the device, in the layout that is fast."""
         model.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch stubs lack the pair
 
-    @torch.no_grad()
-    def _validate_at(self, model: HyperpriorModel, q: float) -> ValidationPoint:
-        bpp: list[float] = []
-        psnr: list[float] = []
-        for batch in data.validation_batches(
-            self.tiles.held_out, batch=VALIDATION_BATCH, side=VALIDATION_SIDE
-        ):
-            x = batch.to(self.device)
-            output = model(x, torch.full((len(x),), q, device=self.device), noisy=False)
-            rounded = (output.x_hat.clamp(0, 1) * 255).round() / 255
-            mse = (rounded - x).square().mean((1, 2, 3)).clamp_min(MSE_MIN)
-            bpp += output.bpp.tolist()
-            psnr += (-10 * torch.log10(mse)).tolist()
-        return ValidationPoint(100 * q, sum(bpp) / len(bpp), sum(psnr) / len(psnr))
+    def _count_skipped(self) -> None:
+        skipped = self._sums.read_skipped()
+        if skipped:
+            self.progress.skipped += skipped
+            logger.warning("%d steps skipped: gradient not finite", skipped)
 
-    @torch.no_grad()
-    def _update_average(self, step: int) -> None:
-        decay = min(self.config.ema, max(0.0, 1.0 - 9.0 / (step + 1)))
-        state = self.model.state_dict()
-        names = [k for k, v in state.items() if v.is_floating_point()]
-        torch._foreach_lerp_([self.average[k] for k in names], [state[k] for k in names], 1 - decay)
-
-    def _report(
-        self, results: list[StepResult], seconds: float, writer: "SummaryWriter | None"
-    ) -> None:
-        step, count = self.progress.step, len(results)
-        loss, bpp, z_bpp, mse = (
-            sum(getattr(r, name) for r in results) / count
-            for name in ("loss", "bpp", "z_bpp", "mse")
-        )
-        psnr = -10 * math.log10(max(mse, MSE_MIN))
-        rate = count * self.config.batch / seconds
-        left = (self.config.steps - step) * seconds / count
-        logger.info(
-            "step %d loss %.4f bpp %.3f PSNR %.2f dB %.1f patches/s, %s left",
-            step, loss, bpp, psnr, rate, time.strftime("%H:%M:%S", time.gmtime(left)),
-        )  # fmt: skip
-        self._log("train.csv", loss=loss, bpp=bpp, z_bpp=z_bpp, psnr=psnr, patches_per_second=rate)
-        if writer is not None:
-            for name, value in (("loss", loss), ("bpp", bpp), ("z_bpp", z_bpp), ("psnr", psnr)):
-                writer.add_scalar(f"train/{name}", value, step)
-
-    def _log(self, name: str, **values: float) -> None:
-        row = {
-            "step": self.progress.step,
-            "hours": round(self.progress.seconds / 3600, 4),
-            "patches": self.progress.patches,
-        } | {key: round(value, 5) for key, value in values.items()}
-        path = self.run / name
-        new = not path.exists()
-        with path.open("a", newline="", encoding="utf-8") as file:
-            table = csv.DictWriter(file, row)
-            if new:
-                table.writeheader()
-            table.writerow(row)
-
-
-def _start(model: HyperpriorModel, tiles: RunTiles, config: TrainConfig, *, linear: bool) -> None:
-    """Fits a new model to pictures: as a linear codec or not, and the scales of its blocks."""
-    batches = -(-config.start_patches // config.batch)
-    patches = torch.cat([_batch(tiles, config, START_STEP + n) for n in range(batches)])
-    if linear:
-        start_linear(model, patches)
-    calibrate(model, patches, torch.linspace(0, 1, len(patches)))
-
-
-def _batch(tiles: RunTiles, config: TrainConfig, step: int) -> Tensor:
-    """The patches of a step, which may be one of those from `START_STEP` on."""
-    return data.batch_at(
-        tiles.training, step=step, batch=config.batch, crop=config.crop, seed=config.seed
-    )
-
-
-def _summary_writer(run: Path) -> "SummaryWriter | None":
-    try:
-        from torch.utils.tensorboard import SummaryWriter
-    except ImportError:
-        logger.info("no TensorBoard logs: pip install 'aecodec[train]'")
-        return None
-    return SummaryWriter(str(run / "tensorboard"))
+    def _report(self, seconds: float, log: RunLog) -> None:
+        """Logs the means since the last report, `seconds` ago."""
+        means, step = self.collect(), self.progress.step
+        shares = self._waits.take(seconds)
+        if means is None:
+            return
+        left = self.budget.seconds_left(step, seconds / means.count)
+        rate = means.count * self.config.batch / seconds
+        log.report(self.progress, means, rate=rate, shares=shares, left=left)

@@ -28,7 +28,8 @@ def saved_run(folder: Path, run: Path, **sizes: int) -> Path:
     """A run of one step."""
     config = replace(FAST_RUN, model=replace(TINY, **sizes))
     trainer = Trainer.prepare([folder], run, config)
-    assert trainer.step() is not None
+    trainer.step()
+    assert trainer.collect() is not None
     trainer.save()
     return run
 

@@ -14,7 +14,7 @@ from conftest import FAST_RUN, TINY
 from aecodec.cli.train import train
 from aecodec.errors import InputError, TrainingError
 from aecodec.training.config import SETTINGS, TrainConfig
-from aecodec.training.loop import StepResult, Trainer
+from aecodec.training.loop import Trainer
 
 ONE_STEP = ["--steps", "1", "--batch", "2", "--crop", "64", "--no-compile", "--device", "cpu"]
 
@@ -77,10 +77,10 @@ def test_a_signal_ends_the_run_after_its_step(
     replace(FAST_RUN, validate_every=100).save(run / SETTINGS)
     real = Trainer.step
 
-    def step(trainer: Trainer) -> StepResult | None:
+    def step(trainer: Trainer) -> None:
         if trainer.progress.step == 2:
             os.kill(os.getpid(), number)
-        return real(trainer)
+        real(trainer)
 
     monkeypatch.setattr(Trainer, "step", step)
     handler = signal.getsignal(number)

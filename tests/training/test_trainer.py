@@ -14,7 +14,8 @@ from aecodec.errors import TrainingError
 from aecodec.training import optimizers
 from aecodec.training.checkpoint import load_average
 from aecodec.training.config import CHECKPOINT, SETTINGS, TrainConfig
-from aecodec.training.loop import VALIDATION_QUALITIES, Trainer
+from aecodec.training.loop import Trainer
+from aecodec.training.validation import VALIDATION_QUALITIES
 
 
 def prepared(folder: Path, run: Path, **changes: object) -> Trainer:
@@ -62,7 +63,10 @@ def test_rounded_fine_tuning(picture_folder: Path, tmp_path: Path) -> None:
     trainer = prepared(picture_folder, run, quantized_start=0.0)
     before = trainer.model.prior.hyper_synthesis.head.weight.clone()
     for _ in range(3):
-        assert trainer.step() is not None
+        trainer.step()
+    means = trainer.collect()
+    assert means is not None
+    assert means.count == 3
     assert trainer.model.prior.hyper_synthesis.entry.quantized
     assert not torch.equal(before, trainer.model.prior.hyper_synthesis.head.weight)
     trainer.save()
@@ -74,7 +78,8 @@ def test_steps_without_finite_gradient_are_skipped(picture_folder: Path, tmp_pat
     with torch.no_grad():
         trainer.model.synthesis.exit.weight[0, 0] = float("inf")
     before = trainer.model.analysis.entry.weight.clone()
-    assert trainer.step() is None
+    trainer.step()
+    assert trainer.collect() is None
     assert trainer.progress.skipped == 1
     assert torch.equal(trainer.model.analysis.entry.weight, before)
 

@@ -21,7 +21,13 @@ from aecodec.training.config import CROP_MAX, TrainConfig
         {"crop": CROP_MAX + 64},
         {"learning_rate": 0.0},
         {"learning_rate": math.nan},
-        {"decay_start": 1.0},
+        {"decay_start": 1.1},
+        {"decay_shape": "cosine"},
+        {"optimizer": "sgd"},
+        {"warmup_share": -0.1},
+        {"downscale": 2.0},
+        {"noise": 100.0},
+        {"precondition_every": 0},
         {"ema": 1.0},
         {"validate_every": 0},
         {"report_every": 0},
@@ -47,11 +53,3 @@ def test_settings_survive_a_file(tmp_path: Path) -> None:
         (tmp_path / "c.json").write_text(text)
         with pytest.raises(TrainingError, match=r"c\.json"):
             TrainConfig.load(tmp_path / "c.json")
-
-
-def test_schedule() -> None:
-    config = TrainConfig(steps=1000, warmup=100)
-    assert config.rate_factor(0) == pytest.approx(0.01)
-    assert config.rate_factor(499) == 1.0
-    assert config.rate_factor(750) == pytest.approx(0.5)
-    assert config.rate_factor(999) == pytest.approx(0.002)

@@ -5,7 +5,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 from PIL import Image
 
 from aecodec.errors import TrainingError
@@ -20,16 +19,6 @@ def test_damaged_tiles_are_named(tmp_path: Path) -> None:
     np.save(path, np.zeros((2, 3)))
     with pytest.raises(TrainingError, match=r"tiles\.npy: holds no tiles"):
         data.open_tiles(path)
-
-
-def test_batches_depend_on_seed_and_step_alone(picture_folder: Path, tmp_path: Path) -> None:
-    found = data.find_pictures([picture_folder])
-    tiles = data.load_tiles(found, tmp_path / "t.npy", per_picture=1, seed=0)
-    first = data.batch_at(tiles, step=5, batch=3, crop=64, seed=1)
-    assert torch.equal(first, data.batch_at(tiles, step=5, batch=3, crop=64, seed=1))
-    assert not torch.equal(first, data.batch_at(tiles, step=6, batch=3, crop=64, seed=1))
-    q = data.qualities_at(step=5, batch=4, seed=1)
-    assert sorted((q * 4).floor().tolist()) == [0, 1, 2, 3]
 
 
 def test_every_fiftieth_picture_is_held_out() -> None:

@@ -1,0 +1,97 @@
+"""Logs of a run: CSV files in its folder, and TensorBoard's where that is installed."""
+
+import csv
+import logging
+import math
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from aecodec.training.checkpoint import Progress
+from aecodec.training.sums import StepMeans
+from aecodec.training.validation import MSE_MIN
+
+if TYPE_CHECKING:
+    from torch.utils.tensorboard import SummaryWriter
+
+TRAIN_LOG, VALIDATION_LOG = "train.csv", "validation.csv"
+"""Names of files in the folder of a run."""
+
+logger = logging.getLogger(__name__)
+
+
+class RunLog:
+    """The logs of one folder."""
+
+    def __init__(self, run: Path) -> None:
+        """Opens nothing yet; `open_board` does."""
+        self._run = run
+        self._board: SummaryWriter | None = None
+
+    def open_board(self) -> None:
+        """Writes for TensorBoard as well, from now on until `close`."""
+        try:
+            from torch.utils.tensorboard import SummaryWriter
+        except ImportError:
+            logger.info("no TensorBoard logs: pip install 'aecodec[train]'")
+            return
+        self._board = SummaryWriter(str(self._run / "tensorboard"))
+
+    def close(self) -> None:
+        """Ends what `open_board` began."""
+        if self._board is not None:
+            self._board.close()
+            self._board = None
+
+    def report(
+        self,
+        progress: Progress,
+        means: StepMeans,
+        *,
+        rate: float,
+        shares: Mapping[str, float],
+        left: float,
+    ) -> None:
+        """Tells how training goes.
+
+        Args:
+            progress: how far it has come.
+            means: over the steps since the last report.
+            rate: patches a second.
+            shares: parts of the time that the host waited, by cause.
+            left: seconds to the end of the run.
+        """
+        psnr = -10 * math.log10(max(means.mse, MSE_MIN))
+        logger.info(
+            "step %d loss %.4f bpp %.3f PSNR %.2f dB %.1f patches/s, host waits %.0f %%, %s left",
+            progress.step, means.loss, means.bpp, psnr, rate, 100 * sum(shares.values()),
+            time.strftime("%H:%M:%S", time.gmtime(left)),
+        )  # fmt: skip
+        values = {"loss": means.loss, "bpp": means.bpp, "z_bpp": means.z_bpp, "psnr": psnr}
+        self.row(
+            TRAIN_LOG, progress, **values, patches_per_second=rate,
+            waiting_data=shares.get("data", 0.0), waiting_device=shares.get("device", 0.0),
+        )  # fmt: skip
+        self.curve(progress.step, **{f"train__{name}": value for name, value in values.items()})
+
+    def row(self, name: str, progress: Progress, **values: float) -> None:
+        """Adds a row to a CSV file."""
+        row = {
+            "step": progress.step,
+            "hours": round(progress.seconds / 3600, 4),
+            "patches": progress.patches,
+        } | {key: round(value, 5) for key, value in values.items()}
+        path = self._run / name
+        new = not path.exists()
+        with path.open("a", newline="", encoding="utf-8") as file:
+            table = csv.DictWriter(file, row)
+            if new:
+                table.writeheader()
+            table.writerow(row)
+
+    def curve(self, step: int, **values: float) -> None:
+        """Adds a point to each curve of TensorBoard; two underscores part a group from a name."""
+        if self._board is not None:
+            for name, value in values.items():
+                self._board.add_scalar(name.replace("__", "/", 1), value, step)
