@@ -2,18 +2,26 @@
 
 import hashlib
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 from raw_files import WHOLE
 
 from aecodec.errors import ChecksumError, HeaderError
 from aecodec.format.chunks import Chunk
 from aecodec.format.container import parse, serialize
-from aecodec.format.digest import TYPE, check_digest, pixel_digest, with_digest
+from aecodec.format.digest import TYPE, PixelDigest, check_digest, with_digest
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (50, 100)).astype(np.uint8)
 STREAM = parse(WHOLE)
+
+
+def pixel_digest(pixels: npt.NDArray[Any]) -> bytes:
+    digest = PixelDigest()
+    digest.update(pixels)
+    return digest.result()
 
 
 def test_a_file_holds_one_digest_beside_other_chunks() -> None:
