@@ -85,10 +85,10 @@ class Carried(Generic[Network]):
 
     @cached_property
     def double(self) -> Network:
-        """The same on float64."""
+        """The same network on float64."""
         return deepcopy(self.single).double()
 
     @property
     def network(self) -> Network:
-        """The one that is exact now."""
+        """The network that is exact with the caller's present settings."""
         return self.single if is_full_precision() else self.double

@@ -36,7 +36,8 @@ EXIT_PLACES = 512
 """Places of the last layer that are computed at a time."""
 
 BIAS_LIMIT = 2**44
-"""Of the linear layers, whose sums thus stay below 2**53, over 64 pixels and three colours too."""
+"""Biases of the linear layers stay below this, and so their sums below 2**53, over 64 pixels and
+three colours too."""
 
 _ALL = slice(None), slice(None)
 
@@ -76,7 +77,7 @@ class Gains:
             raise WeightsError("a gain lies outside 2**-12 to 2**12")
 
     def at(self, quality_index: int) -> Tensor:
-        """`(C, 1, 1)` float64, in 1/65536; the last one asked for is kept."""
+        """Gains `(C, 1, 1)` float64, in 1/65536; those of the last quality are kept."""
         kept = self._kept
         if kept is None or kept[0] != quality_index:
             self._kept = kept = quality_index, self._at(quality_index)

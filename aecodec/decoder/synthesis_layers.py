@@ -11,7 +11,7 @@ from aecodec.models.weights import TensorTree
 STREAM_LIMIT = 2**22
 INPUT_LIMIT = 1024
 FRACTIONS = range(7, 13)
-"""Of activations: more bits behind the point are fewer before it."""
+"""Binary places that activations may have: more behind the point are fewer before it."""
 
 
 class ExactConv2d(nn.Module):

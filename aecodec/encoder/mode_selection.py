@@ -150,6 +150,15 @@ def single_exponent(header: Header) -> int | None:
     return None if header.tile_count == 1 or exponent > TILE_EXPONENT_MAX else exponent
 
 
+def without_hidden_colours(pixels: Pixels, alpha: Pixels | None) -> Pixels:
+    """What lossless tiles hold: 0 where nothing is visible."""
+    if alpha is None:
+        return pixels
+    hidden = alpha == 0
+    mask = hidden if pixels.ndim == 2 else hidden[:, :, None]
+    return np.where(mask, 0, pixels).astype(pixels.dtype, copy=False)
+
+
 def estimate_bytes(pixels: Pixels) -> int:
     """About what lossless coding takes, from a sample of at most 43,690 pixels."""
     part = _sample(pixels)

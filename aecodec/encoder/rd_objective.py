@@ -64,7 +64,7 @@ class LossGradient:
 
     @property
     def loss(self) -> float:
-        """In bits."""
+        """The loss in bits."""
         return self.bits + self.distortion
 
 
