@@ -93,6 +93,27 @@ def from_floats(values: npt.NDArray[np.floating], what: str) -> Pixels:
     return sixteen_bit
 
 
+def rescaled(samples: npt.NDArray[Any], largest: int) -> Pixels:
+    """Samples from 0 to `largest` over the full range of 8 bits or, above 255, of 16 bits.
+
+    Each is multiplied by the peak and divided by `largest`, rounded half up. The step is at least
+    one, so that different samples stay different and can be recovered.
+
+    Args:
+        samples: integers of any type, none above `largest`.
+        largest: 1 to 65535.
+
+    Example:
+        >>> rescaled(np.array([0, 7, 15]), 15).tolist()
+        [0, 119, 255]
+    """
+    kind, top = (np.uint8, 255) if largest <= 255 else (np.uint16, SIXTEEN_BIT_PEAK)
+    if largest == top:
+        return samples.astype(kind)
+    wide = samples.astype(np.uint64)
+    return ((wide * np.uint64(2 * top) + np.uint64(largest)) // np.uint64(2 * largest)).astype(kind)
+
+
 def shrink(pixels: Pixels, scale: int) -> Pixels:
     """A smaller picture, each of whose pixels is the mean of a square of `scale` pixels a side.
 
