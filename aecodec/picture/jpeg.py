@@ -10,7 +10,7 @@ import hashlib
 import re
 import struct
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from io import BytesIO
 
 from PIL.JpegImagePlugin import JpegImageFile
@@ -90,6 +90,7 @@ def read_jpeg(data: bytes, wishes: Wishes) -> Reading:
             pixels = to_array(image)
             if image.mode in CONVERTED:
                 kept.insert(0, f"{CONVERTED[image.mode]} is converted to RGB")
+                metadata = replace(metadata, icc=None)
     except InputError:
         raise
     except (*DAMAGE, OSError) as exc:

@@ -150,6 +150,8 @@ def _from_pil(image: Image.Image, keep: Collection[str]) -> Picture:
     frames = getattr(image, "n_frames", 1)  # formats that hold one frame do not count
     losses += more_frames(frames)
     metadata = metadata_of(image)
+    if converted:
+        metadata = replace(metadata, icc=None)
     if image.format == "TIFF":  # Pillow has turned its pixels
         metadata = upright(metadata)
     pixels = _checked(to_array(image))

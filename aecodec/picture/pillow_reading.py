@@ -88,6 +88,8 @@ def _reading(data: bytes, image: ImageFile.ImageFile, wishes: Wishes) -> Reading
     if image.mode == "F":
         losses.append("floating numbers are rounded to 16 bits")
     metadata = metadata_of(image)
+    if image.mode in CONVERTED:
+        metadata = replace(metadata, icc=None)
     pixels = to_array(image)
     if image.format == "JPEG2000":
         metadata, lines = _of_jpeg2000(data, metadata)

@@ -48,6 +48,7 @@ _COLOURS = {
     _ICC_LAB: 3,
 }  # fmt: skip
 """The samples that each photometric interpretation needs."""
+_CONVERTED = {_CMYK: "CMYK", _LAB: "L*a*b*", _ICC_LAB: "L*a*b*"}
 _SENSOR = {32803, 34892}
 """Photometric interpretations of raw photos: a mosaic, and linear raw."""
 _KNOWN_LATER = {
@@ -86,6 +87,8 @@ def read_tiff(data: bytes, wishes: Wishes) -> Reading:
     wishes.limits.check_pixels(layout.width, layout.height)
     frames = sum(not page.integer(SUBFILE_TYPE, 0) & 1 for page in pages[1:]) + 1
     pixels, lines = _pixels(data, first, layout, metadata.icc)
+    if first.integer(PHOTOMETRIC, -1) in _CONVERTED:
+        metadata = replace(metadata, icc=None)
     stated = first.integer(ORIENTATION, 0)
     if stated not in range(1, 9):
         stated = xmp_orientation(metadata.xmp) or 1
@@ -183,14 +186,14 @@ def _shown(
     alpha = None
     if has_alpha:
         alpha, _ = _in_range(extra[:, :, :1], layout.bits)
-    if meaning in (_CMYK, _LAB, _ICC_LAB):
+    if meaning in _CONVERTED:
         if colours.dtype != np.uint8 or layout.bits != 8:
             raise InputError(
-                f"TIFF of {'CMYK' if meaning == _CMYK else 'L*a*b*'} with {layout.bits} bits a "
-                "sample is not supported: convert it to RGB, or to 8 bits"
+                f"TIFF of {_CONVERTED[meaning]} with {layout.bits} bits a sample is not "
+                "supported: convert it to RGB, or to 8 bits"
             )
         found = _converted(np.ascontiguousarray(colours), meaning, icc)
-        lines.append(f"{'CMYK' if meaning == _CMYK else 'L*a*b*'} is converted to RGB")
+        lines.append(f"{_CONVERTED[meaning]} is converted to RGB")
     elif meaning == _PALETTE:
         found, rounded = _looked_up(colours[:, :, 0], tags, layout)
         lines += ["colours of its palette have 16 bits, of which 8 are kept"] if rounded else []
@@ -209,8 +212,8 @@ def _shown(
 
 def _left_samples(count: int, *, has_alpha: bool) -> Iterator[str]:
     if count > 0:
-        more = "further samples" if has_alpha else "samples"
-        yield f"{count} {more} a pixel, neither colour nor alpha, are left out"
+        more = " further" * has_alpha + " sample" + "s" * (count > 1)
+        yield f"left out: {count}{more} a pixel that mean neither colour nor alpha"
 
 
 def _in_range(samples: npt.NDArray[Any], bits: int) -> tuple[Pixels, list[str]]:
@@ -229,10 +232,14 @@ def _in_range(samples: npt.NDArray[Any], bits: int) -> tuple[Pixels, list[str]]:
 
 
 def _divided(colours: Pixels, alpha: Pixels) -> Pixels:
-    """Colours that were multiplied by alpha, divided by it and rounded down, as libvips does."""
+    """Colours that were multiplied by alpha, divided by it in binary32, rounded down, as by libvips.
+
+    Where alpha is 0 they are 0.
+    """
     peak = np.iinfo(colours.dtype).max
-    wide = colours.astype(np.uint32) * np.uint32(peak) // np.maximum(alpha, 1)
-    return np.where(alpha > 0, np.minimum(wide, peak), 0).astype(colours.dtype)
+    factors = np.float32(peak) / np.maximum(alpha, 1).astype(np.float32)
+    divided = np.minimum(np.floor(colours.astype(np.float32) * factors), peak)
+    return np.where(alpha > 0, divided, 0).astype(colours.dtype)
 
 
 def _looked_up(indices: npt.NDArray[Any], tags: Directory, layout: Layout) -> tuple[Pixels, bool]:

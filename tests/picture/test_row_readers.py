@@ -41,7 +41,7 @@ def check_rows(path: Path, pixels: Pixels) -> None:
         assert source is not None
         assert (source.height, source.width, source.gray) == (*pixels.shape[:2], pixels.ndim == 2)
         assert not source.sixteen_bit
-        assert source.whole is None
+        assert source.picture is None
         for top, bottom in ((0, 128), (0, 192), (0, 128), (64, 256), (0, 192), (128, 300)):
             np.testing.assert_array_equal(source.rows(top, bottom), pixels[top:bottom])
             assert source.alpha(top, bottom) is None
@@ -280,7 +280,7 @@ def test_a_picture_in_memory_has_rows(channels: int, kind: type) -> None:
     assert (source.height, source.width) == (20, 30)
     assert source.gray == (channels < 3)
     assert source.sixteen_bit == (kind is np.uint16)
-    assert source.whole is picture
+    assert source.picture is picture
     assert source.metadata is picture.metadata
     for _ in range(2):
         np.testing.assert_array_equal(source.rows(3, 17), picture.pixels[3:17])
