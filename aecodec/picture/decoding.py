@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from PIL import Image
 
-from aecodec.errors import AecError, InputError, LimitError
+from aecodec.errors import AecError, LimitError
 from aecodec.picture import jpeg, netpbm, png_chunks
 from aecodec.picture.color_description import adobe_rgb, profile_space
 from aecodec.picture.heif import is_heif, read_heif
@@ -16,7 +16,7 @@ from aecodec.picture.metadata import UPRIGHT, turned
 from aecodec.picture.netpbm import read_netpbm
 from aecodec.picture.orientation import exif_orientation, orientation_in, upright
 from aecodec.picture.pillow_reading import read_other
-from aecodec.picture.pixels import DAMAGE
+from aecodec.picture.pixels import DAMAGE, damaged
 from aecodec.picture.png import read_png
 from aecodec.picture.reading import Reading, Wishes
 from aecodec.picture.tiff import read_tiff
@@ -44,7 +44,7 @@ def read_picture(data: bytes, wishes: Wishes) -> Reading:
     except Image.DecompressionBombError as exc:
         raise LimitError(str(exc)) from exc
     except (*DAMAGE, OSError, TypeError, OverflowError, MemoryError) as exc:
-        raise InputError(f"damaged picture: {str(exc) or type(exc).__name__}") from exc
+        raise damaged(exc) from exc
 
 
 def _read(data: bytes, wishes: Wishes) -> Reading:

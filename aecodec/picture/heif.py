@@ -21,7 +21,7 @@ from aecodec.picture.iso_boxes import HeifFacts, heif_facts
 from aecodec.picture.metadata import Metadata, metadata_of
 from aecodec.picture.orientation import upright
 from aecodec.picture.pillow_modes import to_array
-from aecodec.picture.pixels import DAMAGE, Pixels, rescaled
+from aecodec.picture.pixels import DAMAGE, Pixels, damaged, rescaled
 from aecodec.picture.raw_profiles import EXIF_PREFIX
 from aecodec.picture.reading import Reading, Wishes, more_frames
 from aecodec.picture.vips import damage, needed_vips
@@ -89,7 +89,7 @@ def _read_avif(data: bytes) -> Reading:
             image.load()
             return Reading(to_array(image), metadata_of(image), frames=image.n_frames)
     except (*DAMAGE, OSError) as exc:
-        raise InputError(f"damaged picture: {exc}") from exc
+        raise damaged(exc) from exc
 
 
 def _read_deep_avif(data: bytes, facts: HeifFacts) -> Reading:
@@ -122,7 +122,7 @@ def _read_heic(data: bytes) -> Reading:
     except InputError:
         raise
     except (*DAMAGE, OSError) as exc:
-        raise InputError(f"damaged picture: {exc}") from exc
+        raise damaged(exc) from exc
     exif, xmp = (info.get(name) for name in ("exif", "xmp"))
     metadata = Metadata(
         icc=info.get("icc_profile") or None,

@@ -19,7 +19,7 @@ from aecodec.errors import InputError
 from aecodec.picture.metadata import Metadata
 from aecodec.picture.photoshop import clipping_paths, iptc_in
 from aecodec.picture.pillow_modes import CONVERTED, to_array
-from aecodec.picture.pixels import DAMAGE
+from aecodec.picture.pixels import DAMAGE, damaged
 from aecodec.picture.raw_profiles import EXIF_PREFIX, XMP_PREFIX
 from aecodec.picture.reading import Reading, Wishes
 from aecodec.picture.tiff_tags import Directories
@@ -94,7 +94,7 @@ def read_jpeg(data: bytes, wishes: Wishes) -> Reading:
     except InputError:
         raise
     except (*DAMAGE, OSError) as exc:
-        raise InputError(f"damaged picture: {exc}") from exc
+        raise damaged(exc) from exc
     return Reading(pixels, metadata, tuple(kept), frames)
 
 

@@ -23,7 +23,7 @@ from aecodec.picture.decoding import fitted, read_picture
 from aecodec.picture.metadata import Metadata, metadata_of
 from aecodec.picture.orientation import upright
 from aecodec.picture.pillow_modes import CONVERTED, to_array
-from aecodec.picture.pixels import DAMAGE, Pixels, from_floats, join, split
+from aecodec.picture.pixels import DAMAGE, Pixels, damaged, from_floats, join, split
 from aecodec.picture.reading import Reading, Wishes, more_frames
 
 if TYPE_CHECKING:
@@ -144,7 +144,7 @@ def _from_pil(image: Image.Image, keep: Collection[str]) -> Picture:
     try:
         image.load()  # some formats have their metadata behind the pixels
     except (*DAMAGE, OSError) as exc:
-        raise InputError(f"damaged picture: {exc}") from exc
+        raise damaged(exc) from exc
     converted = CONVERTED.get(image.mode)
     losses = [f"{converted} is converted to RGB"] if converted else []
     frames = getattr(image, "n_frames", 1)  # formats that hold one frame do not count

@@ -16,7 +16,7 @@ from aecodec.picture.color_description import profile_of_chromaticities, profile
 from aecodec.picture.iso_boxes import boxes
 from aecodec.picture.metadata import Metadata, metadata_of
 from aecodec.picture.pillow_modes import CONVERTED, to_array
-from aecodec.picture.pixels import DAMAGE, Pixels, rescaled
+from aecodec.picture.pixels import DAMAGE, Pixels, damaged, rescaled
 from aecodec.picture.reading import Reading, Wishes, more_frames
 from aecodec.picture.vips import load_vips, read_by_vips
 
@@ -78,7 +78,7 @@ def read_other(data: bytes, wishes: Wishes) -> Reading:
     except InputError:
         raise
     except (*DAMAGE, OSError, TypeError, OverflowError) as exc:
-        raise InputError(f"damaged picture: {exc}") from exc
+        raise damaged(exc) from exc
 
 
 def _reading(data: bytes, image: ImageFile.ImageFile, wishes: Wishes) -> Reading:

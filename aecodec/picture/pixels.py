@@ -21,10 +21,19 @@ STREAM_PIXELS = 2**25
 DAMAGE = (SyntaxError, ValueError, EOFError, LookupError, RuntimeError, struct.error)
 """What Pillow raises on damaged pictures, besides OSError."""
 
+_REASON_MAX = 200
+"""Letters of a library's message that are kept."""
+
 SIXTEEN_BIT_PEAK = 65535
 """The largest 16-bit sample."""
 SIXTEEN_BIT_STEP = 257
 """The 16-bit steps in an 8-bit step: 65535 / 255."""
+
+
+def damaged(exc: Exception) -> InputError:
+    """The error that says in one line what a library found wrong with a picture."""
+    reason = " ".join(str(exc).split()) or type(exc).__name__
+    return InputError(f"damaged picture: {reason[:_REASON_MAX]}")
 
 
 def peak(pixels: Pixels) -> int:

@@ -24,7 +24,7 @@ from aecodec.picture.color_description import (
 )
 from aecodec.picture.metadata import Metadata
 from aecodec.picture.pillow_modes import to_array
-from aecodec.picture.pixels import DAMAGE, Pixels, peak
+from aecodec.picture.pixels import DAMAGE, Pixels, damaged, peak
 from aecodec.picture.raw_profiles import EXIF_PREFIX, KEYWORD, with_raw_profile
 from aecodec.picture.reading import Reading, Wishes, more_frames
 from aecodec.picture.vips import read_by_vips
@@ -164,7 +164,7 @@ def _pixels(chunks: list[tuple[bytes, bytes]], depth: int, colour: int) -> Pixel
             image.load()
             return to_array(image)
     except (*DAMAGE, OSError) as exc:
-        raise InputError(f"damaged picture: {exc}") from exc
+        raise damaged(exc) from exc
 
 
 def _keyed(pixels: Pixels, payload: bytes, depth: int) -> Pixels:

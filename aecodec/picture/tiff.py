@@ -23,7 +23,7 @@ from aecodec.picture.metadata import Metadata, turned
 from aecodec.picture.orientation import xmp_orientation
 from aecodec.picture.photoshop import clipping_paths, iptc_in
 from aecodec.picture.pillow_modes import to_array
-from aecodec.picture.pixels import DAMAGE, SIXTEEN_BIT_PEAK, Pixels, from_floats, rescaled
+from aecodec.picture.pixels import DAMAGE, SIXTEEN_BIT_PEAK, Pixels, damaged, from_floats, rescaled
 from aecodec.picture.reading import Reading, Wishes, more_frames
 from aecodec.picture.tiff_segments import BYTE_COMPRESSIONS, Layout, layout_of, read_samples
 from aecodec.picture.tiff_tags import (
@@ -232,9 +232,9 @@ def _in_range(samples: npt.NDArray[Any], bits: int) -> tuple[Pixels, list[str]]:
 
 
 def _divided(colours: Pixels, alpha: Pixels) -> Pixels:
-    """Colours that were multiplied by alpha, divided by it in binary32, rounded down, as by libvips.
+    """Colours that were multiplied by alpha, divided by it.
 
-    Where alpha is 0 they are 0.
+    As by libvips this is done in binary32 and rounded down. Where alpha is 0 they are 0.
     """
     peak = np.iinfo(colours.dtype).max
     factors = np.float32(peak) / np.maximum(alpha, 1).astype(np.float32)
@@ -306,4 +306,4 @@ def _by_pillow(data: bytes) -> Pixels:
             image.load()
             return np.asarray(image if image.mode == "CMYK" else to_array(image))
     except (*DAMAGE, OSError) as exc:
-        raise InputError(f"damaged picture: {exc}") from exc
+        raise damaged(exc) from exc

@@ -20,7 +20,7 @@ import numpy.typing as npt
 from PIL.TiffImagePlugin import TiffImageFile
 
 from aecodec.errors import InputError
-from aecodec.picture.pixels import DAMAGE
+from aecodec.picture.pixels import DAMAGE, damaged
 from aecodec.picture.tiff_tags import Directory
 from aecodec.picture.vips import load_vips, read_by_vips
 
@@ -254,7 +254,7 @@ def _gray_bytes(tiff: bytes) -> npt.NDArray[Any]:
         with TiffImageFile(BytesIO(tiff)) as image:
             return np.asarray(image)
     except (*DAMAGE, OSError) as exc:
-        raise InputError(f"damaged picture: {exc}") from exc
+        raise damaged(exc) from exc
 
 
 def _unpacked(packed: bytes, layout: Layout, kind: np.dtype[Any], rows: int) -> npt.NDArray[Any]:

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from aecodec.errors import InputError
+from aecodec.picture.pixels import damaged
 
 
 def load_vips() -> Any | None:  # noqa: ANN401  # a module without types
@@ -57,4 +58,4 @@ def read_by_vips(data: bytes, purpose: str, options: str = "") -> npt.NDArray[An
 def damage(exc: Exception) -> InputError:
     """The error that says in one line why libvips cannot read a file."""
     lines = str(getattr(exc, "detail", "") or exc).strip().splitlines()
-    return InputError(f"damaged picture: {next((line for line in lines if line.strip()), '?')}")
+    return damaged(ValueError(next((line for line in lines if line.strip()), "")))

@@ -184,8 +184,8 @@ def tiff_forms() -> Iterator[tuple[str, Samples, TiffForm]]:
     meanings = [
         ("white", 0, 1, ()), ("black", 1, 1, ()), ("black+alpha", 1, 2, (2,)),
         ("white+alpha", 0, 2, (2,)), ("rgb", 2, 3, ()), ("rgb+alpha", 2, 4, (2,)),
-        ("rgb+multiplied", 2, 4, (1,)), ("black+multiplied", 1, 2, (1,)), ("rgb+infrared", 2, 4, (0,)),
-        ("rgb+alpha+more", 2, 5, (2, 0)),
+        ("rgb+multiplied", 2, 4, (1,)), ("black+multiplied", 1, 2, (1,)),
+        ("rgb+infrared", 2, 4, (0,)), ("rgb+alpha+more", 2, 5, (2, 0)),
     ]  # fmt: skip
     for name, photometric, channels, extra in meanings:
         for kind, bits, form in (("u1", 8, 1), ("u2", 16, 1), ("f4", 32, 3)):
