@@ -20,7 +20,7 @@ from PIL.TiffImagePlugin import TiffImageFile
 from aecodec.errors import InputError
 from aecodec.picture.color_description import profile_of_tiff
 from aecodec.picture.metadata import Metadata, turned
-from aecodec.picture.orientation import xmp_orientation
+from aecodec.picture.orientation import upright, xmp_orientation
 from aecodec.picture.photoshop import clipping_paths, iptc_in
 from aecodec.picture.pillow_modes import to_array
 from aecodec.picture.pixels import DAMAGE, SIXTEEN_BIT_PEAK, Pixels, damaged, from_floats, rescaled
@@ -278,14 +278,16 @@ def _by_library(
             f"TIFF of compression {layout.compression} with {layout.bits} bits a sample is not "
             "supported: store it uncompressed first"
         )
-    with_alpha = count == 4 and meaning == RGB and tags.integers(338) == (_UNASSOCIATED,)
-    if meaning == _PALETTE or layout.planes or (count != _COLOURS[meaning] and not with_alpha):
+    multiplied = count > _COLOURS[meaning] and tags.integers(338)[:1] == (_ASSOCIATED,)
+    if meaning == _PALETTE or layout.planes or multiplied:
         raise InputError(
-            f"TIFF of compression {layout.compression} with {count} samples a pixel is not "
-            "supported: store it uncompressed first"
+            f"TIFF of compression {layout.compression} with "
+            f"{'separate planes' if layout.planes else 'such samples'} is not supported: "
+            "store it uncompressed first"
         )
-    if load_vips() is not None:
-        samples = read_by_vips(data, "reading compressed TIFF")
+    unusual = count != _COLOURS[meaning] or data[2:4] not in (b"*\0", b"\0*")
+    if unusual or load_vips() is not None:
+        samples = read_by_vips(data, "reading such a TIFF")
         if samples.ndim == 3 and samples.shape[2] == 4 and count == 3:
             samples = samples[:, :, :3]  # libtiff gives old JPEG with alpha that is opaque
     else:
@@ -298,11 +300,18 @@ def _by_library(
     return _shown(samples, tags, plain, meaning, icc)
 
 
+class _Unturned(TiffImageFile):
+    """A TIFF of which Pillow gives the pixels as they lie in the file."""
+
+    def load_end(self) -> None:
+        """Does nothing, where Pillow turns the picture."""
+
+
 def _by_pillow(data: bytes) -> Pixels:
     """The samples of a TIFF as Pillow reads them, without its turning of the picture."""
+    plain = upright(Metadata(exif=data)).exif or data  # the tag lies where it lies in EXIF
     try:
-        with TiffImageFile(BytesIO(data)) as image:
-            image.tag_v2[ORIENTATION] = 1
+        with _Unturned(BytesIO(plain)) as image:
             image.load()
             return np.asarray(image if image.mode == "CMYK" else to_array(image))
     except (*DAMAGE, OSError) as exc:

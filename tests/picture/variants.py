@@ -7,7 +7,7 @@ import struct
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -82,7 +82,7 @@ def write_tiff(samples: Samples, form: TiffForm) -> bytes:
 
 def _stored(piece: Samples, form: TiffForm) -> bytes:
     """The bytes of a strip or tile."""
-    order = ">" if form.big_endian else "<"
+    order: Literal["<", ">"] = ">" if form.big_endian else "<"
     rows, _, channels = piece.shape
     if form.predictor == 2:
         plain = piece.view(f"u{piece.itemsize}")
@@ -160,16 +160,16 @@ def assemble_tiff(
             data = struct.pack(order + letter, place)
         table += struct.pack(f"{order}HH{letter}", tag, type_, count) + data.ljust(wide, b"\0")
     start = len(body)
-    count = struct.pack(order + ("Q" if big_tiff else "H"), len(tags))
+    length = struct.pack(order + ("Q" if big_tiff else "H"), len(tags))
     mark = b"MM" if big_endian else b"II"
     head = mark + struct.pack(order + "H", 43 if big_tiff else 42)
     head += struct.pack(order + "HH", 8, 0) if big_tiff else b""
     body[:8] = b""
     rest = bytes(body[8:]) if big_tiff else bytes(body)
-    return head + struct.pack(order + letter, start) + rest + count + table + bytes(wide)
+    return head + struct.pack(order + letter, start) + rest + length + table + bytes(wide)
 
 
-STORAGE = [
+STORAGE: list[dict[str, Any]] = [
     {}, {"big_endian": True}, {"big_tiff": True}, {"part": (5, WIDTH)},
     {"part": (16, 16), "tiled": True}, {"compression": 8}, {"compression": 5, "part": (4, WIDTH)},
     {"compression": 32773}, {"compression": 8, "predictor": 2, "big_endian": True},
