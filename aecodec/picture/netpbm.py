@@ -26,6 +26,8 @@ _LARGEST = re.compile(_GAP + rb"(\d{1,10})")
 _COMMENT = re.compile(rb"#[^\n\r]*")
 _CHANNELS = {1: 1, 2: 1, 3: 3, 4: 1, 5: 1, 6: 3}
 _SAMPLE_MAX = 65535
+_FRAMES_MAX = 65536
+"""Further pictures are not counted."""
 _ALPHA = b"_ALPHA"
 
 
@@ -76,7 +78,7 @@ def read_netpbm(data: bytes, wishes: Wishes) -> Reading:
 def _further(data: bytes, at: int) -> int:
     """The number of whole pictures behind the first."""
     count = 0
-    while SIGNATURE.match(data, at):
+    while count < _FRAMES_MAX and SIGNATURE.match(data, at):
         try:
             form = _head(data, at)
         except InputError:

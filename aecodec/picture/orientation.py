@@ -15,7 +15,7 @@ from aecodec.picture.metadata import UPRIGHT, Metadata
 _TAG = 274
 _WIDTHS = {1: "B", 3: "H", 4: "I"}
 """The types that an orientation may have, by their letters in `struct`."""
-_XMP = re.compile(rb"(tiff:Orientation\s*(?:=\s*[\"']|(?:\s[^>]*)?>)\s*)([1-8])(?=\s*[\"'<])")
+_XMP = re.compile(rb"(tiff:Orientation\s*(?:=\s*[\"']|(?:\s[^>]{0,200})?>)\s*)([1-8])(?=\s*[\"'<])")
 
 
 def orientation_in(metadata: Metadata) -> int:

@@ -85,6 +85,7 @@ def read_tiff(data: bytes, wishes: Wishes) -> Reading:
     metadata, losses = tiff_metadata(directories, first)
     layout = layout_of(first)
     wishes.limits.check_pixels(layout.width, layout.height)
+    wishes.limits.check_pixels(*layout.part)
     frames = sum(not page.integer(SUBFILE_TYPE, 0) & 1 for page in pages[1:]) + 1
     pixels, lines = _pixels(data, first, layout, metadata.icc)
     if first.integer(PHOTOMETRIC, -1) in _CONVERTED:

@@ -29,6 +29,7 @@ _LZMA, _ZSTD = 34925, 50000
 BYTE_COMPRESSIONS = {NONE, LZW, DEFLATE, PACKBITS, OLD_DEFLATE, _LZMA, _ZSTD}
 """Compressions that do not know what a sample is."""
 _PREDICTED = BYTE_COMPRESSIONS - {NONE, PACKBITS}
+_SAMPLES_MAX = 64
 _FLOATING = 3
 _DIFFERENCES, _FLOATING_DIFFERENCES = 2, 3
 _REVERSED = np.packbits(
@@ -95,8 +96,10 @@ def layout_of(tags: Directory) -> Layout:
     forms = set(tags.integers(339)[:samples] or (1,))
     if len(bits) > 1 or len(forms) > 1:
         raise InputError("TIFF whose samples differ in type is not supported")
-    if not width or not height or not 0 < samples < 2**16:
+    if not width or not height:
         raise InputError("damaged picture: a TIFF without a size")
+    if samples > _SAMPLES_MAX:
+        raise InputError(f"TIFF of {samples} samples a pixel is not supported")
     tiled = 324 in tags.entries
     if tiled:
         part = tags.integer(323, 0), tags.integer(322, 0)
@@ -125,14 +128,16 @@ def read_samples(data: bytes, layout: Layout) -> npt.NDArray[Any]:
     kind = _type_of(layout)
     whole = np.empty((layout.height, layout.width, layout.samples), kind.newbyteorder("="))
     high, wide = layout.part
+    count = -(-layout.height // high) * -(-layout.width // wide)
+    count *= layout.samples if layout.planes else 1
+    if len(layout.offsets) < count:
+        raise InputError(f"damaged picture: {len(layout.offsets)} of {count} parts of a TIFF")
     spots = [
         (channel, top, left)
         for channel in range(layout.samples if layout.planes else 1)
         for top in range(0, layout.height, high)
         for left in range(0, layout.width, wide)
     ]
-    if len(layout.offsets) < len(spots):
-        raise InputError(f"damaged picture: {len(layout.offsets)} of {len(spots)} parts of a TIFF")
     heights = [high if layout.tiled else min(high, layout.height - top) for _, top, _ in spots]
     for (channel, top, left), rows, packed in zip(
         spots, heights, _parts(data, layout, heights), strict=True

@@ -36,16 +36,33 @@ _SIZES = {kind: struct.calcsize(form) for kind, form in _FORMATS.items()} | {5: 
 _INTEGERS = {1, 3, 4, 6, 8, 9, 13, 16, 17, 18}
 _EXIF_TYPES = set(range(1, 13))
 _DIRECTORIES_MAX = 65536
+_ENTRIES_MAX = 2**20
+"""Tags of a file that are looked at, in all its directories."""
+_EXIF_BYTES_MAX = 2**26
 _LONG = 4
 
 
 @dataclass(frozen=True)
 class Entry:
-    """The value of a tag: its type, how many values it has, and their bytes."""
+    """The value of a tag: its type, how many values it has, and the bytes they lie among.
+
+    The bytes are copied only when they are asked for, since many tags may share them.
+    """
 
     kind: int
     count: int
-    data: bytes
+    source: "bytes | mmap"
+    start: int = 0
+
+    @property
+    def size(self) -> int:
+        """The number of its bytes."""
+        return _SIZES[self.kind] * self.count
+
+    @property
+    def data(self) -> bytes:
+        """Its bytes."""
+        return self.source[self.start : self.start + self.size]
 
 
 @dataclass(frozen=True)
@@ -103,6 +120,7 @@ class Directories:
         self.order = "<" if data[:2] == b"II" else ">"
         self._big = 43 in data[2:4]
         self._offset = "Q" if self._big else "I"
+        self._entries_left = _ENTRIES_MAX
 
     def chain(self) -> Iterator[Directory]:
         """Yields the directories of the file one after the other, each once."""
@@ -134,7 +152,8 @@ class Directories:
             (count,) = struct.unpack_from(self.order + counter, self._data, at)
         except struct.error:
             return None
-        count = min(count, (len(self._data) - at - start) // entry.size)
+        count = min(count, (len(self._data) - at - start) // entry.size, self._entries_left)
+        self._entries_left -= count
         body = self._data[at + start : at + start + count * entry.size]
         entries: dict[int, Entry] = {}
         for tag, kind, number, inline in entry.iter_unpack(body):
@@ -153,10 +172,10 @@ class Directories:
         size = _SIZES.get(kind, 0) * count
         if not size:
             return None
-        if size > len(inline):
-            (at,) = struct.unpack(self.order + self._offset, inline)
-            inline = self._data[at : at + size]
-        return Entry(kind, count, inline[:size]) if len(inline) >= size else None
+        if size <= len(inline):
+            return Entry(kind, count, inline)
+        (at,) = struct.unpack(self.order + self._offset, inline)
+        return Entry(kind, count, self._data, at) if at + size <= len(self._data) else None
 
 
 def exif_of(directories: Directories, first: Directory) -> bytes | None:
@@ -175,7 +194,9 @@ def exif_of(directories: Directories, first: Directory) -> bytes | None:
         for below in directories.below(Directory(first.order, branches[EXIF]), INTEROPERABILITY):
             inner = dict(below.entries)
         branches[EXIF].pop(INTEROPERABILITY, None)
-    if not plain and not any(branches.values()):
+    parts = (plain, inner, *branches.values())
+    size = sum(entry.size for part in parts for entry in part.values())
+    if not any(parts) or size > _EXIF_BYTES_MAX:
         return None
     return _packed(first.order, plain, branches, inner)
 
