@@ -71,6 +71,8 @@ def fitted(reading: Reading, wishes: Wishes) -> Reading:
     pixels = reading.pixels
     if stated != UPRIGHT and not in_exif:
         pixels, metadata = turned(pixels, stated), upright(metadata)
+    elif orientation_in(metadata) != stated:  # XMP that EXIF contradicts, without the EXIF
+        metadata = upright(metadata)
     gray = pixels.ndim == 2 or pixels.shape[2] == 2
     wanted = "GRAY" if gray else "RGB"
     space = profile_space(metadata.icc) if metadata.icc else wanted

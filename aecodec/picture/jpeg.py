@@ -253,7 +253,11 @@ def _behind(data: bytes, found: _Segments) -> tuple[int, list[str]]:
     frames = max(count, 1)
     if frames > 1:
         lines.append(f"only the first of {frames} frames is kept")
-    if _MOTION.search(found.xmp) or b"MotionPhoto_Data" in behind or behind[4:8] == b"ftyp":
+    if (
+        _MOTION.search(found.xmp)
+        or b"MotionPhoto_Data" in behind
+        or b"ftyp" in data[end : end + 64]
+    ):
         lines.append("a video behind the JPEG (motion photo) is left out")
     elif behind and not lines:
         lines.append(f"{len(data) - end} bytes behind the JPEG are left out")
