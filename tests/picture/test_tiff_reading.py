@@ -188,6 +188,8 @@ def test_exif_and_gps_keep_their_bytes() -> None:
     exif[274] = 6
     reading = read(saved(Image.fromarray(RGB), exif=exif.tobytes(), dpi=(300, 150)))
     assert reading.pixels.shape == (32, 24, 3)
+    assert reading.metadata.resolution == pytest.approx((300, 150))
+    assert orientation_in(reading.metadata) == 1
     found = Image.Exif()
     assert reading.metadata.exif is not None
     found.load(reading.metadata.exif)
@@ -195,8 +197,6 @@ def test_exif_and_gps_keep_their_bytes() -> None:
     assert not {256, 274} & set(found)
     assert found.get_ifd(ExifTags.IFD.Exif)[36867] == "2024:01:02 03:04:05"
     assert found.get_ifd(ExifTags.IFD.GPSInfo)[1] == "N"
-    assert reading.metadata.resolution == (300, 150)
-    assert orientation_in(reading.metadata) == 1
 
 
 def test_odd_types_and_texts_of_tags_stay_as_they_are() -> None:
