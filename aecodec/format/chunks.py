@@ -40,7 +40,7 @@ TILE_EXPONENT_MIN, TILE_EXPONENT_MAX = 6, 14
 BOUND_MAX = 255
 """Largest error bound of a residual layer."""
 
-METADATA_KINDS = ("icc", "exif", "xmp", "resolution", "text")
+METADATA_KINDS = ("icc", "exif", "xmp", "resolution", "text", "iptc")
 """What optional chunks can carry of a picture's metadata; SPECIFICATION.md, section 4.2."""
 
 Buffer = bytes | bytearray | memoryview

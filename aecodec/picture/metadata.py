@@ -6,7 +6,7 @@ shows the picture turns it once. Where EXIF is not kept, the pixels are turned i
 
 import struct
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import numpy.typing as npt
@@ -17,14 +17,16 @@ from aecodec.format.chunks import METADATA_KINDS, Chunk
 UPRIGHT = 1
 """The EXIF orientation of pixels that need not be turned."""
 
-_PACKETS = {"icc": b"iccp", "exif": b"exif", "xmp": b"xmpd"}
+_PACKETS = {"icc": b"iccp", "exif": b"exif", "xmp": b"xmpd", "iptc": b"iptc"}
 _RESOLUTION, _TEXT = b"phys", b"text"
 """Types of the optional chunks in an .aec file."""
 
 _DPI = struct.Struct("<2d")
 _DPI_RANGE = (0.01, 65535.0)
 _EXIF_PREFIX = b"Exif\x00\x00"
-_INFO_KEYS = {"icc": "icc_profile", "exif": "exif", "xmp": "xmp", "resolution": "dpi"}
+_INFO_KEYS = {
+    "icc": "icc_profile", "exif": "exif", "xmp": "xmp", "resolution": "dpi", "iptc": "iptc",
+}  # fmt: skip
 """Where Pillow keeps metadata in `image.info`."""
 _INFO_TEXTS = "text"
 """Where `Metadata.attach` puts comments in `image.info`, as one dictionary."""
@@ -34,6 +36,7 @@ _CARRIERS = {
     "exif": {"PNG", "JPEG", "WEBP", "TIFF", "AVIF"},
     "xmp": {"PNG", "JPEG", "WEBP", "TIFF", "AVIF"},
     "resolution": {"PNG", "JPEG", "TIFF", "BMP"},
+    "iptc": set(),
 }
 """The formats that carry each kind, as Pillow calls and writes them."""
 
@@ -48,6 +51,8 @@ _TIFF_TAGS = (
     ExifTags.Base.Copyright, ExifTags.Base.ExifOffset, ExifTags.Base.GPSInfo,
 )  # fmt: skip
 """What a TIFF says of the picture; its other tags say how the file stores the pixels."""
+_PHOTOSHOP_IPTC = 1028
+_TIFF_DIRECTORIES = (ExifTags.Base.ExifOffset, ExifTags.Base.GPSInfo)
 
 Texts = tuple[tuple[str, bytes], ...]
 """Comments: the keyword and the text of each."""
@@ -63,6 +68,7 @@ class Metadata:
         xmp: a packet of XMP, UTF-8.
         resolution: dots per inch across and down, in [0.01, 65535].
         text: comments, each a keyword without NUL and its text, UTF-8 or, in old JPEG, anything.
+        iptc: records of IPTC (IIM), from the first marker 1C on.
     """
 
     icc: bytes | None = None
@@ -70,6 +76,7 @@ class Metadata:
     xmp: bytes | None = None
     resolution: tuple[float, float] | None = None
     text: Texts = ()
+    iptc: bytes | None = None
 
     def chunks(self) -> tuple[Chunk, ...]:
         """The optional chunks of an .aec file that hold it."""
@@ -83,6 +90,11 @@ class Metadata:
     def select(self, keep: Collection[str]) -> "Metadata":
         """The part whose names are in `keep`."""
         return Metadata(**{name: getattr(self, name) for name in METADATA_KINDS if name in keep})
+
+    def with_packet(self, name: str, packet: bytes | None) -> "Metadata":
+        """The same with another profile, EXIF, XMP or IPTC."""
+        packets: dict[str, Any] = {name: packet}
+        return replace(self, **packets)
 
     def attach(self, image: Image.Image) -> None:
         """Puts it into `image.info`, where Pillow and its users look for it.
@@ -154,7 +166,10 @@ def metadata_of(image: Image.Image) -> Metadata:
         xmp = xmp.encode()
     if isinstance(exif, bytes):
         exif = exif.removeprefix(_EXIF_PREFIX)
-    values = {"icc": image.info.get("icc_profile"), "exif": exif, "xmp": xmp}
+    values = {
+        "icc": image.info.get("icc_profile"), "exif": exif, "xmp": xmp,
+        "iptc": image.info.get("iptc") or _iptc_of(image),
+    }  # fmt: skip
     return Metadata(
         **{name: value for name, value in values.items() if isinstance(value, bytes) and value},
         resolution=_resolution_of(image),
@@ -249,6 +264,12 @@ def _texts_in(payloads: Iterable[bytes]) -> Iterator[tuple[str, bytes]]:
             yield key.decode("utf-8", "replace"), text
 
 
+def _iptc_of(image: Image.Image) -> object:
+    """The records of IPTC that Pillow has found in a JPEG."""
+    resources = image.info.get("photoshop")
+    return resources.get(_PHOTOSHOP_IPTC) if isinstance(resources, Mapping) else None
+
+
 def _exif_of_tiff(image: Image.Image) -> bytes | None:
     """EXIF made of what a TIFF says of the picture, without how Pillow has turned its pixels."""
     if image.format != "TIFF":
@@ -256,7 +277,7 @@ def _exif_of_tiff(image: Image.Image) -> bytes | None:
     source, exif = image.getexif(), Image.Exif()
     for tag in _TIFF_TAGS:
         if tag in source:
-            exif[tag] = source.get_ifd(tag) if tag in ExifTags.IFD else source[tag]
+            exif[tag] = source.get_ifd(tag) if tag in _TIFF_DIRECTORIES else source[tag]
     return exif.tobytes() if len(exif) else None
 
 

@@ -1,32 +1,39 @@
 """Pictures in every form that callers have, taken as arrays of 8-bit or 16-bit samples."""
 
 import os
+import warnings
 from collections.abc import Collection
 from dataclasses import dataclass, field, replace
-from io import BytesIO
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
 from aecodec.errors import InputError, LimitError
-from aecodec.format.chunks import METADATA_KINDS
+from aecodec.format.chunks import DEFAULT_LIMITS, METADATA_KINDS, Limits
 from aecodec.picture.alpha import (
     EXACT_ALPHA,
     check_alpha_quality,
     with_fewer_levels,
     without_hidden,
 )
-from aecodec.picture.metadata import Metadata, metadata_of, orientation_of, turned
-from aecodec.picture.pillow_modes import LOSES_PROFILE, to_array
-from aecodec.picture.pixels import DAMAGE, Pixels, from_floats, join, split
-from aecodec.picture.sixteen_bit import is_rounded, read_sixteen_bit
+from aecodec.picture.decoding import fitted, read_picture
+from aecodec.picture.metadata import Metadata, metadata_of
+from aecodec.picture.orientation import upright
+from aecodec.picture.pillow_modes import CONVERTED, to_array
+from aecodec.picture.pixels import DAMAGE, Pixels, damaged, from_floats, join, split
+from aecodec.picture.reading import Reading, Wishes, more_frames
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["DAMAGE", "Picture", "Pixels", "decode_picture", "to_picture", "to_pil"]
+__all__ = ["DAMAGE", "LossWarning", "Picture", "Pixels", "decode_picture", "to_picture", "to_pil"]
+
+
+class LossWarning(UserWarning):
+    """A source holds something that is not kept."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,12 +46,14 @@ class Picture:
         metadata: what is to be kept of what the source said about itself.
         frames: the number of frames in the source, of which `pixels` are the first.
         alpha: `(H, W)` of the same type, 0 for transparent; None if all is opaque.
+        losses: a line for each thing that the source holds and this does not.
     """
 
     pixels: Pixels
     metadata: Metadata = field(default_factory=Metadata)
     frames: int = 1
     alpha: Pixels | None = None
+    losses: tuple[str, ...] = ()
 
     @property
     def whole(self) -> Pixels:
@@ -56,6 +65,7 @@ def to_picture(
     picture: "str | os.PathLike[str] | Image.Image | npt.NDArray[Any] | Tensor | Picture",
     keep: Collection[str] = METADATA_KINDS,
     alpha_quality: float = EXACT_ALPHA,
+    limits: Limits = DEFAULT_LIMITS,
 ) -> Picture:
     """Any accepted picture as arrays and metadata.
 
@@ -64,12 +74,17 @@ def to_picture(
             with alpha `(H, W, 2)` or `(H, W, 4)`, or a torch tensor `(c, H, W)` of 1 to 4 channels.
             Arrays and tensors are uint8, uint16, or floating in [0, 1], which becomes uint16.
         keep: which metadata to keep, out of `METADATA_KINDS`. Without
-            "exif" the EXIF orientation is applied to the pixels.
+            "exif" the orientation is applied to the pixels.
         alpha_quality: 0 to 100, see `alpha.with_fewer_levels`.
+        limits: of the pixels in a file, and of the bytes of its metadata.
+
+    Warns:
+        LossWarning: once for each line of `Picture.losses` of a file or a PIL image.
 
     Raises:
-        InputError: not a picture, or one that must be converted first; the message says how.
-        LimitError: Pillow refuses the size as a decompression bomb.
+        InputError: not a picture, a damaged one, or one that must be converted first; the message
+            says how.
+        LimitError: a file has more pixels than `limits` allow.
         OSError: the file cannot be read.
     """
     check_alpha_quality(alpha_quality)
@@ -80,9 +95,9 @@ def to_picture(
         kept = replace(picture, metadata=picture.metadata.select(keep))
         return _economized(_checked_picture(kept), alpha_quality)
     if isinstance(picture, (str, os.PathLike)):
-        return _economized(_open(picture, keep), alpha_quality)
+        return _economized(_warned(_from_path(picture, keep, limits)), alpha_quality)
     if isinstance(picture, Image.Image):
-        return _economized(_from_pil(picture, keep), alpha_quality)
+        return _economized(_warned(_from_pil(picture, keep)), alpha_quality)
     if isinstance(picture, np.ndarray):
         return _economized(_picture(_checked(picture)), alpha_quality)
     if hasattr(picture, "detach") and hasattr(picture, "permute"):
@@ -105,41 +120,55 @@ def to_pil(pixels: Pixels) -> Image.Image:
 
 
 def decode_picture(
-    data: bytes, keep: Collection[str] = METADATA_KINDS, alpha_quality: float = EXACT_ALPHA
+    data: bytes,
+    keep: Collection[str] = METADATA_KINDS,
+    alpha_quality: float = EXACT_ALPHA,
+    limits: Limits = DEFAULT_LIMITS,
 ) -> Picture:
-    """A picture file's bytes as arrays and metadata; see `to_picture`."""
-    return _economized(_open(BytesIO(data), keep), alpha_quality)
+    """A picture file's bytes as arrays and metadata; see `to_picture`.
+
+    Whoever calls this says what `Picture.losses` names; it gives no warnings.
+    """
+    return _economized(_from_reading(read_picture(data, Wishes(keep, limits))), alpha_quality)
 
 
-def _open(source: "str | os.PathLike[str] | BytesIO", keep: Collection[str]) -> Picture:
+def _from_path(path: "str | os.PathLike[str]", keep: Collection[str], limits: Limits) -> Picture:
+    data = Path(path).read_bytes()
     try:
-        with Image.open(source) as image:
-            sixteen_bit = read_sixteen_bit(source, image) if is_rounded(image) else None
-            return _from_pil(image, keep, sixteen_bit)
-    except UnidentifiedImageError as exc:
-        raise InputError("not a picture that Pillow can read") from exc
-    except Image.DecompressionBombError as exc:
-        raise LimitError(str(exc)) from exc
-    except InputError:
-        raise
-    except DAMAGE as exc:
-        raise InputError(f"damaged picture: {exc}") from exc
+        return _from_reading(read_picture(data, Wishes(keep, limits)))
+    except (InputError, LimitError) as exc:
+        raise type(exc)(f"{os.fspath(path)}: {exc}") from exc
 
 
-def _from_pil(
-    image: Image.Image, keep: Collection[str], sixteen_bit: Pixels | None = None
-) -> Picture:
-    """A PIL image; `sixteen_bit` are its pixels if Pillow would round them."""
-    image.load()  # some formats have their metadata behind the pixels
-    pixels = to_array(image) if sixteen_bit is None else sixteen_bit
-    metadata = metadata_of(image)
-    if image.mode in LOSES_PROFILE:
-        metadata = replace(metadata, icc=None)
-    metadata = metadata.select(keep)
-    if not metadata.exif:
-        pixels = turned(pixels, orientation_of(image))
+def _from_pil(image: Image.Image, keep: Collection[str]) -> Picture:
+    try:
+        image.load()  # some formats have their metadata behind the pixels
+    except (*DAMAGE, OSError) as exc:
+        raise damaged(exc) from exc
+    converted = CONVERTED.get(image.mode)
+    losses = [f"{converted} is converted to RGB"] if converted else []
     frames = getattr(image, "n_frames", 1)  # formats that hold one frame do not count
-    return replace(_picture(_checked(pixels)), metadata=metadata, frames=frames)
+    losses += more_frames(frames)
+    metadata = metadata_of(image)
+    if converted:
+        metadata = replace(metadata, icc=None)
+    if image.format == "TIFF":  # Pillow has turned its pixels
+        metadata = upright(metadata)
+    pixels = _checked(to_array(image))
+    reading = Reading(pixels, metadata, tuple(losses), frames)
+    return _from_reading(fitted(reading, Wishes(keep)))
+
+
+def _from_reading(reading: Reading) -> Picture:
+    picture = _picture(_checked(reading.pixels))
+    return replace(picture, metadata=reading.metadata, frames=reading.frames, losses=reading.losses)
+
+
+def _warned(picture: Picture) -> Picture:
+    """The picture, after a warning for each of its losses, at the line that called the library."""
+    for line in picture.losses:
+        warnings.warn(line, LossWarning, stacklevel=4)
+    return picture
 
 
 def _picture(whole: Pixels) -> Picture:

@@ -27,8 +27,8 @@ _ALPHA_OF = {
 }
 """The modes that show alpha which others hide in a palette, a colour key or the colours."""
 _SIXTEEN_BIT = {"I;16", "I;16L", "I;16B", "I;16N"}
-LOSES_PROFILE = {"CMYK", "LAB"}
-"""Modes whose profile means nothing to the RGB that they become."""
+CONVERTED = {"CMYK": "CMYK", "LAB": "L*a*b*", "HSV": "HSV"}
+"""Modes of other colour spaces, by their names; their profiles mean nothing to the RGB."""
 
 
 def to_array(image: Image.Image) -> Pixels:

@@ -21,10 +21,19 @@ STREAM_PIXELS = 2**25
 DAMAGE = (SyntaxError, ValueError, EOFError, LookupError, RuntimeError, struct.error)
 """What Pillow raises on damaged pictures, besides OSError."""
 
+_REASON_MAX = 200
+"""Letters of a library's message that are kept."""
+
 SIXTEEN_BIT_PEAK = 65535
 """The largest 16-bit sample."""
 SIXTEEN_BIT_STEP = 257
 """The 16-bit steps in an 8-bit step: 65535 / 255."""
+
+
+def damaged(exc: Exception) -> InputError:
+    """The error that says in one line what a library found wrong with a picture."""
+    reason = " ".join(str(exc).split()) or type(exc).__name__
+    return InputError(f"damaged picture: {reason[:_REASON_MAX]}")
 
 
 def peak(pixels: Pixels) -> int:
@@ -91,6 +100,27 @@ def from_floats(values: npt.NDArray[np.floating], what: str) -> Pixels:
         raise InputError(f"{what} must be finite and lie in [0, 1]")
     sixteen_bit: Pixels = np.floor(real * SIXTEEN_BIT_PEAK + 0.5).astype(np.uint16)
     return sixteen_bit
+
+
+def rescaled(samples: npt.NDArray[Any], largest: int) -> Pixels:
+    """Samples from 0 to `largest` over the full range of 8 bits or, above 255, of 16 bits.
+
+    Each is multiplied by the peak and divided by `largest`, rounded half up. The step is at least
+    one, so that different samples stay different and can be recovered.
+
+    Args:
+        samples: integers of any type, none above `largest`.
+        largest: 1 to 65535.
+
+    Example:
+        >>> rescaled(np.array([0, 7, 15]), 15).tolist()
+        [0, 119, 255]
+    """
+    kind, top = (np.uint8, 255) if largest <= 255 else (np.uint16, SIXTEEN_BIT_PEAK)
+    if largest == top:
+        return samples.astype(kind)
+    wide = samples.astype(np.uint64)
+    return ((wide * np.uint64(2 * top) + np.uint64(largest)) // np.uint64(2 * largest)).astype(kind)
 
 
 def shrink(pixels: Pixels, scale: int) -> Pixels:

@@ -1,8 +1,8 @@
 """Pictures that are read by rows, from top to bottom, whether they lie in memory or in a file.
 
 Raw PPM and PGM are read in place. PNG and TIFF are decoded by libvips (package pyvips, of the extra
-`vips`) in memory that does not grow with their height; Pillow reads their metadata, as it does for
-pictures that are read at once.
+`vips`) in memory that does not grow with their height; their metadata are read as those of pictures
+that are read at once.
 
 Source: netpbm, https://netpbm.sourceforge.net/doc/ppm.html.
 """
@@ -13,24 +13,30 @@ import zlib
 from collections import deque
 from collections.abc import Collection, Iterator
 from contextlib import closing, contextmanager
-from dataclasses import dataclass, replace
-from io import BytesIO
+from dataclasses import dataclass
+from mmap import ACCESS_READ, mmap
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol
 
 import numpy as np
-from PIL.PngImagePlugin import PngImageFile
-from PIL.TiffImagePlugin import TiffImageFile
 
 from aecodec.errors import InputError
 from aecodec.format.chunks import DEFAULT_LIMITS, METADATA_KINDS
 from aecodec.picture import png_chunks
-from aecodec.picture.metadata import UPRIGHT, Metadata, metadata_of, orientation_of
+from aecodec.picture.decoding import fitted
+from aecodec.picture.metadata import UPRIGHT, Metadata
+from aecodec.picture.orientation import exif_orientation, orientation_in
 from aecodec.picture.picture import Picture
 from aecodec.picture.pixels import DAMAGE, Pixels
+from aecodec.picture.png import png_metadata
+from aecodec.picture.reading import Reading, Wishes
+from aecodec.picture.tiff import BLACK_IS_ZERO, RGB, refuse_raw, tiff_metadata
+from aecodec.picture.tiff_segments import BYTE_COMPRESSIONS, layout_of
+from aecodec.picture.tiff_tags import ORIENTATION, PHOTOMETRIC, SIGNATURES, Directories
+from aecodec.picture.vips import damage, load_vips
 
-_TIFF_SIGNATURES = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
-_TIFF_BITS, _TIFF_PHOTOMETRIC, _TIFF_ORIENTATION, _TIFF_PLANAR = 258, 262, 274, 284
+_TIFF_COMPRESSIONS = BYTE_COMPRESSIONS | {7}
+"""Those that libvips undoes, JPEG among them."""
 
 _PNG_LATE = (b"tEXt", b"zTXt", b"iTXt", b"eXIf")
 """Metadata that PNG allows behind the pixels."""
@@ -227,7 +233,7 @@ class ScanlineSource(_FileRows):
             found = (image.width, image.height, image.bands, image.format)
             self._region = pyvips.Region.new(image)
         except pyvips.Error as exc:
-            raise _damage(exc) from exc
+            raise damage(exc) from exc
         expected = (self.width, self.height, 1 if self.gray else 3, "uchar")
         if found != expected:
             raise InputError(f"libvips sees another picture: {found} instead of {expected}")
@@ -238,7 +244,7 @@ class ScanlineSource(_FileRows):
         try:
             data = self._region.fetch(0, self._end, self.width, count)
         except pyvips.Error as exc:
-            raise _damage(exc) from exc
+            raise damage(exc) from exc
         shape = (count, self.width) if self.gray else (count, self.width, 3)
         return np.frombuffer(data, np.uint8).reshape(shape)
 
@@ -292,20 +298,17 @@ def _open_scanlines(path: Path, file: BinaryIO, keep: Collection[str]) -> Scanli
     try:
         if signature == png_chunks.SIGNATURE:
             head = _png_head(file, keep)
-        elif signature.startswith(_TIFF_SIGNATURES):
-            head = _tiff_head(file)
+        elif signature.startswith(SIGNATURES):
+            head = _tiff_head(file, keep)
         else:
             return None
     except (*DAMAGE, OSError):  # who reads all at once says what is wrong
         return None
     if head is None:
         return None
-    try:
-        import pyvips
-    except (ImportError, OSError):  # the package, or the library that it needs
-        return None
-    head = replace(head, metadata=head.metadata.select(keep))
-    return ScanlineSource(path, head) if pyvips.at_least_libvips(8, 13) else None
+    vips = load_vips()
+    suits = vips is not None and vips.at_least_libvips(8, 13)
+    return ScanlineSource(path, head) if suits else None
 
 
 def _png_head(file: BinaryIO, keep: Collection[str]) -> _Head | None:
@@ -321,46 +324,54 @@ def _png_head(file: BinaryIO, keep: Collection[str]) -> _Head | None:
         total += size
         if total > DEFAULT_LIMITS.metadata_bytes or len(before) >= DEFAULT_LIMITS.metadata_chunks:
             return None
-        before.append((kind, file.read(size)))
+        payload = file.read(size)
+        if zlib.crc32(payload, zlib.crc32(kind)) != int.from_bytes(file.read(4), "big"):
+            return None
+        before.append((kind, payload))
     width, height, depth, colour, _, _, interlace = png_chunks.HEAD.unpack(before[0][1])
     if not in_pixels or depth != 8 or interlace:
         return None
     if colour not in (png_chunks.GRAY, png_chunks.RGB):
         return None
-    metadata = _png_metadata(before[1:], colour, keep)
-    if metadata is None:
-        return None
-    return _Head(width, height, colour == png_chunks.GRAY, metadata)
+    gray = colour == png_chunks.GRAY
+    metadata, losses = png_metadata(before[1:], Wishes(keep), gray=gray)
+    return _plain_head((width, height), metadata, losses, keep, gray=gray)
 
 
-def _png_metadata(
-    chunks: list[tuple[bytes, bytes]], colour: int, keep: Collection[str]
-) -> Metadata | None:
-    """The metadata in the chunks before the pixels; None if the picture must be turned.
+def _plain_head(
+    size: tuple[int, int], metadata: Metadata, losses: list[str], keep: Collection[str], *,
+    gray: bool,
+) -> _Head | None:  # fmt: skip
+    """The head of a picture that is kept whole; None if it must be turned, or something is lost.
 
-    Pillow decodes the pixels before it tells of texts, so it is given one pixel with these chunks.
+    Those are read at once, by whoever tells of the losses.
     """
-    head = png_chunks.pack_head(1, 1, 8, colour)
-    pixel = zlib.compress(bytes(4 if colour == png_chunks.RGB else 2))  # the first is the filter
-    data = png_chunks.build_png([(b"IHDR", head), *chunks, (b"IDAT", pixel), (b"IEND", b"")])
-    with PngImageFile(BytesIO(data)) as image:
-        image.load()
-        if "exif" not in keep and orientation_of(image) != UPRIGHT:
+    pixel = np.zeros((2, 1) if gray else (2, 1, 3), np.uint8)
+    reading = fitted(Reading(pixel, metadata, tuple(losses if keep else ())), Wishes(keep))
+    turned = orientation_in(metadata) != UPRIGHT and exif_orientation(reading.metadata.exif) in (
+        None,
+        UPRIGHT,
+    )
+    if reading.losses or turned:
+        return None
+    return _Head(*size, gray, reading.metadata)
+
+
+def _tiff_head(file: BinaryIO, keep: Collection[str]) -> _Head | None:
+    """What a TIFF says; None if its pixels do not suit, or if they must be turned."""
+    with mmap(file.fileno(), 0, access=ACCESS_READ) as data:
+        directories = Directories(data)
+        pages = list(directories.chain())
+        first = pages[0]
+        refuse_raw(data, directories, pages)
+        layout = layout_of(first)
+        meaning = first.integer(PHOTOMETRIC, -1)
+        samples = {BLACK_IS_ZERO: 1, RGB: 3}.get(meaning)
+        plain = layout.samples == samples and layout.compression in _TIFF_COMPRESSIONS
+        eight_bit = layout.bits == 8 and layout.form == 1 and not layout.planes
+        turned = first.integer(ORIENTATION, UPRIGHT) != UPRIGHT or layout.reversed_bits
+        if not plain or not eight_bit or turned or len(pages) > 1:
             return None
-        return metadata_of(image)
-
-
-def _tiff_head(file: BinaryIO) -> _Head | None:
-    """What a TIFF says; None if its pixels do not suit, or if Pillow would turn them."""
-    with TiffImageFile(file) as image:
-        tags = image.tag_v2
-        plain = image.mode in ("L", "RGB") and tags.get(_TIFF_PHOTOMETRIC) in (1, 2)
-        eight_bit = set(tags.get(_TIFF_BITS, (1,))) == {8} and tags.get(_TIFF_PLANAR, 1) == 1
-        turned = tags.get(_TIFF_ORIENTATION, UPRIGHT) != UPRIGHT
-        if not plain or not eight_bit or turned or image.n_frames > 1:
-            return None
-        return _Head(image.width, image.height, image.mode == "L", metadata_of(image))
-
-
-def _damage(exc: Exception) -> InputError:
-    return InputError(f"damaged picture: {(str(exc).strip().splitlines() or ['?'])[-1]}")
+        metadata, losses = tiff_metadata(directories, first)
+        size = (layout.width, layout.height)
+        return _plain_head(size, metadata, losses, keep, gray=meaning == BLACK_IS_ZERO)

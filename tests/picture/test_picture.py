@@ -167,7 +167,7 @@ def test_files_of_another_kind_are_refused(data: bytes) -> None:
 
 
 def test_decompression_bombs_are_refused_before_they_are_decoded() -> None:
-    with pytest.raises(LimitError, match="decompression bomb"):
+    with pytest.raises(LimitError, match="65536 x 65536 = 4294967296 pixels, the limit is"):
         decoded(png_header(2**16, 2**16))
 
 

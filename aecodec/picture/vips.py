@@ -1,0 +1,61 @@
+"""libvips, by the package pyvips of the extra `vips`: it reads what Pillow would round or misread.
+
+Of the libraries that can do all of it, it is the smallest, and it carries profiles. Its messages,
+and those of the libraries below it, come as exceptions and never reach standard error.
+"""
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from aecodec.errors import InputError
+from aecodec.picture.pixels import damaged
+
+
+def load_vips() -> Any | None:  # noqa: ANN401  # a module without types
+    """The module pyvips; None if it, or the library that it needs, is not installed."""
+    try:
+        import pyvips
+    except (ImportError, OSError):  # OSError: libvips itself is missing
+        return None
+    return pyvips
+
+
+def needed_vips(purpose: str) -> Any:  # noqa: ANN401  # a module without types
+    """The module pyvips.
+
+    Raises:
+        InputError: it is not installed; the message says what needs it, and how to install it.
+    """
+    module = load_vips()
+    if module is None:
+        raise InputError(f"{purpose} needs pyvips: pip install 'aecodec[vips]'")
+    return module
+
+
+def read_by_vips(data: bytes, purpose: str, options: str = "") -> npt.NDArray[Any]:
+    """The samples of a picture file as libvips reads them, `(H, W)` or `(H, W, c)`, not turned.
+
+    Args:
+        data: the file.
+        purpose: what is read, for the message that pyvips is needed.
+        options: of the loader, as libvips writes them.
+
+    Raises:
+        InputError: pyvips is not installed, or libvips cannot read the file.
+    """
+    vips = needed_vips(purpose)
+    try:
+        samples: npt.NDArray[Any] = vips.Image.new_from_buffer(
+            data, options, fail_on="error"
+        ).numpy()
+    except vips.Error as exc:
+        raise damage(exc) from exc
+    return np.ascontiguousarray(samples)
+
+
+def damage(exc: Exception) -> InputError:
+    """The error that says in one line why libvips cannot read a file."""
+    lines = str(getattr(exc, "detail", "") or exc).strip().splitlines()
+    return damaged(ValueError(next((line for line in lines if line.strip()), "")))
