@@ -18,7 +18,7 @@ from aecodec.decoder.rows import TileRows
 from aecodec.encoder.rate_control import search_file
 from aecodec.encoder.repair import repaired
 from aecodec.encoder.rows import encode_rows
-from aecodec.encoder.tile import BegunTiles
+from aecodec.encoder.tile_view import BegunTiles
 from aecodec.errors import InputError
 from aecodec.format.chunks import DEFAULT_LIMITS, Buffer, Chunk, Header, Limits, PixelFormat
 from aecodec.format.container import Stream, check_optional, parse, serialize

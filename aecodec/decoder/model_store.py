@@ -3,7 +3,7 @@
 import os
 import threading
 
-from aecodec.decoder.networks import DecoderModel, load_decoder
+from aecodec.decoder.networks import DecoderModel
 from aecodec.errors import UnsupportedError
 from aecodec.models.registry import (
     DEFAULT_MODEL,
@@ -62,7 +62,10 @@ class ModelStore:
         """
         with self._lock:
             if model_id not in self._decoders:
-                self._decoders[model_id] = load_decoder(self._weights_of(model_id))
+                weights = self._weights_of(model_id)
+                from aecodec.decoder.loading import load_decoder  # here, since it imports torch
+
+                self._decoders[model_id] = load_decoder(weights)
             return self._decoders[model_id]
 
     def _weights_of(self, model_id: bytes) -> Weights:

@@ -1,7 +1,7 @@
 """What decoding needs of a model, behind one interface for every runtime.
 
-Rows of tiles and latents speak to these protocols in NumPy arrays. The one runtime so far is
-torch's (`integer_prior.py`, `integer_synthesis.py`); it is imported when a model is loaded.
+Rows of tiles and latents speak to these protocols in NumPy arrays; `loading.py` chooses the
+runtime.
 """
 
 from dataclasses import dataclass
@@ -12,7 +12,6 @@ import numpy.typing as npt
 
 from aecodec.decoder.prior_tables import Ints, PriorTables
 from aecodec.models.config import ModelConfig
-from aecodec.models.weights import Weights
 from aecodec.picture.pixels import Pixels
 
 YHat = npt.NDArray[np.int16]
@@ -88,20 +87,3 @@ class DecoderModel:
     config: ModelConfig
     prior: Prior
     synthesis: SynthesisNetwork
-
-
-def load_decoder(weights: Weights) -> DecoderModel:
-    """Builds the decoder of a model.
-
-    Raises:
-        WeightsError: the weights would not decode exactly.
-    """
-    from aecodec.decoder.carriers import undisturbed
-    from aecodec.decoder.integer_prior import TorchPrior
-    from aecodec.decoder.integer_synthesis import TorchSynthesis
-
-    tensors = weights.tensors
-    with undisturbed(inference=False):
-        prior = Prior(PriorTables(tensors["prior"]["tables"]), TorchPrior(tensors["prior"]))
-        synthesis = TorchSynthesis(tensors["synthesis"])
-    return DecoderModel(weights.model_id, weights.config, prior, synthesis)

@@ -25,7 +25,7 @@ from aecodec.models.config import SearchSettings
 
 if TYPE_CHECKING:
     from aecodec.encoder.networks import EncoderModel
-    from aecodec.encoder.tile import TileView
+    from aecodec.encoder.tile_view import TileView
 
 
 @dataclass(frozen=True)

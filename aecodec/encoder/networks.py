@@ -19,7 +19,8 @@ from aecodec.autoencoder.transforms import (
 )
 from aecodec.decoder.carriers import exactly, undisturbed
 from aecodec.decoder.latents import Floats
-from aecodec.decoder.networks import DecoderModel, load_decoder
+from aecodec.decoder.loading import load_decoder
+from aecodec.decoder.networks import DecoderModel
 from aecodec.encoder.rdoq import symbol_costs
 from aecodec.encoder.symbol_costs import Costs
 from aecodec.errors import WeightsError

@@ -37,7 +37,7 @@ from aecodec.format.quality import lmbda, relative_quality
 
 if TYPE_CHECKING:
     from aecodec.encoder.networks import EncoderModel
-    from aecodec.encoder.tile import TileView
+    from aecodec.encoder.tile_view import TileView
 
 Rounding = Callable[[Floats, npt.NDArray[np.uint8]], Floats]
 """Residuals and the levels of their tables to symbols, see `rdoq.DeadZone`."""

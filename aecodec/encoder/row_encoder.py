@@ -21,7 +21,8 @@ from aecodec.encoder.latent_refinement import EFFORTS
 from aecodec.encoder.mode_selection import choose_tile, without_hidden_colours
 from aecodec.encoder.residual_fit import encode_residual
 from aecodec.encoder.residual_layer import refine_tile
-from aecodec.encoder.tile import BegunTiles, TileEncoder
+from aecodec.encoder.tile import TileEncoder
+from aecodec.encoder.tile_view import BegunTiles
 from aecodec.format.chunks import (
     AnyTile,
     Chunk,

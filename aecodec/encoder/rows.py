@@ -14,7 +14,7 @@ from aecodec.encoder.mode_selection import (
     without_hidden_colours,
 )
 from aecodec.encoder.row_encoder import RowEncoder
-from aecodec.encoder.tile import BegunTiles
+from aecodec.encoder.tile_view import BegunTiles
 from aecodec.format.chunks import Chunk, Header, ResidualTile
 from aecodec.format.container import Stream, closing, opening, serialize
 from aecodec.format.digest import PixelDigest, with_digest

@@ -11,7 +11,7 @@ from PIL import Image
 
 from aecodec.codec import Codec
 from aecodec.coding.lossless import encode_pixels
-from aecodec.encoder.tile import cut_pixels
+from aecodec.encoder.tile_view import cut_pixels
 from aecodec.errors import ChecksumError, LimitError, PayloadError
 from aecodec.format.chunks import Header, Limits, LosslessTile, PixelCoder, PixelFormat, Tile
 from aecodec.format.container import Stream, parse, serialize

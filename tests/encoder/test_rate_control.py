@@ -15,7 +15,8 @@ from aecodec.codec import Codec
 from aecodec.encoder.latent_refinement import Effort
 from aecodec.encoder.networks import EncoderModel
 from aecodec.encoder.rate_control import EVALUATIONS, search_quality
-from aecodec.encoder.tile import BegunTiles, TileEncoder
+from aecodec.encoder.tile import TileEncoder
+from aecodec.encoder.tile_view import BegunTiles
 from aecodec.format.tiling import Box
 from aecodec.options import EncodeOptions, Target, TargetKind
 from aecodec.picture.metrics import measure

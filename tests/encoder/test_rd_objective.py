@@ -20,7 +20,8 @@ from aecodec.encoder.networks import EncoderModel
 from aecodec.encoder.rd_objective import LossGradient, Objective, rate_point
 from aecodec.encoder.rdoq import DeadZone, Floats
 from aecodec.encoder.symbol_costs import Costs
-from aecodec.encoder.tile import TileEncoder, TileView
+from aecodec.encoder.tile import TileEncoder
+from aecodec.encoder.tile_view import TileView
 from aecodec.format.quality import lmbda, relative_quality
 from aecodec.format.tiling import latent_grid
 

@@ -9,7 +9,7 @@ from click.testing import CliRunner
 from conftest import FAST_RUN, TINY, make_picture, make_tiny_model
 
 from aecodec.cli.train import export
-from aecodec.decoder.networks import load_decoder
+from aecodec.decoder.loading import load_decoder
 from aecodec.encoder.latents import encode_latents
 from aecodec.encoder.networks import EncoderModel, load_encoder
 from aecodec.encoder.rdoq import DeadZone

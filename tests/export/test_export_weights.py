@@ -12,7 +12,7 @@ from safetensors.torch import load_file
 
 from aecodec.autoencoder.layers import Block
 from aecodec.autoencoder.model import HyperpriorModel
-from aecodec.decoder.networks import load_decoder
+from aecodec.decoder.loading import load_decoder
 from aecodec.errors import WeightsError
 from aecodec.export.input_statistics import picture_statistics
 from aecodec.export.weights import exact_arrays, export_in_memory, export_weights

@@ -9,7 +9,7 @@ from conftest import TINY
 from safetensors import safe_open
 from safetensors.numpy import load_file, save_file
 
-from aecodec.decoder.networks import load_decoder
+from aecodec.decoder.loading import load_decoder
 from aecodec.errors import WeightsError
 from aecodec.models.registry import DEFAULT_MODEL, MODELS, load_model
 from aecodec.models.weights import (
