@@ -22,7 +22,7 @@ from aecodec.picture.color_description import profile_of_tiff
 from aecodec.picture.metadata import Metadata, turned
 from aecodec.picture.orientation import upright, xmp_orientation
 from aecodec.picture.photoshop import clipping_paths, iptc_in
-from aecodec.picture.pillow_modes import to_array
+from aecodec.picture.pillow_modes import conversions, to_array
 from aecodec.picture.pixels import DAMAGE, SIXTEEN_BIT_PEAK, Pixels, damaged, from_floats, rescaled
 from aecodec.picture.reading import Reading, Wishes, more_frames
 from aecodec.picture.tiff_segments import BYTE_COMPRESSIONS, Layout, layout_of, read_samples
@@ -193,8 +193,9 @@ def _shown(
                 f"TIFF of {_CONVERTED[meaning]} with {layout.bits} bits a sample is not "
                 "supported: convert it to RGB, or to 8 bits"
             )
-        found = _converted(np.ascontiguousarray(colours), meaning, icc)
-        lines.append(f"{_CONVERTED[meaning]} is converted to RGB")
+        image = _as_image(np.ascontiguousarray(colours), meaning, icc)
+        found = to_array(image)
+        lines += conversions(image)
     elif meaning == _PALETTE:
         found, rounded = _looked_up(colours[:, :, 0], tags, layout)
         lines += ["colours of its palette have 16 bits, of which 8 are kept"] if rounded else []
@@ -258,15 +259,15 @@ def _looked_up(indices: npt.NDArray[Any], tags: Directory, layout: Layout) -> tu
     return table.reshape(3, -1).T.astype(np.uint8)[indices], rounded
 
 
-def _converted(colours: npt.NDArray[np.uint8], meaning: int, icc: bytes | None) -> Pixels:
-    """RGB of CMYK or L*a*b*."""
+def _as_image(colours: npt.NDArray[np.uint8], meaning: int, icc: bytes | None) -> Image.Image:
+    """CMYK or L*a*b* as Pillow takes it."""
     size = (colours.shape[1], colours.shape[0])
     if meaning == _ICC_LAB:
         colours = colours ^ np.array([0, 128, 128], np.uint8)
     image = Image.frombytes("CMYK" if meaning == _CMYK else "LAB", size, colours.tobytes())
     if icc and meaning == _CMYK:
         image.info["icc_profile"] = icc
-    return to_array(image)
+    return image
 
 
 def _by_library(
