@@ -36,7 +36,7 @@ from aecodec.picture.tiff_tags import (
     exif_of,
 )
 from aecodec.picture.tiff_ycbcr import read_ycbcr
-from aecodec.picture.vips import load_vips, read_by_vips
+from aecodec.picture.vips import NotBuiltError, load_vips, read_by_vips
 
 if TYPE_CHECKING:
     from mmap import mmap
@@ -287,19 +287,28 @@ def _by_library(
             f"{'separate planes' if layout.planes else 'such samples'} is not supported: "
             "store it uncompressed first"
         )
-    unusual = count != _COLOURS[meaning] or data[2:4] not in (b"*\0", b"\0*")
-    if unusual or load_vips() is not None:
-        samples = read_by_vips(data, "reading such a TIFF")
-        if samples.ndim == 3 and samples.shape[2] == 4 and count == 3:
-            samples = samples[:, :, :3]  # libtiff gives old JPEG with alpha that is opaque
-    else:
-        samples = _by_pillow(data)
+    samples = _undone(data, layout, usual=count == _COLOURS[meaning])
+    if samples.ndim == 3 and samples.shape[2] == 4 and count == 3:
+        samples = samples[:, :, :3]  # libtiff gives old JPEG with alpha that is opaque
     samples = samples.reshape(*samples.shape[:2], -1)
     if samples.dtype != np.uint8 or samples.shape != (layout.height, layout.width, count):
         raise InputError(f"damaged picture: a TIFF of {count} samples decodes to another shape")
     plain = replace(layout, bits=8)
     meaning = {WHITE_IS_ZERO: BLACK_IS_ZERO, _YCBCR: RGB}.get(meaning, meaning)
     return _shown(samples, tags, plain, meaning, icc)
+
+
+def _undone(data: bytes, layout: Layout, *, usual: bool) -> Pixels:
+    """The samples of a file by libvips, or by Pillow if that is not possible and all is usual."""
+    usual = usual and data[2:4] in (b"*\0", b"\0*")
+    if usual and load_vips() is None:
+        return _by_pillow(data)
+    try:
+        return read_by_vips(data, f"reading TIFF of compression {layout.compression}")
+    except NotBuiltError:
+        if not usual:
+            raise
+        return _by_pillow(data)
 
 
 class _Unturned(TiffImageFile):

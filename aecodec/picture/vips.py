@@ -12,6 +12,12 @@ import numpy.typing as npt
 from aecodec.errors import InputError
 from aecodec.picture.pixels import damaged
 
+_NOT_BUILT = "not configured"
+
+
+class NotBuiltError(InputError):
+    """This build of libvips lacks what a file needs."""
+
 
 def load_vips() -> Any | None:  # noqa: ANN401  # a module without types
     """The module pyvips; None if it, or the library that it needs, is not installed."""
@@ -50,6 +56,7 @@ def read_with_pages(data: bytes, purpose: str) -> tuple[npt.NDArray[Any], int]:
         `(H, W)` or `(H, W, c)`, not turned.
 
     Raises:
+        NotBuiltError: this libvips lacks what the file needs.
         InputError: pyvips is not installed, or libvips cannot read the file.
     """
     vips = needed_vips(purpose)
@@ -69,4 +76,7 @@ def _is_telling(line: str) -> bool:
 def damage(exc: Exception) -> InputError:
     """The error that says in one line why libvips cannot read a file."""
     lines = str(getattr(exc, "detail", "") or exc).strip().splitlines()
+    lacking = next((line for line in lines if _NOT_BUILT in line), None)
+    if lacking is not None:
+        return NotBuiltError(f"this libvips cannot read it: {lacking.strip()}")
     return damaged(ValueError(next(filter(_is_telling, lines), "")))
