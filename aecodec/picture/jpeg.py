@@ -18,7 +18,7 @@ from PIL.JpegImagePlugin import JpegImageFile
 from aecodec.errors import InputError
 from aecodec.picture.metadata import Metadata
 from aecodec.picture.photoshop import clipping_paths, iptc_in
-from aecodec.picture.pillow_modes import CONVERTED, to_array
+from aecodec.picture.pillow_modes import CONVERTED, conversions, to_array
 from aecodec.picture.pixels import DAMAGE, damaged
 from aecodec.picture.raw_profiles import EXIF_PREFIX, XMP_PREFIX
 from aecodec.picture.reading import Reading, Wishes
@@ -89,7 +89,7 @@ def read_jpeg(data: bytes, wishes: Wishes) -> Reading:
             image.load()
             pixels = to_array(image)
             if image.mode in CONVERTED:
-                kept.insert(0, f"{CONVERTED[image.mode]} is converted to RGB")
+                kept = conversions(image) + kept
                 metadata = replace(metadata, icc=None)
     except InputError:
         raise
@@ -170,6 +170,8 @@ def _metadata(found: _Segments) -> tuple[Metadata, list[str]]:
         losses.append("the colour profile cannot be read and is left out")
     if clipping_paths(found.resources):
         losses.append("clipping paths are left out")
+    if len(found.jfif) >= 12 and not found.jfif[7] and found.jfif[8:10] != found.jfif[10:12]:
+        losses.append("the shape of its pixels is left out: they are not square")
     if found.credentials:
         losses.append("content credentials (C2PA) are left out")
     metadata = Metadata(

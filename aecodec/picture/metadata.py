@@ -265,9 +265,12 @@ def _texts_in(payloads: Iterable[bytes]) -> Iterator[tuple[str, bytes]]:
 
 
 def _iptc_of(image: Image.Image) -> object:
-    """The records of IPTC that Pillow has found in a JPEG."""
+    """The records of IPTC that Pillow has found in a JPEG or PSD."""
     resources = image.info.get("photoshop")
-    return resources.get(_PHOTOSHOP_IPTC) if isinstance(resources, Mapping) else None
+    if isinstance(resources, Mapping):
+        return resources.get(_PHOTOSHOP_IPTC)
+    of_psd = getattr(image, "resources", None) or ()
+    return next((each[-1] for each in of_psd if _PHOTOSHOP_IPTC in each), None)
 
 
 def _exif_of_tiff(image: Image.Image) -> bytes | None:

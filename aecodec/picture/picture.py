@@ -22,7 +22,7 @@ from aecodec.picture.alpha import (
 from aecodec.picture.decoding import fitted, read_picture
 from aecodec.picture.metadata import Metadata, metadata_of
 from aecodec.picture.orientation import upright
-from aecodec.picture.pillow_modes import CONVERTED, to_array
+from aecodec.picture.pillow_modes import CONVERTED, conversions, to_array
 from aecodec.picture.pixels import DAMAGE, Pixels, damaged, from_floats, join, split
 from aecodec.picture.reading import Reading, Wishes, more_frames
 
@@ -145,12 +145,11 @@ def _from_pil(image: Image.Image, keep: Collection[str]) -> Picture:
         image.load()  # some formats have their metadata behind the pixels
     except (*DAMAGE, OSError) as exc:
         raise damaged(exc) from exc
-    converted = CONVERTED.get(image.mode)
-    losses = [f"{converted} is converted to RGB"] if converted else []
+    losses = conversions(image)
     frames = getattr(image, "n_frames", 1)  # formats that hold one frame do not count
     losses += more_frames(frames)
     metadata = metadata_of(image)
-    if converted:
+    if image.mode in CONVERTED:
         metadata = replace(metadata, icc=None)
     if image.format == "TIFF":  # Pillow has turned its pixels
         metadata = upright(metadata)

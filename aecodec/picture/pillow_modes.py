@@ -1,6 +1,7 @@
 """Pictures of Pillow's modes as arrays that mean the same: gray or RGB, 8 or 16 bits, with alpha.
 
-CMYK goes through the picture's own profile to sRGB, and L*a*b* through the colour space itself.
+CMYK goes through the picture's own profile to sRGB, or by a formula where there is none that fits,
+and L*a*b* through the colour space itself.
 Transparency in a palette or a colour key becomes alpha.
 """
 
@@ -11,6 +12,7 @@ import numpy.typing as npt
 from PIL import Image, ImageCms
 
 from aecodec.errors import InputError
+from aecodec.picture.color_description import profile_space
 from aecodec.picture.pixels import SIXTEEN_BIT_PEAK, Pixels, from_floats
 
 _TO_RGB = {"P", "RGBX", "YCbCr", "HSV"}
@@ -87,14 +89,33 @@ def _keyed(gray: npt.NDArray[np.uint16], image: Image.Image) -> Pixels:
     return np.dstack((gray, np.where(gray == key, 0, SIXTEEN_BIT_PEAK).astype(np.uint16)))
 
 
+def conversions(image: Image.Image) -> list[str]:
+    """Lines that say what `to_array` converts, if that is more than another form of the same."""
+    if image.mode not in CONVERTED:
+        return []
+    lines = [f"{CONVERTED[image.mode]} is converted to RGB"]
+    if image.mode == "CMYK" and image.info.get("icc_profile") and not _cmyk_profile(image):
+        lines.append("the colour profile does not fit CMYK pixels and is left out")
+    return lines
+
+
 def _from_cmyk(image: Image.Image) -> Image.Image:
-    profile = image.info.get("icc_profile")
-    if not profile:
-        return image.convert("RGB")
+    """RGB through the profile, or by Pillow's formula where none fits."""
+    profile = _cmyk_profile(image)
+    return _to_srgb(image, profile) if profile else image.convert("RGB")
+
+
+def _cmyk_profile(image: Image.Image) -> ImageCms.ImageCmsProfile | None:
+    """The profile of a CMYK picture; None if there is none that can convert it."""
+    data = image.info.get("icc_profile")
+    if not isinstance(data, bytes) or profile_space(data) != "CMYK":
+        return None
     try:
-        return _to_srgb(image, ImageCms.ImageCmsProfile(BytesIO(profile)))
-    except (ImageCms.PyCMSError, OSError) as exc:
-        raise InputError(f"the profile of this CMYK picture does not convert it: {exc}") from exc
+        profile = ImageCms.ImageCmsProfile(BytesIO(data))
+        _to_srgb(Image.new("CMYK", (1, 1)), profile)
+    except (ImageCms.PyCMSError, OSError):
+        return None
+    return profile
 
 
 def _to_srgb(image: Image.Image, profile: ImageCms.ImageCmsProfile) -> Image.Image:

@@ -15,10 +15,10 @@ from aecodec.errors import InputError, LimitError
 from aecodec.picture.color_description import profile_of_chromaticities, profile_of_gamma
 from aecodec.picture.iso_boxes import boxes
 from aecodec.picture.metadata import Metadata, metadata_of
-from aecodec.picture.pillow_modes import CONVERTED, to_array
+from aecodec.picture.pillow_modes import CONVERTED, conversions, to_array
 from aecodec.picture.pixels import DAMAGE, Pixels, damaged, rescaled
 from aecodec.picture.reading import Reading, Wishes, more_frames
-from aecodec.picture.vips import load_vips, read_by_vips
+from aecodec.picture.vips import load_vips, read_with_pages
 
 _CODESTREAM = b"\xff\x4f\xff\x51"
 """How the samples of a JPEG 2000 begin."""
@@ -67,6 +67,9 @@ def read_other(data: bytes, wishes: Wishes) -> Reading:
         InputError: it is damaged, or holds more bits than Pillow would give.
         LimitError: it has too many pixels.
     """
+    if data.startswith(b"8BPS") and data[22:24] not in (b"\0\1", b"\0\x08"):
+        bits = int.from_bytes(data[22:24], "big")
+        raise InputError(f"PSD with {bits} bits a sample is not supported: convert it to TIFF")
     try:
         with open_image(data) as image:
             wishes.limits.check_pixels(*image.size)
@@ -82,9 +85,7 @@ def read_other(data: bytes, wishes: Wishes) -> Reading:
 
 
 def _reading(data: bytes, image: ImageFile.ImageFile, wishes: Wishes) -> Reading:
-    losses = []
-    if image.mode in CONVERTED:
-        losses.append(f"{CONVERTED[image.mode]} is converted to RGB")
+    losses = conversions(image)
     if image.mode == "F":
         losses.append("floating numbers are rounded to 16 bits")
     metadata = metadata_of(image)
@@ -131,9 +132,10 @@ def _beyond_pillow(data: bytes, wishes: Wishes, exc: Exception) -> Reading:
         raise LimitError(
             f"Pillow refuses this picture as too large, pip install 'aecodec[vips]': {exc}"
         ) from exc
-    pixels = read_by_vips(data, "reading very large pictures")
+    pixels, frames = read_with_pages(data, "reading very large pictures")
     wishes.limits.check_pixels(pixels.shape[1], pixels.shape[0])
-    return Reading(pixels, _webp_metadata(data) if data.startswith(b"RIFF") else Metadata())
+    metadata = _webp_metadata(data) if data.startswith(b"RIFF") else Metadata()
+    return Reading(pixels, metadata, tuple(more_frames(frames)), frames)
 
 
 def _webp_metadata(data: bytes) -> Metadata:

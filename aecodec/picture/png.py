@@ -32,6 +32,12 @@ from aecodec.picture.vips import read_by_vips
 PALETTE = 3
 _DEPTHS = {0: (1, 2, 4, 8, 16), 2: (8, 16), 3: (1, 2, 4, 8), 4: (8, 16), 6: (8, 16)}
 """The bits that samples of each colour type can have."""
+_CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
+_PASSES = [(8, 8, 0, 0), (8, 8, 4, 0), (4, 8, 0, 4), (4, 4, 2, 0), (2, 4, 0, 2), (2, 2, 1, 0),
+           (1, 2, 0, 1)]  # fmt: skip
+"""Of interlaced pictures: the steps across and down of each pass, its first column and row."""
+_INFLATED = 2**20
+"""Bytes that are inflated at a time to be counted."""
 _NEEDED = (b"IHDR", b"PLTE", b"IDAT", b"IEND")
 _HEAD_PLACE = 16
 """Where the payload of IHDR begins."""
@@ -73,6 +79,7 @@ def read_png(data: bytes, wishes: Wishes) -> Reading:
     wishes.limits.check_pixels(width, height)
     checked = _checked(data)
     first = _first_of_each(checked.chunks)
+    _check_size(checked.chunks, head)
     pixels = _pixels(checked.chunks, depth, colour)
     if colour != PALETTE and b"tRNS" in first:
         pixels = _keyed(pixels, first[b"tRNS"], depth)
@@ -165,6 +172,28 @@ def _pixels(chunks: list[tuple[bytes, bytes]], depth: int, colour: int) -> Pixel
             return to_array(image)
     except (*DAMAGE, OSError) as exc:
         raise damaged(exc) from exc
+
+
+def _check_size(chunks: list[tuple[bytes, bytes]], head: bytes) -> None:
+    """Refuses a file with too few bytes of samples, which Pillow would fill up with black."""
+    width, height, depth, colour, _, _, interlaced = png_chunks.HEAD.unpack(head)
+    bits = depth * _CHANNELS[colour]
+    left = 0
+    for across, down, first, top in _PASSES if interlaced else [(1, 1, 0, 0)]:
+        columns, rows = -((first - width) // across), -((top - height) // down)
+        left += rows * (1 + -(-columns * bits // 8)) if columns > 0 < rows else 0
+    inflater = zlib.decompressobj()
+    for kind, payload in chunks:
+        if kind != b"IDAT":
+            continue
+        while payload and left > 0 and not inflater.eof:
+            try:
+                left -= len(inflater.decompress(payload, _INFLATED))
+            except zlib.error as exc:
+                raise damaged(exc) from exc
+            payload = inflater.unconsumed_tail
+    if left > 0:
+        raise InputError(f"damaged picture: {left} bytes of its samples are missing")
 
 
 def _keyed(pixels: Pixels, payload: bytes, depth: int) -> Pixels:

@@ -22,7 +22,7 @@ from aecodec.picture.color_description import profile_of_tiff
 from aecodec.picture.metadata import Metadata, turned
 from aecodec.picture.orientation import upright, xmp_orientation
 from aecodec.picture.photoshop import clipping_paths, iptc_in
-from aecodec.picture.pillow_modes import to_array
+from aecodec.picture.pillow_modes import conversions, to_array
 from aecodec.picture.pixels import DAMAGE, SIXTEEN_BIT_PEAK, Pixels, damaged, from_floats, rescaled
 from aecodec.picture.reading import Reading, Wishes, more_frames
 from aecodec.picture.tiff_segments import BYTE_COMPRESSIONS, Layout, layout_of, read_samples
@@ -36,7 +36,7 @@ from aecodec.picture.tiff_tags import (
     exif_of,
 )
 from aecodec.picture.tiff_ycbcr import read_ycbcr
-from aecodec.picture.vips import load_vips, read_by_vips
+from aecodec.picture.vips import NotBuiltError, load_vips, read_by_vips
 
 if TYPE_CHECKING:
     from mmap import mmap
@@ -193,8 +193,9 @@ def _shown(
                 f"TIFF of {_CONVERTED[meaning]} with {layout.bits} bits a sample is not "
                 "supported: convert it to RGB, or to 8 bits"
             )
-        found = _converted(np.ascontiguousarray(colours), meaning, icc)
-        lines.append(f"{_CONVERTED[meaning]} is converted to RGB")
+        image = _as_image(np.ascontiguousarray(colours), meaning, icc)
+        found = to_array(image)
+        lines += conversions(image)
     elif meaning == _PALETTE:
         found, rounded = _looked_up(colours[:, :, 0], tags, layout)
         lines += ["colours of its palette have 16 bits, of which 8 are kept"] if rounded else []
@@ -258,15 +259,15 @@ def _looked_up(indices: npt.NDArray[Any], tags: Directory, layout: Layout) -> tu
     return table.reshape(3, -1).T.astype(np.uint8)[indices], rounded
 
 
-def _converted(colours: npt.NDArray[np.uint8], meaning: int, icc: bytes | None) -> Pixels:
-    """RGB of CMYK or L*a*b*."""
+def _as_image(colours: npt.NDArray[np.uint8], meaning: int, icc: bytes | None) -> Image.Image:
+    """CMYK or L*a*b* as Pillow takes it."""
     size = (colours.shape[1], colours.shape[0])
     if meaning == _ICC_LAB:
         colours = colours ^ np.array([0, 128, 128], np.uint8)
     image = Image.frombytes("CMYK" if meaning == _CMYK else "LAB", size, colours.tobytes())
     if icc and meaning == _CMYK:
         image.info["icc_profile"] = icc
-    return to_array(image)
+    return image
 
 
 def _by_library(
@@ -286,19 +287,28 @@ def _by_library(
             f"{'separate planes' if layout.planes else 'such samples'} is not supported: "
             "store it uncompressed first"
         )
-    unusual = count != _COLOURS[meaning] or data[2:4] not in (b"*\0", b"\0*")
-    if unusual or load_vips() is not None:
-        samples = read_by_vips(data, "reading such a TIFF")
-        if samples.ndim == 3 and samples.shape[2] == 4 and count == 3:
-            samples = samples[:, :, :3]  # libtiff gives old JPEG with alpha that is opaque
-    else:
-        samples = _by_pillow(data)
+    samples = _undone(data, layout, usual=count == _COLOURS[meaning])
+    if samples.ndim == 3 and samples.shape[2] == 4 and count == 3:
+        samples = samples[:, :, :3]  # libtiff gives old JPEG with alpha that is opaque
     samples = samples.reshape(*samples.shape[:2], -1)
     if samples.dtype != np.uint8 or samples.shape != (layout.height, layout.width, count):
         raise InputError(f"damaged picture: a TIFF of {count} samples decodes to another shape")
     plain = replace(layout, bits=8)
     meaning = {WHITE_IS_ZERO: BLACK_IS_ZERO, _YCBCR: RGB}.get(meaning, meaning)
     return _shown(samples, tags, plain, meaning, icc)
+
+
+def _undone(data: bytes, layout: Layout, *, usual: bool) -> Pixels:
+    """The samples of a file by libvips, or by Pillow if that is not possible and all is usual."""
+    usual = usual and data[2:4] in (b"*\0", b"\0*")
+    if usual and load_vips() is None:
+        return _by_pillow(data)
+    try:
+        return read_by_vips(data, f"reading TIFF of compression {layout.compression}")
+    except NotBuiltError:
+        if not usual:
+            raise
+        return _by_pillow(data)
 
 
 class _Unturned(TiffImageFile):

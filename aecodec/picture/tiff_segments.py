@@ -11,6 +11,7 @@ import lzma
 import struct
 import zlib
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from io import BytesIO
 from typing import Any
@@ -22,7 +23,7 @@ from PIL.TiffImagePlugin import TiffImageFile
 from aecodec.errors import InputError
 from aecodec.picture.pixels import DAMAGE, damaged
 from aecodec.picture.tiff_tags import Directory
-from aecodec.picture.vips import load_vips, read_by_vips
+from aecodec.picture.vips import NotBuiltError, load_vips, read_by_vips
 
 NONE, LZW, DEFLATE, PACKBITS, OLD_DEFLATE = 1, 5, 8, 32773, 32946
 _LZMA, _ZSTD = 34925, 50000
@@ -171,6 +172,8 @@ def _parts(data: bytes, layout: Layout, heights: list[int]) -> Iterator[bytes]:
     for index in range(len(heights)):
         start = layout.offsets[index]
         size = layout.counts[index] if index < len(layout.counts) else None
+        if size == 0 and layout.compression == NONE:  # some writers leave it out so
+            size = None
         piece = data[start:] if size is None else data[start : start + size]
         if size is not None and len(piece) < size:
             raise InputError(f"damaged picture: it ends within part {index + 1} of {len(heights)}")
@@ -253,8 +256,9 @@ def _gray_tiff(parts: list[bytes], compression: int, wide: int, rows: int) -> by
 def _gray_bytes(tiff: bytes) -> npt.NDArray[Any]:
     """The samples of a TIFF of 8-bit gray; by libvips, which keeps quiet, if it is installed."""
     if load_vips() is not None:
-        samples = read_by_vips(tiff, "reading compressed TIFF")
-        return samples.reshape(samples.shape[:2])
+        with suppress(NotBuiltError):  # the libtiff in Pillow may know it
+            samples = read_by_vips(tiff, "reading compressed TIFF")
+            return samples.reshape(samples.shape[:2])
     try:
         with TiffImageFile(BytesIO(tiff)) as image:
             return np.asarray(image)

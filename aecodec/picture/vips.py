@@ -12,6 +12,12 @@ import numpy.typing as npt
 from aecodec.errors import InputError
 from aecodec.picture.pixels import damaged
 
+_NOT_BUILT = "not configured"
+
+
+class NotBuiltError(InputError):
+    """This build of libvips lacks what a file needs."""
+
 
 def load_vips() -> Any | None:  # noqa: ANN401  # a module without types
     """The module pyvips; None if it, or the library that it needs, is not installed."""
@@ -34,28 +40,43 @@ def needed_vips(purpose: str) -> Any:  # noqa: ANN401  # a module without types
     return module
 
 
-def read_by_vips(data: bytes, purpose: str, options: str = "") -> npt.NDArray[Any]:
-    """The samples of a picture file as libvips reads them, `(H, W)` or `(H, W, c)`, not turned.
+def read_by_vips(data: bytes, purpose: str) -> npt.NDArray[Any]:
+    """The samples of a picture file; see `read_with_pages`."""
+    return read_with_pages(data, purpose)[0]
+
+
+def read_with_pages(data: bytes, purpose: str) -> tuple[npt.NDArray[Any], int]:
+    """The samples of a picture file as libvips reads them, and how many pages it counts.
 
     Args:
         data: the file.
         purpose: what is read, for the message that pyvips is needed.
-        options: of the loader, as libvips writes them.
+
+    Returns:
+        `(H, W)` or `(H, W, c)`, not turned.
 
     Raises:
+        NotBuiltError: this libvips lacks what the file needs.
         InputError: pyvips is not installed, or libvips cannot read the file.
     """
     vips = needed_vips(purpose)
     try:
-        samples: npt.NDArray[Any] = vips.Image.new_from_buffer(
-            data, options, fail_on="error"
-        ).numpy()
+        image = vips.Image.new_from_buffer(data, "", fail_on="error")
+        samples: npt.NDArray[Any] = image.numpy()
+        pages = int(image.get("n-pages")) if "n-pages" in image.get_fields() else 1
     except vips.Error as exc:
         raise damage(exc) from exc
-    return np.ascontiguousarray(samples)
+    return np.ascontiguousarray(samples), pages
+
+
+def _is_telling(line: str) -> bool:
+    return bool(line.strip()) and "bad seek" not in line
 
 
 def damage(exc: Exception) -> InputError:
     """The error that says in one line why libvips cannot read a file."""
     lines = str(getattr(exc, "detail", "") or exc).strip().splitlines()
-    return damaged(ValueError(next((line for line in lines if line.strip()), "")))
+    lacking = next((line for line in lines if _NOT_BUILT in line), None)
+    if lacking is not None:
+        return NotBuiltError(f"this libvips cannot read it: {lacking.strip()}")
+    return damaged(ValueError(next(filter(_is_telling, lines), "")))

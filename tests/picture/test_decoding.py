@@ -1,6 +1,7 @@
 """Files of every format: orientation, profiles that fit, limits, losses, and errors of one line."""
 
 import struct
+import sys
 from io import BytesIO
 from itertools import product
 from pathlib import Path
@@ -244,3 +245,29 @@ def test_tiff_of_any_storage_is_read_from_a_path(tmp_path: Path) -> None:
     path.write_bytes(write_tiff(samples, TiffForm(2, 16, planes=True)))
     np.testing.assert_array_equal(to_picture(path).pixels, samples)
     assert read_picture(path.read_bytes(), Wishes()).losses == ()
+
+
+def test_layers_of_psd_and_its_deep_pictures() -> None:
+    head = b"8BPS" + struct.pack(">H6xHIIHH", 1, 3, 12, 20, 8, 3)
+    resource = b"8BIM" + struct.pack(">HHI", 1028, 0, 8) + b"\x1c\x02\x50\0\x03Ann"
+    data = head + bytes(4) + struct.pack(">I", len(resource)) + resource + bytes(4) + bytes(2)
+    picture = decode_picture(data + PIXELS.transpose(2, 0, 1).tobytes())
+    np.testing.assert_array_equal(picture.pixels, PIXELS)
+    assert picture.metadata.iptc == b"\x1c\x02\x50\0\x03Ann"
+    deep = bytearray(data)
+    deep[22:24] = b"\0\x10"
+    with pytest.raises(InputError, match="PSD with 16 bits a sample"):
+        decode_picture(bytes(deep))
+
+
+def test_beyond_the_limit_of_pillow_frames_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("pyvips", exc_type=ImportError)
+    image = Image.fromarray(PIXELS)
+    data = encoded("WEBP", image, save_all=True, append_images=[image.rotate(180)], lossless=True)
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 10)
+    picture = decode_picture(data)
+    np.testing.assert_array_equal(picture.pixels, PIXELS)
+    assert picture.losses == ("only the first of 2 frames is kept",)
+    monkeypatch.setitem(sys.modules, "pyvips", None)
+    with pytest.raises(LimitError, match=r"pip install 'aecodec\[vips\]'"):
+        decode_picture(data)

@@ -10,7 +10,7 @@ from PIL import Image, ImageCms
 
 from aecodec.errors import InputError
 from aecodec.picture.picture import LossWarning, to_picture
-from aecodec.picture.pillow_modes import to_array, to_plain
+from aecodec.picture.pillow_modes import conversions, to_array, to_plain
 
 RNG = np.random.default_rng(5)
 RGB = RNG.integers(0, 256, (12, 10, 3), np.uint8)
@@ -142,14 +142,18 @@ def cyan_prints_red() -> bytes:
     return bytes(head) + struct.pack(">I", len(tags)) + table + body
 
 
-def test_cmyk_with_a_profile_that_does_not_fit_is_refused() -> None:
+def test_cmyk_with_a_profile_that_does_not_fit_is_converted_without_it() -> None:
     image = COLOURED.convert("CMYK")
-    image.info["icc_profile"] = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
-    with pytest.raises(InputError, match="profile of this CMYK picture"):
-        to_plain(image)
-    image.info["icc_profile"] = b"no profile"
-    with pytest.raises(InputError, match="profile of this CMYK picture"):
-        to_plain(image)
+    plain = np.asarray(image.convert("RGB"))
+    assert conversions(image) == ["CMYK is converted to RGB"]
+    srgb = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    damaged = cyan_prints_red()[:200]
+    for profile in (srgb, b"no profile", damaged):
+        image.info["icc_profile"] = profile
+        assert np.array_equal(np.asarray(to_plain(image)), plain)
+        assert "does not fit CMYK pixels" in conversions(image)[1]
+    image.info["icc_profile"] = cyan_prints_red()
+    assert conversions(image) == ["CMYK is converted to RGB"]
 
 
 def test_lab_goes_through_its_colour_space() -> None:

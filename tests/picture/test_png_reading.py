@@ -75,6 +75,30 @@ def test_pixels_are_those_of_libvips(kind: tuple[int, int], key: bool, seed: int
     np.testing.assert_array_equal(ours.reshape(theirs.shape), theirs)
 
 
+@pytest.mark.parametrize("colour", CHANNELS)
+@pytest.mark.parametrize("interlaced", [0, 1])
+def test_missing_samples_are_damage_and_not_black(colour: int, interlaced: int) -> None:
+    for width, height in ((8, 8), (1, 1), (5, 3)):
+        bits = 8 * CHANNELS[colour]
+        sizes = [(width, height)]
+        if interlaced:
+            steps = [(8, 8, 0, 0), (8, 8, 4, 0), (4, 8, 0, 4), (4, 4, 2, 0), (2, 4, 0, 2),
+                     (2, 2, 1, 0), (1, 2, 0, 1)]  # fmt: skip
+            sizes = [(len(range(x, width, a)), len(range(y, height, d))) for a, d, x, y in steps]
+        size = sum(rows * (1 + columns * bits // 8) for columns, rows in sizes if columns)
+        for missing in (0, 1):
+            head = HEAD.pack(width, height, 8, colour, 0, 0, interlaced)
+            data = build_png([
+                (b"IHDR", head), (b"PLTE", bytes(768)),
+                (b"IDAT", zlib.compress(bytes(size - missing))), (b"IEND", b""),
+            ])  # fmt: skip
+            if missing:
+                with pytest.raises(InputError, match="1 bytes of its samples are missing"):
+                    read(data)
+            else:
+                assert read(data).pixels.shape[:2] == (height, width)
+
+
 def test_16_bits_in_colour_need_pyvips(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "pyvips", None)
     with pytest.raises(InputError, match=r"needs pyvips: pip install 'aecodec\[vips\]'"):

@@ -179,6 +179,52 @@ def test_compressions_that_know_samples(
     np.testing.assert_array_equal(read(data).pixels, expected)
 
 
+@pytest.mark.parametrize("compression", ["zstd", "lzma", "tiff_lzw", "tiff_deflate", "packbits"])
+@pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGB", "RGBA", "CMYK", "I;16"])
+def test_compressions_of_bytes_are_read_as_pillow_reads_them(compression: str, mode: str) -> None:
+    """Also those that one build of libtiff knows and another does not."""
+    gray = Image.fromarray(RGB).convert("L")
+    image = gray.convert("I;16") if mode == "I;16" else Image.fromarray(RGB).convert(mode)
+    try:
+        data = saved(image, compression=compression)
+    except OSError:
+        pytest.skip(f"this Pillow does not write {compression}")
+    with Image.open(BytesIO(data)) as opened:
+        form = {"1": "L", "P": "RGB", "CMYK": "RGB"}.get(mode, mode)
+        expected = np.asarray(opened if form == mode else opened.convert(form))
+    np.testing.assert_array_equal(read(data).pixels, expected)
+
+
+@pytest.mark.parametrize("vips", [True, False])
+def test_old_jpeg_in_a_tiff(vips: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    if not vips:
+        monkeypatch.setitem(sys.modules, "pyvips", None)
+    file = BytesIO()
+    Image.fromarray(RGB).save(file, "JPEG", quality=95, subsampling=0)
+    stream = file.getvalue()
+    tags: dict[int, Any] = {
+        256: (4, (32,)), 257: (4, (24,)), 258: (3, (8, 8, 8)), 259: (3, (6,)), 262: (3, (6,)),
+        277: (3, (3,)), 278: (4, (24,)), 512: (3, (1,)), 513: (4, (8,)), 514: (4, (len(stream),)),
+        530: (3, (1, 1)),
+    }  # fmt: skip
+    found = read(assemble_tiff(tags, [stream], (273, 279)))
+    with Image.open(file) as opened:
+        np.testing.assert_array_equal(found.pixels, np.asarray(opened))
+
+
+def test_strips_without_a_stated_size_go_to_the_end() -> None:
+    samples = make_samples("u1", 3)
+    data = bytearray(write_tiff(samples, TiffForm(2)))
+    (start,) = struct.unpack_from("<I", data, 4)
+    (count,) = struct.unpack_from("<H", data, start)
+    places = [start + 2 + 12 * number for number in range(count)]
+    place = next(at for at in places if struct.unpack_from("<H", data, at) == (279,))
+    struct.pack_into("<HHII", data, place, 279, 4, 1, 0)
+    np.testing.assert_array_equal(read(bytes(data)).pixels, samples)
+    struct.pack_into("<H", data, place, 280)
+    np.testing.assert_array_equal(read(bytes(data)).pixels, samples)
+
+
 def test_exif_and_gps_keep_their_bytes() -> None:
     exif = Image.Exif()
     exif[271] = "Maker"
