@@ -149,5 +149,5 @@ def test_bad_pictures_are_named(shell: Shell, data: bytes) -> None:
 def test_values_out_of_range_are_refused(shell: Shell) -> None:
     Image.fromarray(np.full((4, 4), 1.5, np.float32)).save(shell.folder / "img.tiff")
     result = shell.model("compress", "img.tiff")
-    assert_one_line(result, 1, "img.tiff", "mode F must be finite and lie in [0, 1]")
+    assert_one_line(result, 1, "img.tiff", "must be finite and lie in [0, 1]")
     assert sorted(shell.listing()) == ["img.tiff"]

@@ -68,7 +68,7 @@ def test_released_weights_have_their_id(name: str) -> None:
 
 def test_models_have_names_or_paths(tiny_weights: Path, tmp_path: Path) -> None:
     assert load_model(tiny_weights).config == TINY
-    with pytest.raises(WeightsError, match="no model is called other"):
+    with pytest.raises(WeightsError, match="neither a released model"):
         load_model("other")
 
 
