@@ -30,8 +30,7 @@ def mixed(height: int, width: int, unit: int) -> Pixels:
     return pixels
 
 
-@pytest.mark.parametrize("bound", [0, 1, 3])
-@pytest.mark.parametrize("exponent", [6, 7, 8])
+@pytest.mark.parametrize(("exponent", "bound"), [(6, 3), (7, 0), (7, 1), (8, 3)])
 def test_every_sample_keeps_within_the_bound(tiny_codec: Codec, exponent: int, bound: int) -> None:
     pixels = mixed(*SIDES[exponent], 2**exponent)
     data = tiny_codec.compress(pixels, max_error=bound, tile_exponent=exponent, checksum=True)
