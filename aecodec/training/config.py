@@ -28,6 +28,8 @@ class TrainConfig:
         batch: patches a step.
         crop: side of a patch in pixels, divisible by 64.
         seed: seed of every random draw.
+        loss: what the loss weighs against bits, as `loss.parse_mixture` reads it; the folder of a
+            run has it with the factors that were found at its start.
         learning_rate: learning rate of AdamW, from which the ratios derive the others.
         muon_ratio: learning rate of Muon over that of AdamW.
         linear_ratio: learning rate of the four linear layers, which start near their optimum.
@@ -55,6 +57,7 @@ class TrainConfig:
     batch: int = 8
     crop: int = 256
     seed: int = 0
+    loss: str = "mse"
     learning_rate: float = 1e-3
     muon_ratio: float = 2.5
     linear_ratio: float = 0.15
@@ -88,6 +91,8 @@ class TrainConfig:
             raise TrainingError(f"crop must be a multiple of 64 up to {CROP_MAX}, not {self.crop}")
         if not 0.0 < self.learning_rate < 1.0:
             raise TrainingError(f"learning rate must lie between 0 and 1, not {self.learning_rate}")
+        if not self.loss.strip():
+            raise TrainingError("loss must name a distortion, such as mse")
         self._check_shares()
         for name in ("validate_every", "report_every", "start_patches", "precondition_every"):
             if getattr(self, name) < 1:

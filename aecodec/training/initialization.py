@@ -29,16 +29,9 @@ VARIANCE_MIN = 1e-12
 """Taken for the variance of what never differed from zero."""
 
 
-def start_model(model: HyperpriorModel, patches: Tensor, *, linear: bool) -> None:
-    """Fits a new model to pictures.
-
-    Args:
-        model: a new one, or with given weights.
-        patches: `(N, 3, H, W)` in [0, 1], H and W divisible by 64.
-        linear: whether it becomes a linear codec first; only scales of blocks are fitted otherwise.
-    """
-    if linear:
-        start_linear(model, patches)
+def start_model(model: HyperpriorModel, patches: Tensor) -> None:
+    """Fits a new model to pictures, `(N, 3, H, W)` in [0, 1], H and W divisible by 64."""
+    start_linear(model, patches)
     calibrate(model, patches, torch.linspace(0, 1, len(patches)))
 
 

@@ -32,9 +32,10 @@ from aecodec.training.device import check_device, default_device
 from aecodec.training.logs import TRAIN_LOG
 from aecodec.training.loop import Trainer
 from aecodec.training.pack import unpack
+from aecodec.training.preparation import check_loss
 from aecodec.training.start_weights import read_initial, save_start
 from aecodec.training.state_parts import read_config
-from aecodec.training.validation import ValidationPoint, mean_loss
+from aecodec.training.validation import ValidationPoint, mean_loss, mean_own_loss
 
 START, DECAYED = "start.safetensors", "decayed.safetensors"
 LOG, SUMMARY = "log.csv", "summary.json"
@@ -64,6 +65,7 @@ def run_piece(
         TrainingError: something is missing, damaged, or does not fit.
     """
     started = options.started
+    check_loss(config)
     config = replace(config, decay_start=1.0)
     output.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=options.work, prefix="piece") as work:
@@ -115,7 +117,10 @@ def _prepared(
 def _validated(points: Sequence[ValidationPoint]) -> dict[str, Any] | None:
     if not points:
         return None
-    return {"loss": mean_loss(points), "points": [asdict(point) for point in points]}
+    return {
+        "loss": mean_loss(points), "own_loss": mean_own_loss(points),
+        "points": [asdict(point) for point in points],
+    }  # fmt: skip
 
 
 def _device_name(device: torch.device) -> str:

@@ -52,6 +52,23 @@ def test_a_new_run_goes_on_from_weights(
     assert isinstance(run_train(picture_folder, "-o", tmp_path / "other", *both), InputError)
 
 
+def test_the_loss_is_an_option(
+    picture_folder: Path, tiny_weights: Path, tmp_path: Path
+) -> None:  # fmt: skip
+    run = tmp_path / "run"
+    crop = ("--batch", "2", "--crop", "192", "--no-compile", "--device", "cpu")
+    tuned = ("-o", run, *crop, "--init", tiny_weights, "--loss", "0.6 mse + 0.4 ms_ssim")
+    assert run_train(picture_folder, *tuned, "--steps", "1") is None
+    stored = TrainConfig.load(run / SETTINGS).loss
+    assert stored.startswith("0.6 mse@")
+    assert run_train(picture_folder, "-o", run, "--device", "cpu", "--steps", "2") is None
+    assert TrainConfig.load(run / SETTINGS).loss == stored
+    wrong = run_train(picture_folder, "-o", tmp_path / "other", *ONE_STEP, "--loss", "0.5 lpips")
+    assert isinstance(wrong, TrainingError)
+    assert "\n" not in str(wrong)
+    assert not (tmp_path / "other").exists()
+
+
 @pytest.mark.parametrize("text", ["{", "[]", '{"layers": 3}', '{"latent_channels": 18}'])
 def test_impossible_sizes_are_refused(text: str, picture_folder: Path, tmp_path: Path) -> None:
     (tmp_path / "sizes.json").write_text(text)
