@@ -37,7 +37,9 @@ NEW_RUNS = ("init", "model_config", "resume_parts")
 @click.command()
 @click.argument("folders", nargs=-1, required=True, metavar="DIR...")
 @click.option("-o", "--output", "run", required=True, metavar="RUN", help="Folder of the run.")
-@click.option("--steps", type=click.IntRange(1), help="Length of the run.")
+@click.option(
+    "--steps", type=click.IntRange(0), help="Length of the run; 0 leaves it as it starts."
+)
 @click.option("--minutes", type=MINUTES, help="Length of this piece of it, instead, all in all.")
 @click.option(
     "--branch-decay",

@@ -24,7 +24,8 @@ class TrainConfig:
     """Settings of a run; stored in its folder, so that resuming needs none of them.
 
     Attributes:
-        steps: length of the whole run; the learning rate decays to zero at its end.
+        steps: length of the whole run, at whose end the learning rate is zero; a run of no steps is
+            as it started.
         batch: patches a step.
         crop: side of a patch in pixels, divisible by 64.
         seed: seed of every random draw.
@@ -85,8 +86,8 @@ class TrainConfig:
         Raises:
             TrainingError: a value is out of range.
         """
-        if self.steps < 1 or self.batch < 1:
-            raise TrainingError("steps and batch must be at least 1")
+        if self.steps < 0 or self.batch < 1:
+            raise TrainingError("steps must be at least 0, and batch at least 1")
         if self.crop % 64 or not 64 <= self.crop <= CROP_MAX:
             raise TrainingError(f"crop must be a multiple of 64 up to {CROP_MAX}, not {self.crop}")
         if not 0.0 < self.learning_rate < 1.0:

@@ -34,7 +34,7 @@ from aecodec.training.preparation import (
 )
 from aecodec.training.schedule import Budget, StepBudget, TimeBudget, rate_factor
 from aecodec.training.start_weights import save_start
-from aecodec.training.state_parts import load_parts, read_config, save_parts
+from aecodec.training.state_parts import MOST_BYTES, load_parts, read_config, save_parts
 from aecodec.training.sums import StepMeans, StepSums, Waits
 from aecodec.training.validation import ValidationPoint
 
@@ -258,11 +258,11 @@ class Trainer:
         state = (self.model, self.average, self.optimizers, self.progress)
         save_checkpoint(self.run / CHECKPOINT, *state)
 
-    def save_parts(self, folder: Path) -> None:
+    def save_parts(self, folder: Path, most: int = MOST_BYTES) -> None:
         """Writes the state in small files, see `state_parts.save_parts`."""
         self._count_skipped()
         state = (self.model, self.average, self.optimizers, self.progress)
-        save_parts(folder, *state, self.config)
+        save_parts(folder, *state, self.config, most=most)
 
     def save_weights(self, path: Path) -> None:
         """Writes the averaged weights to start from, see `start_weights.save_start`."""

@@ -14,7 +14,7 @@ from aecodec.training.config import CROP_MAX, TrainConfig
 @pytest.mark.parametrize(
     "wrong",
     [
-        {"steps": 0},
+        {"steps": -1},
         {"batch": 0},
         {"crop": 0},
         {"crop": 100},
