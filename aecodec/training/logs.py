@@ -78,8 +78,8 @@ class RunLog:
     def validated(self, progress: Progress, points: Sequence[ValidationPoint]) -> None:
         """Tells how good the averaged weights are at each quality."""
         logger.info(
-            "validation at step %d: loss %.4f as trained, %.4f by squared error; %s",
-            progress.step, mean_own_loss(points), mean_loss(points),
+            "validation at step %d: loss %.4f by decibels, %.4f as trained; %s",
+            progress.step, mean_loss(points), mean_own_loss(points),
             ", ".join(f"q{p.quality:g} {p.bpp:.3f} bpp {p.psnr:.2f} dB" for p in points),
         )  # fmt: skip
         for point in points:

@@ -116,7 +116,7 @@ class Trainer:
         Args:
             folders: where the pictures are, searched recursively.
             run: folder of the run; made when absent, resumed when it holds a checkpoint.
-            config: settings; replaces the stored ones.
+            config: settings; replaces the stored ones, but for the factors of the same loss.
             device: see the class.
             initial: weights to start from instead of the linear start.
             parts: folder with the state of a run elsewhere, to go on from.
@@ -181,8 +181,8 @@ class Trainer:
             self._report(time.monotonic() - reported, log)
         self.save()
         if validated != self.progress.step:
-            wanted = not (stopped or should_stop()) and budget.has_time(validating, at_end=True)
-            points = self.validate(log) if wanted else []
+            fits = budget.has_time(validating / MARGIN, at_end=True)
+            points = self.validate(log) if fits and not (stopped or should_stop()) else []
         log.close()
         return points
 

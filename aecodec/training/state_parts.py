@@ -24,7 +24,7 @@ from torch import Tensor, nn
 from aecodec.autoencoder.model import HyperpriorModel
 from aecodec.errors import TrainingError
 from aecodec.storage.files import write_bytes
-from aecodec.training.checkpoint import Progress, load_state, place_state
+from aecodec.training.checkpoint import Progress, below, load_state, owners_of, place_state
 from aecodec.training.config import TrainConfig, parse_config
 from aecodec.training.matrix_optimizers import SOAP
 
@@ -102,24 +102,24 @@ def load_parts(
     """
     facts, state = _read(folder)
     progress = Progress(**json.loads(facts["progress"]))
-    load_state(model, _below(state, "weights/"), folder)
-    differences = _below(state, "average/")
+    load_state(model, below(state, "weights/"), folder)
+    differences = below(state, "average/")
     for name, value in model.state_dict().items():
         difference = differences.get(name)
         average[name].copy_(value if difference is None else value + difference.to(value))
-    first, rows = _below(state, "first/"), _below(state, "rows/")
-    columns = _below(state, "columns/")
-    owners = {id(p): o for o in optimizers for group in o.param_groups for p in group["params"]}
+    first, rows = below(state, "first/"), below(state, "rows/")
+    columns = below(state, "columns/")
+    owners = owners_of(optimizers)
     for name, p in model.named_parameters():
         kept: State = {}
-        if name in first and not isinstance(owners[id(p)], SOAP):
-            kept[_first_name(owners[id(p)])] = first[name].float()
-        if name in rows and isinstance(owners[id(p)], torch.optim.AdamW):
+        if name in first and not isinstance(owners[p], SOAP):
+            kept[_first_name(owners[p])] = first[name].float()
+        if name in rows and isinstance(owners[p], torch.optim.AdamW):
             kept.setdefault("exp_avg", torch.zeros_like(p))
             kept[_SECOND_MOMENT] = _expand(rows[name], columns.get(name), p)
             kept["step"] = torch.tensor(float(max(1, progress.step)))
         for key, value in kept.items():
-            owners[id(p)].state[p][key] = place_state(p, key, value.view(_shape(p, value)))
+            owners[p].state[p][key] = place_state(p, key, value.view(_shape(p, value)))
     return progress
 
 
@@ -166,9 +166,9 @@ def _moments(
     """First moments in bfloat16, and second ones in reduced form."""
     first: State = {}
     second: State = {}
-    owners = {id(p): o for o in optimizers for group in o.param_groups for p in group["params"]}
+    owners = owners_of(optimizers)
     for name, p in model.named_parameters():
-        state = owners[id(p)].state.get(p, {})
+        state = owners[p].state.get(p, {})
         for key in FIRST_MOMENTS:
             if key in state:
                 first[f"first/{name}"] = _host(state[key]).bfloat16()
@@ -250,7 +250,3 @@ def _facts(path: Path) -> dict[str, str]:
 
 def _host(value: Tensor) -> Tensor:
     return value.detach().cpu().contiguous()
-
-
-def _below(tensors: State, prefix: str) -> State:
-    return {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}

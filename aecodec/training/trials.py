@@ -4,7 +4,7 @@
 
 CONFIGS.json holds an object: a name for each trial, and what it changes in the default settings.
 Each trial starts anew on the same tiles, decays within its time, and is validated afterwards, which
-does not count. A row of the table has the loss by squared error on held-out tiles, whatever the
+does not count. A row of the table has the loss by decibels on held-out tiles, whatever the
 trial lowers, how many patches were seen, and the bits per pixel and the decibels at five qualities.
 """
 
@@ -33,7 +33,7 @@ class TrialResult:
 
     Attributes:
         name: of the trial.
-        loss: by squared error on held-out tiles, mean over the qualities.
+        loss: on held-out tiles, by decibels, mean over the qualities.
         patches: seen.
         seconds: taken, without the start and the validation.
         points: of the validation.

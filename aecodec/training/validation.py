@@ -1,6 +1,6 @@
 """How good a model is on held-out tiles: rate and distortion at five qualities.
 
-Decibels and `mean_loss` are those of the squared error whatever a run lowers, so that runs can be
+Decibels, and `mean_loss` by them, are the same measure whatever a run lowers, so that runs can be
 compared; the distortion that a run lowers stands beside them.
 """
 
@@ -62,7 +62,7 @@ def validate_at(
 
 
 def mean_loss(points: Sequence[ValidationPoint]) -> float:
-    """The training loss with the squared error, mean over the qualities."""
+    """The training loss with the squared error of the mean decibels, mean over the qualities."""
     return _mean_lagrangian(points, [LEVELS**2 * 10.0 ** (-p.psnr / 10) for p in points])
 
 
