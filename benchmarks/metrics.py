@@ -18,7 +18,9 @@ from aecodec.picture.metrics import MS_SSIM_SIDE, pixels_ms_ssim
 from benchmarks.curves import decibels, psnr
 
 INSTALL = "pip install 'aecodec[bench]'"
-SSIMULACRA2_SIDE = 8
+SSIMULACRA2_SIDE = 256
+"""Shortest side of pictures with six scales. With fewer, `ssimulacra2` 0.3.0 gives the weights of a
+channel's missing scales to the next channel, and its scores mean nothing."""
 _LUMA = np.array([0.299, 0.587, 0.114])
 """BT.601, full range, as in JPEG."""
 
@@ -65,7 +67,7 @@ def ssimulacra2(original: Image.Image, restored: Image.Image) -> float:
     """SSIMULACRA 2, at most 100; about 70 is high quality, 90 visually lossless.
 
     Raises:
-        MetricUnavailableError: no ssimulacra2, or a side is shorter than 8.
+        MetricUnavailableError: no ssimulacra2, or a side is shorter than 256.
     """
     _need("ssimulacra2", "SSIMULACRA2")
     _need_side(original, SSIMULACRA2_SIDE, "SSIMULACRA2")

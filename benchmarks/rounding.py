@@ -29,7 +29,7 @@ from aecodec.picture.pixels import Pixels
 from aecodec.training.checkpoint import load_average, load_state
 from aecodec.training.config import CHECKPOINT
 from aecodec.training.data import HELD_OUT
-from aecodec.training.loss import MseLoss
+from aecodec.training.distortion import mean_squared_error
 from benchmarks.codecs import describe
 
 QUALITIES = (10.0, 25.0, 50.0, 75.0, 100.0)
@@ -72,7 +72,7 @@ def measure_tile(parent: HyperpriorModel, model: EncoderModel, pixels: Pixels, i
     parent.set_quantized(True)
     rounded = parent(x, q, noisy=False)
     parent.set_quantized(False)
-    real_mse, rounded_mse = (MseLoss()(output, x, q).mse for output in (real, rounded))
+    real_mse, rounded_mse = (mean_squared_error(each.x_hat, x) for each in (real, rounded))
     latents = torch.round(parent.estimate(parent.analysis(x, q), q).y_hat * MEAN_FRACTION)
     y_hat = np.ascontiguousarray(latents[0].permute(1, 2, 0).numpy().astype(np.int16))
     smooth = _picture(parent.synthesis(latents / MEAN_FRACTION, q)[0])

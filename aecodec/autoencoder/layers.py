@@ -151,9 +151,9 @@ class FixedPointConv2d(nn.Conv2d):
         """Smallest and largest output, reals."""
         return (0.0 if self.relu else -_CLIP_HIGH), _CLIP_MAX
 
-    def output_steps(self) -> Tensor:
-        """`(O,)`, the step of each output channel, a power of two."""
-        return torch.full((self.out_channels,), self.output_step)
+    def output_steps(self, device: torch.device | None = None) -> Tensor:
+        """`(O,)`, the step of each output channel, a power of two; made on the device itself."""
+        return torch.full((self.out_channels,), self.output_step, device=device)
 
     def weight_exponents(self) -> Tensor:
         """`(O,)`, base-2 exponents of the weight step of each output channel."""
@@ -167,7 +167,7 @@ class FixedPointConv2d(nn.Conv2d):
             return super().forward(x).clamp(*self.output_range())
         weight, bias = (self.weight, self.bias) if self._fixed else self._rounded()
         y = self._conv_forward(x, weight, bias)
-        steps = self.output_steps().to(y)[:, None, None]
+        steps = self.output_steps(y.device).to(y.dtype)[:, None, None]
         return (quantize_ste(y / steps) * steps).clamp(*self.output_range())
 
     @torch.no_grad()

@@ -97,11 +97,11 @@ class ParameterHead(FixedPointConv2d):
         """Both kinds of output lie in [-32, 32)."""
         return -32.0, 32.0 - 1.0 / NORMED_MEAN_FRACTION
 
-    def output_steps(self) -> Tensor:
+    def output_steps(self, device: torch.device | None = None) -> Tensor:
         """1/128 unit for scales (1/16 level), 1/1024 for means."""
-        half = self.out_channels // 2
         scale_step = 1.0 / (LEVELS_PER_UNIT * SCALE_FRACTION)
-        return torch.tensor([scale_step] * half + [1.0 / NORMED_MEAN_FRACTION] * half)
+        half = torch.ones(self.out_channels // 2, device=device)
+        return torch.cat([scale_step * half, half / NORMED_MEAN_FRACTION])
 
 
 class HyperSynthesis(nn.Module):
@@ -202,12 +202,17 @@ class ContextPrior(nn.Module):
 
     def __init__(self, latent_channels: int, channels: int, hyper_channels: int) -> None:
         super().__init__()
+        order = torch.tensor(PASS_POSITION)  # (passes, channel quarters)
+        position = order.repeat_interleave(latent_channels // PASSES, 1)[:, :, None, None]
+        self.register_buffer("_pass_position", position, persistent=False)
         self.base = nn.Parameter(torch.zeros(KNOTS, latent_channels))
         self.rate_features = nn.Parameter(torch.zeros(KNOTS, channels))
         self.hyper_synthesis = HyperSynthesis(latent_channels, channels, hyper_channels)
         self.passes = nn.ModuleList(
             ContextPass(latent_channels, channels) for _ in range(PASSES - 1)
         )
+
+    _pass_position: Tensor
 
     def base_index(self, q: Tensor) -> Tensor:
         """`(N,)` in [0, 1] to `(N, M, 1, 1)`, scale levels (fractional)."""
@@ -274,7 +279,7 @@ class ContextPrior(nn.Module):
         y_hat = torch.zeros_like(y)
         residual = torch.zeros_like(y)
         index = torch.zeros_like(y)
-        for number, mask in enumerate(pass_masks(y)):
+        for number, mask in enumerate(self.pass_masks(y)):
             if number:
                 known = rounding(y_hat * point.reciprocal)
                 with torch.autocast(y.device.type, torch.bfloat16, enabled=mixed):
@@ -291,21 +296,18 @@ class ContextPrior(nn.Module):
             index = index + levels * mask
         return CodedLatents(y_hat, residual, index)
 
+    def pass_masks(self, y: Tensor) -> list[Tensor]:
+        """For each pass a `(1, M, h, w)` mask of the latents that it codes; they sum to ones."""
+        rows, columns = (torch.arange(side, device=y.device) % 2 for side in y.shape[2:])
+        position = 2 * rows[:, None] + columns
+        layout = torch.channels_last
+        return [
+            (position == wanted).to(y.dtype)[None].contiguous(memory_format=layout)
+            for wanted in self._pass_position
+        ]
+
     @staticmethod
     def scales(index: Tensor) -> Tensor:
         """Standard deviations for fractional scale levels, within [SCALE_MIN, SCALE_MAX]."""
         bounded = lower_bound(index, 0.0).clamp(max=SCALE_LEVELS - 1)
         return SCALE_MIN * torch.exp(SCALE_LOG_STEP * bounded)
-
-
-def pass_masks(y: Tensor) -> list[Tensor]:
-    """For each pass a `(1, M, h, w)` mask of the latents that it codes; they sum to ones."""
-    _, channels, height, width = y.shape
-    position = torch.zeros(height, width, 1, device=y.device, dtype=torch.long)
-    position[1::2] += 2
-    position[:, 1::2] += 1
-    masks = []
-    for order in PASS_POSITION:
-        wanted = torch.tensor(order, device=y.device).repeat_interleave(channels // PASSES)
-        masks.append((position == wanted).to(y.dtype).permute(2, 0, 1)[None])  # channels_last
-    return masks

@@ -37,7 +37,9 @@ NEW_RUNS = ("init", "model_config", "resume_parts")
 @click.command()
 @click.argument("folders", nargs=-1, required=True, metavar="DIR...")
 @click.option("-o", "--output", "run", required=True, metavar="RUN", help="Folder of the run.")
-@click.option("--steps", type=click.IntRange(1), help="Length of the run.")
+@click.option(
+    "--steps", type=click.IntRange(0), help="Length of the run; 0 leaves it as it starts."
+)
 @click.option("--minutes", type=MINUTES, help="Length of this piece of it, instead, all in all.")
 @click.option(
     "--branch-decay",
@@ -48,6 +50,7 @@ NEW_RUNS = ("init", "model_config", "resume_parts")
 @click.option("--branch-folder", metavar="DIR", help="Where to; by default RUN-decayed.")
 @click.option("--batch", type=click.IntRange(1), help="Patches a step.")
 @click.option("--crop", type=click.IntRange(64), help="Side of a patch, a multiple of 64.")
+@click.option("--loss", metavar="TEXT", help='Such as "mse" or "0.55 mse + 0.45 ms_ssim".')
 @click.option("--optimizer", type=click.Choice(OPTIMIZERS), help="Of matrices.")
 @click.option("--learning-rate", type=float, help="Of AdamW; the others follow.")
 @click.option("--seed", type=click.IntRange(0), help="Seed of every random draw.")

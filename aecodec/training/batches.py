@@ -29,7 +29,7 @@ Floats = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True, eq=False)
-class Windows:
+class Cuts:
     """Squares to cut from tiles; each `(N,)`, whole numbers but for the last three, booleans.
 
     Attributes:
@@ -53,12 +53,12 @@ class TileStore(Protocol):
     """Tiles that squares can be cut from."""
 
     device: torch.device
-    """Where `cut` takes its windows from and gives its squares."""
+    """Where `cut` takes its cuts from and gives its squares."""
 
     def __len__(self) -> int:
         """How many there are."""
 
-    def cut(self, windows: Windows, side: int) -> Tensor:
+    def cut(self, cuts: Cuts, side: int) -> Tensor:
         """Squares of `side` pixels, `(N, 3, side, side)` uint8, channels_last."""
 
 
@@ -76,16 +76,16 @@ class DeviceTiles:
     def __len__(self) -> int:
         return len(self._tiles)
 
-    def cut(self, windows: Windows, side: int) -> Tensor:
+    def cut(self, cuts: Cuts, side: int) -> Tensor:
         """See `TileStore`."""
         steps = torch.arange(side, device=self.device)
         backward = side - 1 - steps
-        rows = windows.top[:, None] + torch.where(windows.flipped[:, None], backward, steps)
-        columns = windows.left[:, None] + torch.where(windows.mirrored[:, None], backward, steps)
-        swap = windows.transposed[:, None, None]
+        rows = cuts.top[:, None] + torch.where(cuts.flipped[:, None], backward, steps)
+        columns = cuts.left[:, None] + torch.where(cuts.mirrored[:, None], backward, steps)
+        swap = cuts.transposed[:, None, None]
         row = torch.where(swap, rows[:, None, :], rows[:, :, None])  # (N, side, side)
         column = torch.where(swap, columns[:, :, None], columns[:, None, :])
-        return self._tiles[windows.tile[:, None, None], row, column].permute(0, 3, 1, 2)
+        return self._tiles[cuts.tile[:, None, None], row, column].permute(0, 3, 1, 2)
 
 
 class MappedTiles:
@@ -100,9 +100,9 @@ class MappedTiles:
     def __len__(self) -> int:
         return len(self._tiles)
 
-    def cut(self, windows: Windows, side: int) -> Tensor:
+    def cut(self, cuts: Cuts, side: int) -> Tensor:
         """See `TileStore`."""
-        columns = [each.tolist() for each in vars(windows).values()]
+        columns = [each.tolist() for each in vars(cuts).values()]
         squares = [self._square(side, *place) for place in zip(*columns, strict=True)]
         return torch.from_numpy(np.stack(squares)).permute(0, 3, 1, 2)
 
@@ -151,9 +151,9 @@ class Batches:
         plain = config.batch - self._scaled
         parts = []
         if plain:
-            parts.append(_unit(self._tiles.cut(_windows(drawn[:, :plain]), config.crop)))
+            parts.append(_unit(self._tiles.cut(_cuts(drawn[:, :plain]), config.crop)))
         if self._scaled:
-            squares = _unit(self._tiles.cut(_windows(drawn[:, plain:]), self.source_side))
+            squares = _unit(self._tiles.cut(_cuts(drawn[:, plain:]), self.source_side))
             parts.append(scale_down(squares, drawn[6, plain:], drawn[7:9, plain:], config.crop))
         x = torch.cat(parts)
         if self._pool is not None:
@@ -218,7 +218,7 @@ def _draw(tiles: int, config: TrainConfig, step: int, scaled: int, source: int) 
     """All that is random in a batch, as float32, in which these whole numbers are exact.
 
     Returns:
-        `(12, batch)`: what `Windows` holds, factor, offsets, place and deviation of noise, quality.
+        `(12, batch)`: what `Cuts` holds, factor, offsets, place and deviation of noise, quality.
     """
     rng = np.random.default_rng([config.seed, step])
     count = config.batch
@@ -239,8 +239,8 @@ def _draw(tiles: int, config: TrainConfig, step: int, scaled: int, source: int) 
     return np.stack(rows).astype(np.float32)
 
 
-def _windows(drawn: Tensor) -> Windows:
-    return Windows(*drawn[:3].long(), *drawn[3:6].bool())
+def _cuts(drawn: Tensor) -> Cuts:
+    return Cuts(*drawn[:3].long(), *drawn[3:6].bool())
 
 
 def _unit(squares: Tensor) -> Tensor:

@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
-from torch import Tensor
+from torch import Tensor, nn
 
 from aecodec.autoencoder.model import HyperpriorModel
 from aecodec.errors import TrainingError
@@ -78,16 +78,23 @@ def load_checkpoint(
             tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118  # no dict
     except (SafetensorError, KeyError, TypeError, ValueError) as exc:
         raise TrainingError(f"{path}: cannot resume: {exc}") from exc
-    load_state(model, _below(tensors, "model/"), path)
-    averaged = _below(tensors, "average/")
+    load_state(model, below(tensors, "model/"), path)
+    averaged = below(tensors, "average/")
     _check_state(average, averaged, path)
     for key, value in averaged.items():
         average[key].copy_(value)
-    owners = {id(p): o for o in optimizers for group in o.param_groups for p in group["params"]}
+    owners = owners_of(optimizers)
     for name, p in model.named_parameters():
-        for key, value in _below(tensors, f"optimizer/{name}/").items():
-            owners[id(p)].state[p][key] = place_state(p, key, value)
+        for key, value in below(tensors, f"optimizer/{name}/").items():
+            owners[p].state[p][key] = place_state(p, key, value)
     return progress
+
+
+def owners_of(
+    optimizers: Sequence[torch.optim.Optimizer],
+) -> dict[nn.Parameter, torch.optim.Optimizer]:
+    """Which optimizer a parameter learns by."""
+    return {p: o for o in optimizers for group in o.param_groups for p in group["params"]}
 
 
 def place_state(p: Tensor, key: str, value: Tensor) -> Tensor:
@@ -144,7 +151,8 @@ def _check_state(
             )
 
 
-def _below(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
+def below(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    """Those tensors whose names begin so, by the rest of their names."""
     return {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
 
 

@@ -24,10 +24,13 @@ class TrainConfig:
     """Settings of a run; stored in its folder, so that resuming needs none of them.
 
     Attributes:
-        steps: length of the whole run; the learning rate decays to zero at its end.
+        steps: length of the whole run, at whose end the learning rate is zero; a run of no steps is
+            as it started.
         batch: patches a step.
         crop: side of a patch in pixels, divisible by 64.
         seed: seed of every random draw.
+        loss: what the loss weighs against bits, as `loss.parse_mixture` reads it; the folder of a
+            run has it with the factors that were found at its start.
         learning_rate: learning rate of AdamW, from which the ratios derive the others.
         muon_ratio: learning rate of Muon over that of AdamW.
         linear_ratio: learning rate of the four linear layers, which start near their optimum.
@@ -55,6 +58,7 @@ class TrainConfig:
     batch: int = 8
     crop: int = 256
     seed: int = 0
+    loss: str = "mse"
     learning_rate: float = 1e-3
     muon_ratio: float = 2.5
     linear_ratio: float = 0.15
@@ -82,12 +86,14 @@ class TrainConfig:
         Raises:
             TrainingError: a value is out of range.
         """
-        if self.steps < 1 or self.batch < 1:
-            raise TrainingError("steps and batch must be at least 1")
+        if self.steps < 0 or self.batch < 1:
+            raise TrainingError("steps must be at least 0, and batch at least 1")
         if self.crop % 64 or not 64 <= self.crop <= CROP_MAX:
             raise TrainingError(f"crop must be a multiple of 64 up to {CROP_MAX}, not {self.crop}")
         if not 0.0 < self.learning_rate < 1.0:
             raise TrainingError(f"learning rate must lie between 0 and 1, not {self.learning_rate}")
+        if not self.loss.strip():
+            raise TrainingError("loss must name a distortion, such as mse")
         self._check_shares()
         for name in ("validate_every", "report_every", "start_patches", "precondition_every"):
             if getattr(self, name) < 1:

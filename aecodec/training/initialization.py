@@ -29,17 +29,10 @@ VARIANCE_MIN = 1e-12
 """Taken for the variance of what never differed from zero."""
 
 
-def start_model(model: HyperpriorModel, patches: Tensor, *, linear: bool) -> None:
-    """Fits a new model to pictures.
-
-    Args:
-        model: a new one, or with given weights.
-        patches: `(N, 3, H, W)` in [0, 1], H and W divisible by 64.
-        linear: whether it becomes a linear codec first; only scales of blocks are fitted otherwise.
-    """
-    if linear:
-        start_linear(model, patches)
-    calibrate(model, patches, torch.linspace(0, 1, len(patches)))
+def start_model(model: HyperpriorModel, patches: Tensor) -> None:
+    """Fits a new model to pictures, `(N, 3, H, W)` in [0, 1], H and W divisible by 64."""
+    start_linear(model, patches)
+    fit_scales(model, patches, torch.linspace(0, 1, len(patches)))
 
 
 @torch.no_grad()
@@ -88,8 +81,8 @@ def uniform_step(q: Tensor) -> Tensor:
 
 
 @torch.no_grad()
-def calibrate(model: HyperpriorModel, x: Tensor, q: Tensor) -> None:
-    """Fits the scales of all blocks of the transforms to pictures, see `calibrate_block`.
+def fit_scales(model: HyperpriorModel, x: Tensor, q: Tensor) -> None:
+    """Fits the scales of all blocks of the transforms to pictures, see `fit_block_scale`.
 
     Args:
         model: what it computes stays the same, nearly.
@@ -112,11 +105,11 @@ def calibrate(model: HyperpriorModel, x: Tensor, q: Tensor) -> None:
     for hook in hooks:
         hook.remove()
     for block, deviation in inputs.items():
-        calibrate_block(block, deviation)
+        fit_block_scale(block, deviation)
 
 
 @torch.no_grad()
-def calibrate_block(block: Block, deviation: Tensor) -> None:
+def fit_block_scale(block: Block, deviation: Tensor) -> None:
     """Sets `scale` for inputs that deviate by `deviation` `(C,)`; the function stays the same.
 
     But a pointwise branch that has hardly an activation, being a straight line on such

@@ -4,13 +4,13 @@ import csv
 import logging
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from aecodec.training.checkpoint import Progress
 from aecodec.training.sums import StepMeans
-from aecodec.training.validation import MSE_MIN
+from aecodec.training.validation import MSE_MIN, ValidationPoint, mean_loss, mean_own_loss
 
 if TYPE_CHECKING:
     from torch.utils.tensorboard import SummaryWriter
@@ -74,6 +74,19 @@ class RunLog:
             waiting_data=shares.get("data", 0.0), waiting_device=shares.get("device", 0.0),
         )  # fmt: skip
         self.curve(progress.step, **{f"train__{name}": value for name, value in values.items()})
+
+    def validated(self, progress: Progress, points: Sequence[ValidationPoint]) -> None:
+        """Tells how good the averaged weights are at each quality."""
+        logger.info(
+            "validation at step %d: loss %.4f by decibels, %.4f as trained; %s",
+            progress.step, mean_loss(points), mean_own_loss(points),
+            ", ".join(f"q{p.quality:g} {p.bpp:.3f} bpp {p.psnr:.2f} dB" for p in points),
+        )  # fmt: skip
+        for point in points:
+            values = {"bpp": point.bpp, "psnr": point.psnr, "distortion": point.distortion}
+            self.row(VALIDATION_LOG, progress, quality=point.quality, **values)
+            named = {f"validation__{k}_{point.quality:g}": v for k, v in values.items()}
+            self.curve(progress.step, **named)
 
     def row(self, name: str, progress: Progress, **values: float) -> None:
         """Adds a row to a CSV file."""

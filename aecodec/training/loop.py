@@ -17,24 +17,28 @@ from torch import Tensor
 from aecodec.autoencoder.model import ForwardOutput, HyperpriorModel
 from aecodec.training import data, validation
 from aecodec.training.averaging import Averager
-from aecodec.training.batches import Batches, MappedTiles, store_tiles
-from aecodec.training.checkpoint import Progress, load_checkpoint, load_state, save_checkpoint
+from aecodec.training.batches import Batches, store_tiles
+from aecodec.training.checkpoint import Progress, load_checkpoint, save_checkpoint
 from aecodec.training.config import CHECKPOINT, SETTINGS, TrainConfig
 from aecodec.training.data import RunTiles
 from aecodec.training.device import Backlog, compiled, computes_bfloat16
-from aecodec.training.initialization import start_model
-from aecodec.training.logs import VALIDATION_LOG, RunLog
-from aecodec.training.loss import LossTerms, MseLoss, RateDistortionLoss
+from aecodec.training.logs import RunLog
+from aecodec.training.loss import LossTerms, RateDistortionLoss, parse_mixture
 from aecodec.training.optimizers import apply_gradients, make_optimizers, set_rate
+from aecodec.training.preparation import (
+    START_STEP,
+    check_loss,
+    find_factors,
+    keep_factors,
+    make_model,
+)
 from aecodec.training.schedule import Budget, StepBudget, TimeBudget, rate_factor
 from aecodec.training.start_weights import save_start
-from aecodec.training.state_parts import load_parts, save_parts
+from aecodec.training.state_parts import MOST_BYTES, load_parts, read_config, save_parts
 from aecodec.training.sums import StepMeans, StepSums, Waits
-from aecodec.training.validation import VALIDATION_QUALITIES, ValidationPoint
+from aecodec.training.validation import ValidationPoint
 
 CHECKPOINT_SECONDS = 600.0
-START_STEP = 2**62
-"""Steps from here on serve the start of the model alone."""
 VALIDATION_SHARE = 0.25
 """A run by time whose validation would take more than this part of it ends without."""
 MARGIN = 1.5
@@ -64,7 +68,6 @@ class Trainer:
         config: TrainConfig,
         *,
         device: str = "cpu",
-        loss: RateDistortionLoss | None = None,
     ) -> None:
         """Takes a model as it is to start; `prepare` makes the rest too.
 
@@ -74,11 +77,10 @@ class Trainer:
             tiles: to learn from and to validate on.
             config: settings.
             device: "cpu", "cuda" or "mps".
-            loss: what to lower; by default with the mean squared error.
         """
         self.run, self.config, self.device = run, config, torch.device(device)
         self.model, self.tiles = model, tiles
-        self.loss: RateDistortionLoss = MseLoss() if loss is None else loss
+        self.loss = RateDistortionLoss(parse_mixture(config.loss))
         self.budget: Budget = StepBudget(config)
         self._place(model)
         self.average = {k: v.detach().clone() for k, v in model.state_dict().items()}
@@ -114,7 +116,7 @@ class Trainer:
         Args:
             folders: where the pictures are, searched recursively.
             run: folder of the run; made when absent, resumed when it holds a checkpoint.
-            config: settings; replaces the stored ones.
+            config: settings; replaces the stored ones, but for the factors of the same loss.
             device: see the class.
             initial: weights to start from instead of the linear start.
             parts: folder with the state of a run elsewhere, to go on from.
@@ -122,26 +124,21 @@ class Trainer:
         Raises:
             TrainingError: no pictures, or a checkpoint, parts or weights that do not fit.
         """
+        check_loss(config)
         tiles = data.prepare_tiles(folders, run, config.seed)
         resuming = (run / CHECKPOINT).exists()
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(config.seed)
-            model = HyperpriorModel(config.model)
-            if initial is not None:
-                load_state(model, initial, "the initial weights")
-            if not resuming and parts is None:
-                batches = Batches(MappedTiles(tiles.training), config, torch.device("cpu"))
-                steps = range(START_STEP, START_STEP + -(-config.start_patches // config.batch))
-                patches = torch.cat([batches.at(step)[0] for step in steps])
-                start_model(model, patches, linear=initial is None)
+        model = make_model(config, tiles.training, initial, new=not resuming and parts is None)
         trainer = cls(run, model, tiles, config, device=device)
+        stored = None
         if resuming:
             trainer.resume()
+            stored = TrainConfig.load(run / SETTINGS) if (run / SETTINGS).exists() else None
         elif parts is not None:
             trainer.progress = load_parts(parts, model, trainer.average, trainer.optimizers)
             trainer._optimizers_from = trainer.progress.step
             trainer.budget = StepBudget(config, trainer._optimizers_from)
-        config.save(run / SETTINGS)
+            stored = read_config(parts)
+        trainer._settle_loss(stored)
         return trainer
 
     def train(
@@ -184,8 +181,8 @@ class Trainer:
             self._report(time.monotonic() - reported, log)
         self.save()
         if validated != self.progress.step:
-            wanted = not (stopped or should_stop()) and budget.has_time(validating, at_end=True)
-            points = self.validate(log) if wanted else []
+            fits = budget.has_time(validating / MARGIN, at_end=True)
+            points = self.validate(log) if fits and not (stopped or should_stop()) else []
         log.close()
         return points
 
@@ -245,21 +242,10 @@ class Trainer:
 
     def validate(self, log: RunLog | None = None) -> list[ValidationPoint]:
         """Rate and distortion of the averaged weights on held-out tiles, logged."""
-        log = log or RunLog(self.run)
-        model, step = self._averaged_model(), self.progress.step
-        held_out = self.tiles.held_out
-        points = [
-            validation.validate_at(model, held_out, q, self.device) for q in VALIDATION_QUALITIES
-        ]
-        logger.info(
-            "validation at step %d: loss %.4f; %s", step, validation.mean_loss(points),
-            ", ".join(f"q{p.quality:g} {p.bpp:.3f} bpp {p.psnr:.2f} dB" for p in points),
-        )  # fmt: skip
-        for point in points:
-            values = {"bpp": point.bpp, "psnr": point.psnr}
-            log.row(VALIDATION_LOG, self.progress, quality=point.quality, **values)
-            named = {f"validation__{k}_{point.quality:g}": v for k, v in values.items()}
-            log.curve(step, **named)
+        points = validation.validate(
+            self._averaged_model(), self.tiles.held_out, self.loss.distortion, self.device
+        )
+        (log or RunLog(self.run)).validated(self.progress, points)
         return points
 
     def save(self) -> None:
@@ -272,11 +258,11 @@ class Trainer:
         state = (self.model, self.average, self.optimizers, self.progress)
         save_checkpoint(self.run / CHECKPOINT, *state)
 
-    def save_parts(self, folder: Path) -> None:
+    def save_parts(self, folder: Path, most: int = MOST_BYTES) -> None:
         """Writes the state in small files, see `state_parts.save_parts`."""
         self._count_skipped()
         state = (self.model, self.average, self.optimizers, self.progress)
-        save_parts(folder, *state, self.config)
+        save_parts(folder, *state, self.config, most=most)
 
     def save_weights(self, path: Path) -> None:
         """Writes the averaged weights to start from, see `start_weights.save_start`."""
@@ -355,13 +341,22 @@ class Trainer:
         budget.reserve, validating = saving, math.inf
         if budget.validates:
             model, tiles = self._averaged_model(), self.tiles.held_out
-            expected = MARGIN * validation.estimate_seconds(model, tiles, self.device)
+            expected = MARGIN * validation.estimate_seconds(
+                model, tiles, self.loss.distortion, self.device
+            )
             if expected <= VALIDATION_SHARE * budget.seconds_left(step, 0.0):
                 budget.reserve, validating = saving + expected, expected
             else:
                 logger.info("no validation: it would take %.0f s of this run", expected)
         budget.begin(step)
         return validating
+
+    def _settle_loss(self, stored: TrainConfig | None) -> None:
+        """Finds the factors of the loss if need be, and writes the settings with them."""
+        config = keep_factors(self.config, stored)
+        self.config = find_factors(config, self.model, self._batches)
+        self.loss = RateDistortionLoss(parse_mixture(self.config.loss))
+        self.config.save(self.run / SETTINGS)
 
     def warm_up(self) -> None:
         """Compiles what steps will need, so that none of them takes a minute."""

@@ -20,7 +20,7 @@ from torch import Tensor
 from aecodec.autoencoder.model import ForwardOutput
 from aecodec.errors import TrainingError
 from aecodec.format.quality import LAMBDA_MIN, LAMBDA_RATIO
-from aecodec.training.distortion import LEVELS, Distortion, Mse, mean_squared_error
+from aecodec.training.distortion import Distortion, Mse, mean_squared_error
 from aecodec.training.mixture import Mixture, Part
 from aecodec.training.ms_ssim import MsSsim, MsSsimChroma
 from aecodec.training.structure_xyb import StructureXyb
@@ -83,13 +83,6 @@ class RateDistortionLoss:
         return LossTerms(lagrangian(output.bpp, distortion, q).mean(), mse, distortion)
 
 
-class MseLoss(RateDistortionLoss):
-    """The distortion is the mean squared error."""
-
-    def __init__(self) -> None:
-        super().__init__(Mse())
-
-
 def parse_mixture(text: str) -> Mixture:
     """The distortion that a text names; see the head of this module.
 
@@ -127,7 +120,7 @@ def parse_mixture(text: str) -> Mixture:
     return Mixture(parts)
 
 
-def calibrate(mixture: Mixture, output: ForwardOutput, x: Tensor, q: Tensor) -> Mixture:
+def calibrate(mixture: Mixture, x_hat: Tensor, x: Tensor, q: Tensor) -> Mixture:
     """A mixture with factors for what a model makes of pictures now.
 
     Pictures count as in the loss, where the distortion has the weight sqrt(lambda): this keeps
@@ -135,14 +128,14 @@ def calibrate(mixture: Mixture, output: ForwardOutput, x: Tensor, q: Tensor) -> 
 
     Args:
         mixture: whose shares.
-        output: what the model makes of the pictures.
+        x_hat: `(N, 3, H, W)`, what the model makes of the pictures.
         x: `(N, 3, H, W)` in [0, 1], the pictures.
         q: `(N,)`, relative qualities in [0, 1], best spread over the whole range.
 
     Raises:
         TrainingError: see `Mixture.calibrate`.
     """
-    return mixture.calibrate(output.x_hat, x, lmbda(q).sqrt())
+    return mixture.calibrate(x_hat, x, lmbda(q).sqrt())
 
 
 def lagrangian(bpp: Tensor, distortion: Tensor, q: Tensor) -> Tensor:
@@ -152,11 +145,6 @@ def lagrangian(bpp: Tensor, distortion: Tensor, q: Tensor) -> Tensor:
     """
     weight = lmbda(q)
     return (bpp + weight * distortion) / weight.sqrt() * LOSS_SCALE
-
-
-def rate_distortion(bpp: Tensor, mse: Tensor, q: Tensor) -> Tensor:
-    """`lagrangian` of the mean squared error on [0, 1]; all `(N,)`."""
-    return lagrangian(bpp, LEVELS**2 * mse, q)
 
 
 def lmbda(q: Tensor) -> Tensor:

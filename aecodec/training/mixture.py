@@ -18,6 +18,8 @@ from aecodec.training.distortion import Distortion
 SHARE_DIGITS, FACTOR_DIGITS = 12, 6
 """Decimals in texts; factors that calibration finds are rounded so that their text is exact."""
 SHARE_TOLERANCE = 1e-6
+AT_ONCE = 8
+"""Pictures whose gradients are computed together, so that calibration takes no more memory."""
 
 
 @dataclass(frozen=True)
@@ -92,6 +94,11 @@ class Mixture:
         """The mixture as `loss.parse_mixture` reads it, exactly; the form for settings."""
         return " + ".join(part.text for part in self.parts)
 
+    @property
+    def shares(self) -> dict[str, float]:
+        """The shares by names, which say what the loss is before it is calibrated."""
+        return {part.name: part.share for part in self.parts}
+
     def __call__(self, x_hat: Tensor, x: Tensor) -> Tensor:
         """See `Distortion`.
 
@@ -144,11 +151,15 @@ def gradient_length(distortion: Distortion, x_hat: Tensor, x: Tensor, weight: Te
         x: `(N, 3, H, W)`, the originals.
         weight: `(N,)`.
     """
-    with torch.enable_grad():
-        at = x_hat.detach().clone().requires_grad_()
-        total = (weight.detach() * distortion(at, x)).sum()
-        (gradient,) = torch.autograd.grad(total, at)
-    return float(torch.linalg.vector_norm(gradient.double()))
+    squares = 0.0
+    parts = [torch.split(each.detach(), AT_ONCE) for each in (x_hat, x, weight)]
+    for at, original, weights in zip(*parts, strict=True):
+        with torch.enable_grad():
+            variable = at.clone().requires_grad_()
+            total = (weights * distortion(variable, original)).sum()
+            (gradient,) = torch.autograd.grad(total, variable)
+        squares += float(gradient.double().square().sum())
+    return math.sqrt(squares)
 
 
 def _plain(number: float, digits: int) -> str:

@@ -23,7 +23,7 @@ LUMINANCE = 0.01**2
 SIMILARITY_MIN = 0.01
 """A scale less alike than this counts as this, without gradient, which would be infinite at 0."""
 MS_SSIM_UNIT = 1275.0
-"""Lambda units of 1 - MS-SSIM, as in the mixture that design/model2.md measured.
+"""Lambda units of 1 - MS-SSIM, as in the mixture of the README's section on fine-tuning.
 
 Along qualities 20 to 95 of aec-1, on the centres of five pictures in samples/, a bit buys 1.9
 times as many units of the squared error: with this alone, one lambda gives a lower rate.

@@ -5,8 +5,9 @@
 
 It unpacks what `pack` packed, decodes it on all cores, trains on a plateau for the time that is
 given, leaves the undecayed state, and spends the last seconds on a decayed branch. OUT then holds
-at most eight files of at most 15 MiB: up to four parts of the state, `start.safetensors` (undecayed
-weights, small), `decayed.safetensors` (the branch's), `log.csv` and `summary.json`.
+at most eight files of at most 15 MiB, 60 MiB in all: up to four parts of the state, `log.csv`,
+`summary.json`, `decayed.safetensors` (weights of the branch) and, where there is room,
+`start.safetensors` (the undecayed averages, which the parts hold too).
 """
 
 import argparse
@@ -32,12 +33,15 @@ from aecodec.training.device import check_device, default_device
 from aecodec.training.logs import TRAIN_LOG
 from aecodec.training.loop import Trainer
 from aecodec.training.pack import unpack
+from aecodec.training.preparation import check_loss
 from aecodec.training.start_weights import read_initial, save_start
-from aecodec.training.state_parts import read_config
-from aecodec.training.validation import ValidationPoint, mean_loss
+from aecodec.training.state_parts import read_config, whole_bytes
+from aecodec.training.validation import ValidationPoint, mean_loss, mean_own_loss
 
 START, DECAYED = "start.safetensors", "decayed.safetensors"
 LOG, SUMMARY = "log.csv", "summary.json"
+MOST_BYTES = 60 * 2**20
+"""Of the state and of weights, all in all."""
 FIRST_SECONDS = 60.0
 """Time whose speed the summary tells apart."""
 WRITING_SHARE, WRITING_LEAST = 0.02, 0.7
@@ -64,6 +68,7 @@ def run_piece(
         TrainingError: something is missing, damaged, or does not fit.
     """
     started = options.started
+    check_loss(config)
     config = replace(config, decay_start=1.0)
     output.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=options.work, prefix="piece") as work:
@@ -76,8 +81,7 @@ def run_piece(
         writing = max(WRITING_LEAST, WRITING_SHARE * options.seconds)
         plateau = options.seconds - options.decay_seconds - writing
         points = trainer.train(budget=trainer.time_budget(plateau, started=started))
-        trainer.save_parts(output)
-        trainer.save_weights(output / START)
+        _write_state(trainer, output, decays=options.decay_seconds > 0)
         summary: dict[str, Any] = {
             "device": _device_name(trainer.device), "pictures": count,
             "prepared_seconds": prepared, "progress": asdict(trainer.progress),
@@ -99,6 +103,18 @@ def run_piece(
     return summary
 
 
+def _write_state(trainer: Trainer, output: Path, *, decays: bool) -> None:
+    """Writes the undecayed state, and leaves room for the weights of a branch."""
+    start = output / START
+    trainer.save_weights(start)
+    size = start.stat().st_size
+    room = MOST_BYTES - size if decays else MOST_BYTES
+    if whole_bytes(trainer.model, trainer.average, trainer.optimizers) + size > room:
+        start.unlink()
+        size = 0
+    trainer.save_parts(output, room - size)
+
+
 def _prepared(
     pictures: Path, run: Path, config: TrainConfig, options: argparse.Namespace
 ) -> Trainer:
@@ -115,7 +131,10 @@ def _prepared(
 def _validated(points: Sequence[ValidationPoint]) -> dict[str, Any] | None:
     if not points:
         return None
-    return {"loss": mean_loss(points), "points": [asdict(point) for point in points]}
+    return {
+        "loss": mean_loss(points), "own_loss": mean_own_loss(points),
+        "points": [asdict(point) for point in points],
+    }  # fmt: skip
 
 
 def _device_name(device: torch.device) -> str:
@@ -203,7 +222,8 @@ def main(arguments: Sequence[str] | None = None, spent: float = 0.0) -> None:
         summary = run_piece(options.packed, options.output, _settings(options), options)
     except AecError as exc:
         sys.exit(f"piece: {exc}")
-    logger.info("%s", json.dumps({k: v for k, v in summary.items() if k != "plateau"}))
+    plain = {k: v for k, v in summary.items() if k not in ("plateau", "decayed")}
+    logger.info("%s", json.dumps(plain))
 
 
 if __name__ == "__main__":

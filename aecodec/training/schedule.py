@@ -68,7 +68,7 @@ class StepBudget:
     def moment(self, step: int) -> Moment:
         """See `Budget`."""
         warm = (step - self.start + 1) / max(1, self.config.warmup)
-        return Moment(min(1.0, warm), min(1.0, step / self.config.steps))
+        return Moment(min(1.0, warm), min(1.0, step / max(1, self.config.steps)))
 
     def is_over(self, step: int) -> bool:
         """See `Budget`."""

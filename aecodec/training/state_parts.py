@@ -3,15 +3,16 @@
 Weights are kept as they are, averages by their difference from them, and first moments of AdamW and
 Muon, both in bfloat16. Of AdamW's second moments only means over rows and over columns are kept,
 whose product is near them (as in Adafactor). Of SOAP nothing is kept: it measures moments and bases
-anew. If that is still too much, first moments are left out too. A run that goes on from parts warms
-up again, by `TrainConfig.warmup` or `warmup_share`, while the moments become exact.
+anew. If that is still too much, first moments are left out too, and then averages, which begin anew
+with the weights. A run that goes on from parts warms up again, by `TrainConfig.warmup` or
+`warmup_share`, while the moments become exact.
 
 Source of the reduced form: Shazeer, Stern, "Adafactor: Adaptive Learning Rates with Sublinear
 Memory Cost", section 3, https://arxiv.org/abs/1804.04235.
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -23,7 +24,7 @@ from torch import Tensor, nn
 from aecodec.autoencoder.model import HyperpriorModel
 from aecodec.errors import TrainingError
 from aecodec.storage.files import write_bytes
-from aecodec.training.checkpoint import Progress, load_state, place_state
+from aecodec.training.checkpoint import Progress, below, load_state, owners_of, place_state
 from aecodec.training.config import TrainConfig, parse_config
 from aecodec.training.matrix_optimizers import SOAP
 
@@ -31,6 +32,8 @@ PART_BYTES = 15 * 2**20
 """Most bytes of a part."""
 PARTS = 4
 """Most parts of a state."""
+MOST_BYTES = PARTS * PART_BYTES
+"""Most bytes of all parts of a state together."""
 _HEADER_BYTES = 2**18
 """Kept free in each part for names and settings."""
 _NAME = "state-{}.safetensors"
@@ -48,6 +51,8 @@ def save_parts(
     optimizers: Sequence[torch.optim.Optimizer],
     progress: Progress,
     config: TrainConfig,
+    *,
+    most: int = MOST_BYTES,
 ) -> list[Path]:
     """Writes the state of a run as `state-1.safetensors` and so on, at most `PARTS` of them.
 
@@ -58,15 +63,15 @@ def save_parts(
         optimizers: which know its moments.
         progress: how far it has come.
         config: its settings.
+        most: bytes of all parts together.
 
     Raises:
-        TrainingError: the state is too large even without moments, or cannot be written.
+        TrainingError: the weights alone are too large, or cannot be written.
     """
-    state = _weights(model, average)
-    first, second = _moments(model, optimizers)
-    parts = _bins(state | first | second) or _bins(state | second)
+    sorted_out = (_bins(state, most) for state in _states(model, average, optimizers))
+    parts = next((parts for parts in sorted_out if parts is not None), None)
     if parts is None:
-        raise TrainingError(f"a model of this size has more than {PARTS} parts of state")
+        raise TrainingError(f"the weights need more than {PARTS} parts or {most} bytes")
     facts = {
         "progress": json.dumps(asdict(progress)),
         "config": json.dumps(asdict(config)),
@@ -97,25 +102,35 @@ def load_parts(
     """
     facts, state = _read(folder)
     progress = Progress(**json.loads(facts["progress"]))
-    load_state(model, _below(state, "weights/"), folder)
-    differences = _below(state, "average/")
+    load_state(model, below(state, "weights/"), folder)
+    differences = below(state, "average/")
     for name, value in model.state_dict().items():
         difference = differences.get(name)
         average[name].copy_(value if difference is None else value + difference.to(value))
-    first, rows = _below(state, "first/"), _below(state, "rows/")
-    columns = _below(state, "columns/")
-    owners = {id(p): o for o in optimizers for group in o.param_groups for p in group["params"]}
+    first, rows = below(state, "first/"), below(state, "rows/")
+    columns = below(state, "columns/")
+    owners = owners_of(optimizers)
     for name, p in model.named_parameters():
         kept: State = {}
-        if name in first and not isinstance(owners[id(p)], SOAP):
-            kept[_first_name(owners[id(p)])] = first[name].float()
-        if name in rows and isinstance(owners[id(p)], torch.optim.AdamW):
+        if name in first and not isinstance(owners[p], SOAP):
+            kept[_first_name(owners[p])] = first[name].float()
+        if name in rows and isinstance(owners[p], torch.optim.AdamW):
             kept.setdefault("exp_avg", torch.zeros_like(p))
             kept[_SECOND_MOMENT] = _expand(rows[name], columns.get(name), p)
             kept["step"] = torch.tensor(float(max(1, progress.step)))
         for key, value in kept.items():
-            owners[id(p)].state[p][key] = place_state(p, key, value.view(_shape(p, value)))
+            owners[p].state[p][key] = place_state(p, key, value.view(_shape(p, value)))
     return progress
+
+
+def whole_bytes(
+    model: HyperpriorModel,
+    average: Mapping[str, Tensor],
+    optimizers: Sequence[torch.optim.Optimizer],
+) -> int:
+    """What `save_parts` writes, about, when it leaves out nothing for want of room."""
+    whole = next(_states(model, average, optimizers))
+    return sum(value.nbytes for value in whole.values()) + PARTS * _HEADER_BYTES
 
 
 def read_config(folder: Path) -> TrainConfig:
@@ -127,14 +142,22 @@ def read_config(folder: Path) -> TrainConfig:
     return parse_config(_facts(_paths(folder)[0])["config"], folder)
 
 
-def _weights(model: HyperpriorModel, average: Mapping[str, Tensor]) -> State:
-    """Weights, and averages as differences from them."""
-    state: State = {}
-    for name, value in model.state_dict().items():
-        state[f"weights/{name}"] = _host(value)
-        if value.is_floating_point():
-            state[f"average/{name}"] = _host(average[name] - value).bfloat16()
-    return state
+def _states(
+    model: HyperpriorModel,
+    average: Mapping[str, Tensor],
+    optimizers: Sequence[torch.optim.Optimizer],
+) -> Iterator[State]:
+    """What could be written, the whole first and the least last."""
+    weights = {f"weights/{name}": _host(value) for name, value in model.state_dict().items()}
+    differences = {
+        f"average/{name}": _host(average[name] - value).bfloat16()
+        for name, value in model.state_dict().items()
+        if value.is_floating_point()
+    }
+    first, second = _moments(model, optimizers)
+    yield weights | differences | first | second
+    yield weights | differences | second
+    yield weights | second
 
 
 def _moments(
@@ -143,9 +166,9 @@ def _moments(
     """First moments in bfloat16, and second ones in reduced form."""
     first: State = {}
     second: State = {}
-    owners = {id(p): o for o in optimizers for group in o.param_groups for p in group["params"]}
+    owners = owners_of(optimizers)
     for name, p in model.named_parameters():
-        state = owners[id(p)].state.get(p, {})
+        state = owners[p].state.get(p, {})
         for key in FIRST_MOMENTS:
             if key in state:
                 first[f"first/{name}"] = _host(state[key]).bfloat16()
@@ -174,8 +197,8 @@ def _shape(p: nn.Parameter, value: Tensor) -> torch.Size:
     return p.shape if value.ndim else value.shape
 
 
-def _bins(state: State) -> list[State] | None:
-    """The state in few parts, largest tensors first; None if it takes too many."""
+def _bins(state: State, most: int) -> list[State] | None:
+    """The state in few parts, largest tensors first; None if it takes too many or `most` bytes."""
     room = PART_BYTES - _HEADER_BYTES
     parts: list[State] = []
     free: list[int] = []
@@ -188,7 +211,8 @@ def _bins(state: State) -> list[State] | None:
             parts.append({})
         free[number] -= value.nbytes
         parts[number][name] = value
-    return parts if len(parts) <= PARTS else None
+    size = sum(value.nbytes for value in state.values()) + len(parts) * _HEADER_BYTES
+    return parts if len(parts) <= PARTS and size <= most else None
 
 
 def _read(folder: Path) -> tuple[dict[str, str], State]:
@@ -226,7 +250,3 @@ def _facts(path: Path) -> dict[str, str]:
 
 def _host(value: Tensor) -> Tensor:
     return value.detach().cpu().contiguous()
-
-
-def _below(tensors: State, prefix: str) -> State:
-    return {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}

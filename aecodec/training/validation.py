@@ -1,4 +1,8 @@
-"""How good a model is on held-out tiles: rate and distortion at five qualities."""
+"""How good a model is on held-out tiles: rate and distortion at five qualities.
+
+Decibels, and `mean_loss` by them, are the same measure whatever a run lowers, so that runs can be
+compared; the distortion that a run lowers stands beside them.
+"""
 
 import time
 from collections.abc import Sequence
@@ -9,7 +13,8 @@ import torch
 from aecodec.autoencoder.model import HyperpriorModel
 from aecodec.training import data
 from aecodec.training.data import Tiles
-from aecodec.training.loss import rate_distortion
+from aecodec.training.distortion import LEVELS, Distortion, mean_squared_error
+from aecodec.training.loss import lagrangian
 
 VALIDATION_QUALITIES = (0.0, 0.25, 0.5, 0.75, 1.0)
 VALIDATION_BATCH, VALIDATION_SIDE = 8, 256
@@ -25,45 +30,60 @@ class ValidationPoint:
         quality: in [0, 100].
         bpp: mean bits per pixel.
         psnr: mean, dB.
+        distortion: mean of what the run weighs against bits, in lambda units.
     """
 
     quality: float
     bpp: float
     psnr: float
+    distortion: float
+
+
+def validate(
+    model: HyperpriorModel, tiles: Tiles, distortion: Distortion, device: torch.device
+) -> list[ValidationPoint]:
+    """Rate and distortion of held-out tiles at each of `VALIDATION_QUALITIES`."""
+    return [validate_at(model, tiles, q, distortion, device) for q in VALIDATION_QUALITIES]
 
 
 @torch.no_grad()
 def validate_at(
-    model: HyperpriorModel, tiles: Tiles, q: float, device: torch.device
+    model: HyperpriorModel, tiles: Tiles, q: float, distortion: Distortion, device: torch.device
 ) -> ValidationPoint:
     """Rate and distortion of centre crops at one relative quality; rate from rounding."""
-    bpp: list[torch.Tensor] = []
-    psnr: list[torch.Tensor] = []
+    rows: list[torch.Tensor] = []
     for batch in data.validation_batches(tiles, batch=VALIDATION_BATCH, side=VALIDATION_SIDE):
         x = batch.to(device)
         output = model(x, torch.full((len(x),), q, device=device), noisy=False)
         rounded = (output.x_hat.clamp(0, 1) * 255).round() / 255
-        mse = (rounded - x).square().mean((1, 2, 3)).clamp_min(MSE_MIN)
-        bpp.append(output.bpp)
-        psnr.append(-10 * torch.log10(mse))
-    return ValidationPoint(
-        100 * q, torch.cat(bpp).mean().item(), torch.cat(psnr).mean().item()
-    )  # fmt: skip
+        mse = mean_squared_error(rounded, x).clamp_min(MSE_MIN)
+        rows.append(torch.stack([output.bpp, -10 * torch.log10(mse), distortion(rounded, x)]))
+    return ValidationPoint(100 * q, *torch.cat(rows, 1).mean(1).tolist())
 
 
 def mean_loss(points: Sequence[ValidationPoint]) -> float:
-    """The training loss with the squared error, mean over the qualities."""
+    """The training loss with the squared error of the mean decibels, mean over the qualities."""
+    return _mean_lagrangian(points, [LEVELS**2 * 10.0 ** (-p.psnr / 10) for p in points])
+
+
+def mean_own_loss(points: Sequence[ValidationPoint]) -> float:
+    """The training loss with the distortion that the run lowers, mean over the qualities."""
+    return _mean_lagrangian(points, [point.distortion for point in points])
+
+
+def _mean_lagrangian(points: Sequence[ValidationPoint], distortions: Sequence[float]) -> float:
     bpp = torch.tensor([point.bpp for point in points])
-    mse = torch.tensor([10.0 ** (-point.psnr / 10) for point in points])
     q = torch.tensor([point.quality / 100 for point in points])
-    return rate_distortion(bpp, mse, q).mean().item()
+    return lagrangian(bpp, torch.tensor(distortions), q).mean().item()
 
 
-def estimate_seconds(model: HyperpriorModel, tiles: Tiles, device: torch.device) -> float:
+def estimate_seconds(
+    model: HyperpriorModel, tiles: Tiles, distortion: Distortion, device: torch.device
+) -> float:
     """What a whole validation will take, from its first batch; a GPU warms up with another."""
     batches = -(-len(tiles) // VALIDATION_BATCH) * len(VALIDATION_QUALITIES)
     for _ in range(1 if device.type == "cpu" else 2):
         start = time.monotonic()
-        validate_at(model, tiles[:VALIDATION_BATCH], 0.5, device)
+        validate_at(model, tiles[:VALIDATION_BATCH], 0.5, distortion, device)
         seconds = time.monotonic() - start
     return seconds * batches

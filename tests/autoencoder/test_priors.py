@@ -13,7 +13,6 @@ from aecodec.autoencoder.priors import (
     ContextPrior,
     FactorizedPrior,
     gaussian_bits,
-    pass_masks,
 )
 from aecodec.format.constants import PASS_POSITION, SCALE_LEVELS
 
@@ -55,7 +54,7 @@ def test_factorized_likelihoods_sum_to_one() -> None:
 
 
 def test_pass_masks_partition_the_latents() -> None:
-    masks = pass_masks(torch.zeros(2, 8, 4, 6))
+    masks = ContextPrior(8, 4, 2).pass_masks(torch.zeros(2, 8, 4, 6))
     total = torch.stack(masks).sum(0)
     assert torch.equal(total, torch.ones(1, 8, 4, 6))
     for mask in masks:
@@ -65,7 +64,10 @@ def test_pass_masks_partition_the_latents() -> None:
 
 
 def test_pass_masks_put_each_quarter_where_the_table_says() -> None:
-    for positions, mask in zip(PASS_POSITION, pass_masks(torch.zeros(1, 4, 2, 2)), strict=True):
+    prior = ContextPrior(4, 4, 2)
+    assert not any("position" in name for name in prior.state_dict())
+    masks = prior.pass_masks(torch.zeros(1, 4, 2, 2))
+    for positions, mask in zip(PASS_POSITION, masks, strict=True):
         assert [int(quarter.argmax()) for quarter in mask[0].flatten(1)] == list(positions)
 
 
@@ -132,7 +134,7 @@ def test_later_passes_read_earlier_ones_only() -> None:
             p.normal_(0, 0.3)
     y = 3 * torch.randn(1, 4, 4, 4)
     z_hat, q = torch.zeros(1, 2, 1, 1), torch.tensor([0.5])
-    masks = pass_masks(y)
+    masks = prior.pass_masks(y)
     for number in range(4):
         changed = y + 10 * masks[number]
         _, before = prior(y, z_hat, q, noisy=False, mixed=False, quantized=False)

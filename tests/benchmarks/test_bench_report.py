@@ -35,7 +35,7 @@ def test_report_command_writes_everything(tmp_path: Path) -> None:
     small = Image.fromarray(rng.integers(0, 256, (12, 12, 3), np.uint8))
     folder = tmp_path / "pictures"
     folder.mkdir()
-    small.resize((170, 165), Image.Resampling.BICUBIC).save(folder / "a.png")
+    small.resize((260, 256), Image.Resampling.BICUBIC).save(folder / "a.png")
     (folder / "broken<b>.png").write_bytes(b"no picture")
     output = tmp_path / "report"
     arguments = [str(folder), "--codecs", "jpeg420,jpeg444", "--points", "2", "-o", str(output)]
@@ -97,7 +97,7 @@ def test_each_bad_input_is_a_line_in_the_report(
         f"{folder}/sixteen_bit.png: ValueError: mode I;16 is not 8-bit",
         f"{folder}/empty.png: UnidentifiedImageError: cannot identify image file",
         f"{folder}/small.png: MS-SSIM: needs sides of at least 161 pixels, got 7x7",
-        f"{folder}/small.png: SSIMULACRA2: needs sides of at least 8 pixels, got 7x7",
+        f"{folder}/small.png: SSIMULACRA2: needs sides of at least 256 pixels, got 7x7",
     ):
         assert line in page
     cells_of = Counter(

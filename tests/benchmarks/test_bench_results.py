@@ -72,14 +72,14 @@ def test_each_metric_grows_with_fidelity(name: str) -> None:
     pytest.importorskip("ssimulacra2")
     pytest.importorskip("flip_evaluator")
     compute = metrics.METRICS[name].compute
-    assert compute(*noisy(176, 4)) > compute(*noisy(176, 16))
+    assert compute(*noisy(256, 4)) > compute(*noisy(256, 16))
 
 
 def test_known_values_of_equal_pictures() -> None:
     pytest.importorskip("pytorch_msssim")
     pytest.importorskip("ssimulacra2")
     pytest.importorskip("flip_evaluator")
-    image, _ = noisy(176, 1)
+    image, _ = noisy(256, 1)
     values, lines = measure_all(image, image)
     assert lines == []
     assert values == {"psnr": math.inf, "y_psnr": math.inf, "ms_ssim_db": math.inf} | {
@@ -96,10 +96,10 @@ def test_flip_of_black_and_white_is_the_largest_error() -> None:
 
 
 def test_too_small_pictures_lose_a_metric_and_not_the_run() -> None:
+    values, lines = measure_all(*noisy(255, 4))
+    assert set(values) == set(metrics.METRICS) - {"ssimulacra2"}
+    assert lines == ["SSIMULACRA2: needs sides of at least 256 pixels, got 255x255"]
     values, lines = measure_all(*noisy(160, 4))
-    assert set(values) == set(metrics.METRICS) - {"ms_ssim_db"}
-    assert lines == ["MS-SSIM: needs sides of at least 161 pixels, got 160x160"]
-    values, lines = measure_all(*noisy(7, 4))
     assert set(values) == {"psnr", "y_psnr", "flip"}
     assert len(lines) == 2
     assert "ms_ssim_db" in measure_all(*noisy(161, 4))[0]

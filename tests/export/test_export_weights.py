@@ -19,7 +19,7 @@ from aecodec.export.weights import exact_arrays, export_in_memory, export_weight
 from aecodec.models.config import ModelConfig, SearchSettings
 from aecodec.models.schema import signature
 from aecodec.models.weights import read_weights
-from aecodec.training.initialization import calibrate, trainable_state
+from aecodec.training.initialization import fit_scales, trainable_state
 
 
 def different_tensors(first: Path, second: Path) -> list[str]:
@@ -77,7 +77,7 @@ def test_a_file_and_memory_hold_the_same(tmp_path: Path) -> None:
 def test_scales_go_into_the_weights(tmp_path: Path) -> None:
     model = make_tiny_model()
     torch.manual_seed(0)
-    calibrate(model, torch.rand(4, 3, 64, 64), torch.linspace(0, 1, 4))
+    fit_scales(model, torch.rand(4, 3, 64, 64), torch.linspace(0, 1, 4))
     assert model.synthesis.last.scale.max() > 1
     export_tiny(model, tmp_path / "scaled.safetensors")
     loaded = HyperpriorModel(TINY)

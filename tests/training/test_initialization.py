@@ -14,8 +14,8 @@ from aecodec.models.config import ModelConfig
 from aecodec.models.weights import read_weights
 from aecodec.training.initialization import (
     SCALE_LIMIT,
-    calibrate,
-    calibrate_block,
+    fit_block_scale,
+    fit_scales,
     start_linear,
     trainable_state,
     uniform_step,
@@ -91,7 +91,7 @@ def test_calibrated_blocks_read_numbers_of_order_one() -> None:
     patches, q = smooth_patches(16), torch.linspace(0, 1, 16)
     start_linear(model, patches)
     before = model(patches, q, noisy=False)
-    calibrate(model, patches, q)
+    fit_scales(model, patches, q)
     after = model(patches, q, noisy=False)
     torch.testing.assert_close(after.x_hat, before.x_hat, rtol=0, atol=5e-3)
     for part in (model.analysis, model.synthesis):
@@ -110,7 +110,7 @@ def test_calibrating_keeps_what_a_block_computes() -> None:
     deviation = torch.logspace(-3, 1, 16)
     x = torch.randn(2, 16, 8, 8) * deviation[:, None, None]
     before = block(x)
-    calibrate_block(block, deviation)
+    fit_block_scale(block, deviation)
     assert block.scale.flatten().tolist() == sorted(block.scale.flatten().tolist(), reverse=True)
     assert block.scale.min() == 1.0
     assert block.scale.max() == SCALE_LIMIT
@@ -129,7 +129,7 @@ def test_a_pointwise_branch_without_activation_is_renewed() -> None:
     block.contract.bias.normal_(0, 0.1)  # type: ignore[union-attr]  # it has one
     x = torch.randn(2, 16, 8, 8) * 0.1
     before = block(x)
-    calibrate_block(block, torch.full((16,), 0.1))
+    fit_block_scale(block, torch.full((16,), 0.1))
     assert int((block.contract.weight.abs().sum((0, 2, 3)) > 0).sum()) == 2
     assert block.expand.weight.std() > 0.1
     torch.testing.assert_close(block(x), before, atol=1e-3, rtol=0)

@@ -91,6 +91,15 @@ def test_parts_are_small_and_few(
     monkeypatch.setattr(state_parts, "PART_BYTES", int(0.65 * size))
     with safe_open(parts_of(TINY, tmp_path, moments=True)[0], "pt") as file:
         assert not [name for name in file.keys() if name.startswith("first/")]  # noqa: SIM118
+    monkeypatch.setattr(state_parts, "PART_BYTES", int(0.5 * size))
+    path = parts_of(TINY, tmp_path, moments=True)[0]
+    with safe_open(path, "pt") as file:
+        assert not [name for name in file.keys() if name.startswith("average/")]  # noqa: SIM118
+    other = HyperpriorModel(TINY)
+    average = {name: torch.zeros_like(value) for name, value in other.state_dict().items()}
+    load_parts(tmp_path, other, average, optimizers.make_optimizers(other, FAST_RUN))
+    for name, value in other.state_dict().items():
+        assert torch.equal(average[name], value)
     monkeypatch.setattr(state_parts, "PART_BYTES", size // 10)
     with pytest.raises(TrainingError, match="more than 3 parts"):
         parts_of(TINY, tmp_path, moments=False)

@@ -8,13 +8,16 @@ from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
+import torch
 from click.testing import CliRunner
-from conftest import FAST_RUN, TINY
+from conftest import FAST_RUN, TINY, make_tiny_model
 
 from aecodec.cli.train import train
 from aecodec.errors import InputError, TrainingError
-from aecodec.training.config import SETTINGS, TrainConfig
+from aecodec.training.checkpoint import load_average
+from aecodec.training.config import CHECKPOINT, SETTINGS, TrainConfig
 from aecodec.training.loop import Trainer
+from aecodec.training.start_weights import save_start
 
 ONE_STEP = ["--steps", "1", "--batch", "2", "--crop", "64", "--no-compile", "--device", "cpu"]
 
@@ -50,6 +53,36 @@ def test_a_new_run_goes_on_from_weights(
     assert TrainConfig.load(run / SETTINGS).model == TINY
     both = ("--init", tiny_weights, "--model-config", sizes_file(tmp_path))
     assert isinstance(run_train(picture_folder, "-o", tmp_path / "other", *both), InputError)
+
+
+def test_a_run_of_no_steps_holds_the_weights_it_starts_from(
+    picture_folder: Path, tmp_path: Path
+) -> None:
+    """So that weights that a piece left can be exported."""
+    initial = {name: value.half().float() for name, value in make_tiny_model().state_dict().items()}
+    save_start(tmp_path / "decayed.safetensors", initial, TINY)
+    given = ("--init", tmp_path / "decayed.safetensors", "--steps", "0", "--device", "cpu")
+    assert run_train(picture_folder, "-o", tmp_path / "run", *given) is None
+    average = load_average(tmp_path / "run" / CHECKPOINT)
+    assert all(torch.equal(value, initial[name]) for name, value in average.items())
+    assert (tmp_path / "run" / "validation.csv").exists()
+
+
+def test_the_loss_is_an_option(
+    picture_folder: Path, tiny_weights: Path, tmp_path: Path
+) -> None:  # fmt: skip
+    run = tmp_path / "run"
+    crop = ("--batch", "2", "--crop", "192", "--no-compile", "--device", "cpu")
+    tuned = ("-o", run, *crop, "--init", tiny_weights, "--loss", "0.6 mse + 0.4 ms_ssim")
+    assert run_train(picture_folder, *tuned, "--steps", "1") is None
+    stored = TrainConfig.load(run / SETTINGS).loss
+    assert stored.startswith("0.6 mse@")
+    assert run_train(picture_folder, "-o", run, "--device", "cpu", "--steps", "2") is None
+    assert TrainConfig.load(run / SETTINGS).loss == stored
+    wrong = run_train(picture_folder, "-o", tmp_path / "other", *ONE_STEP, "--loss", "0.5 lpips")
+    assert isinstance(wrong, TrainingError)
+    assert "\n" not in str(wrong)
+    assert not (tmp_path / "other").exists()
 
 
 @pytest.mark.parametrize("text", ["{", "[]", '{"layers": 3}', '{"latent_channels": 18}'])

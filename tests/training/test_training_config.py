@@ -14,7 +14,7 @@ from aecodec.training.config import CROP_MAX, TrainConfig
 @pytest.mark.parametrize(
     "wrong",
     [
-        {"steps": 0},
+        {"steps": -1},
         {"batch": 0},
         {"crop": 0},
         {"crop": 100},
@@ -23,6 +23,7 @@ from aecodec.training.config import CROP_MAX, TrainConfig
         {"learning_rate": math.nan},
         {"decay_start": 1.1},
         {"decay_shape": "cosine"},
+        {"loss": " "},
         {"optimizer": "sgd"},
         {"warmup_share": -0.1},
         {"downscale": 2.0},
@@ -47,6 +48,7 @@ def test_settings_survive_a_file(tmp_path: Path) -> None:
         "[]",
         '{"layers": 3}',
         '{"steps": "many"}',
+        '{"loss": 5}',
         '{"model": 5}',
         '{"model": {"channels": 0}}',
     ):
