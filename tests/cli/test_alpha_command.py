@@ -45,7 +45,7 @@ def test_formats_without_alpha_need_a_background(
 ) -> None:
     out = tmp_path / f"a.{kind}"
     assert run("decompress", packed, "-o", out, "--model", tiny_weights) == 1
-    assert "carries no transparency: give a background (--background COLOR)" in capsys.readouterr().err
+    assert "transparency: give a background (--background COLOR)" in capsys.readouterr().err
     assert not out.exists()
     more = ("--background", "#ff0000", "--model", tiny_weights)
     assert run("decompress", packed, "-o", out, *more) == 0
