@@ -21,7 +21,7 @@ def say(text: str, /, *, err: bool) -> None:
         OSError: standard output takes no more, for another reason.
     """
     try:
-        click.echo(text, err=err)
+        _echo(text, err=err)
     except OSError as exc:
         silence(sys.stderr if err else sys.stdout)
         if not err and not isinstance(exc, BrokenPipeError):
@@ -31,13 +31,21 @@ def say(text: str, /, *, err: bool) -> None:
 def say_or_end(text: str, /, *, err: bool) -> None:
     """The same for commands that do nothing but put lines out: a closed pipe ends them quietly."""
     try:
-        click.echo(text, err=err)
+        _echo(text, err=err)
     except BrokenPipeError:
         silence(sys.stdout)
         sys.exit(PIPE_CLOSED)
     except OSError as exc:
         silence(sys.stdout)
         raise OSError(exc.errno, exc.strerror, "standard output") from exc
+
+
+def _echo(text: str, *, err: bool) -> None:
+    """Puts a line out, in which characters that the stream cannot show are written as codes."""
+    try:
+        click.echo(text, err=err)
+    except UnicodeEncodeError as exc:
+        click.echo(text.encode(exc.encoding, "backslashreplace").decode(exc.encoding), err=err)
 
 
 def silence(stream: TextIO | None) -> None:

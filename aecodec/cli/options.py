@@ -59,7 +59,9 @@ def limits_of(max_pixels: int | None) -> Limits:
 
 def output_names(inputs: Sequence[str], output: str | None, suffix: str) -> list[str]:
     """Where each input goes: beside it, to `output`, or into the folder `output`."""
-    _check_names(inputs, output)
+    if output == "":
+        raise click.UsageError("the name of the output is empty")
+    _check_names([*inputs, *([] if output is None else [output])])
     if len(inputs) > 1:
         if output == STANDARD or STANDARD in inputs:
             raise click.UsageError("standard input and output take a single picture")
@@ -79,18 +81,13 @@ def output_names(inputs: Sequence[str], output: str | None, suffix: str) -> list
     return names
 
 
-def _check_names(inputs: Sequence[str], output: str | None) -> None:
+def _check_names(names: Sequence[str]) -> None:
     """Refuses names that no file can have."""
     try:
-        for name in inputs:
+        for name in names:
             check_name(name)
     except InputError as exc:
-        raise click.UsageError(f"an input: {exc}") from exc
-    try:
-        if output is not None:
-            check_name(output)
-    except InputError as exc:
-        raise click.UsageError(f"the output: {exc}") from exc
+        raise click.UsageError(str(exc)) from exc
 
 
 def _for_descriptor(name: str, folder: str | None, suffix: str) -> str:

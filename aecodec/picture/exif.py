@@ -118,10 +118,7 @@ def tags_of(exif: bytes | None, order: str = "<") -> Tags | None:
 
 def _plain(exif: bytes, first: Directory) -> tuple[dict[int, Entry], set[int]]:
     """The tags of the first directory that a TIFF may have, and those that it does not get."""
-    plain: dict[int, Entry] = {}
-    for tag, entry in first.entries.items():
-        if entry.kind == _TYPES.get(tag):
-            plain[tag] = entry
+    plain = {tag: e for tag, e in first.entries.items() if e.kind == _TYPES.get(tag)}
     dropped = {tag for tag, _ in _tags(exif)} - plain.keys() - LAYOUT
     if all(_is_fraction(first.entries.get(tag)) for tag in (_ACROSS, _DOWN)):
         plain[_ACROSS], plain[_DOWN] = first.entries[_ACROSS], first.entries[_DOWN]

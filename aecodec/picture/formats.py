@@ -21,7 +21,9 @@ SIXTEEN_BIT_FORMATS = ("PNG", "TIFF", "PPM")
 Quality = int | Literal["lossless"] | None
 """How well a lossy format keeps a picture, 0 to 100, or exactly; None for the default."""
 DEFAULT_QUALITIES = {"JPEG": 95, "MPO": 95, "PDF": 95, "WEBP": 95, "AVIF": 90}
-"""Of the formats that have a quality; WebP is lossless where the source is."""
+"""Of the formats that have a quality."""
+EXACT_QUALITIES = {"JPEG": 98, "MPO": 98, "PDF": 98, "AVIF": 95}
+"""The same where the source is lossless; WebP is lossless then, too."""
 _FULL_COLOUR = 90
 """The quality from which on colours are as fine as brightness."""
 _NEVER_LOSSLESS = {"JPEG", "MPO", "PDF", "AVIF", "GIF"}
@@ -96,7 +98,8 @@ def format_options(kind: str, pixels: Pixels, quality: Quality, *, exact: bool) 
         return {}
     if kind == "WEBP" and (quality == "lossless" or (quality is None and exact)):
         return {"lossless": True}
-    number = quality if isinstance(quality, int) else DEFAULT_QUALITIES[kind]
+    defaults = EXACT_QUALITIES if exact else DEFAULT_QUALITIES
+    number = quality if isinstance(quality, int) else defaults[kind]
     options: dict[str, Any] = {"quality": number}
     coloured = pixels.ndim == 3 and pixels.shape[2] >= 3
     if kind != "WEBP" and coloured and number >= _FULL_COLOUR:

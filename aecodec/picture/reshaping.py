@@ -77,15 +77,15 @@ def reshaped(metadata: Metadata, width: int, height: int) -> tuple[Metadata, tup
     """
     exif, lines = _exif(metadata.exif, width, height) if metadata.exif else (None, [])
     xmp = _xmp(metadata.xmp, width, height) if metadata.xmp else None
-    packets = {"xmp": xmp, "iptc": metadata.iptc}
-    for name, packet in packets.items():
+    changed = replace(metadata, exif=exif, xmp=xmp)
+    for name, packet in (("xmp", xmp), ("iptc", metadata.iptc)):
         if packet and _holds_picture(packet):
             lines.append(f"{name} is left out, since it holds a preview of the whole picture")
-            packets[name] = None
+            changed = changed.with_packet(name, None)
     text = tuple((key, value) for key, value in metadata.text if not _holds_picture(value))
     if len(text) < len(metadata.text):
         lines.append("text is left out where it holds a preview of the whole picture")
-    return replace(metadata, exif=exif, text=text, **packets), tuple(lines)
+    return replace(changed, text=text), tuple(lines)
 
 
 def _holds_picture(data: bytes) -> bool:

@@ -32,12 +32,9 @@ def check_name(name: Name) -> None:
     """Refuses a name that no file can have.
 
     Raises:
-        InputError: it is empty, or has a character that ends names.
+        InputError: it has a character that ends names.
     """
-    text = os.fspath(name)
-    if not text:
-        raise InputError("the name of a file is empty")
-    if "\0" in text:
+    if "\0" in os.fspath(name):
         raise InputError("the name of a file has a NUL")
 
 
