@@ -152,7 +152,7 @@ class Codec:
         chosen = replace(options or EncodeOptions(), **wishes)
         if quality is not None:
             chosen = replace(chosen, quality=quality)
-        picture = to_picture(image, chosen.keep, chosen.alpha_quality)
+        picture = to_picture(image, chosen.keep, chosen.alpha_quality, self.limits)
         if chosen.target is not None:
             return self._search(picture, chosen.target, chosen)[0]
         return b"".join(self.compress_rows(PictureRows(picture), chosen, progress=progress))
@@ -179,7 +179,8 @@ class Codec:
         Raises what `compress` raises, and InputError where the picture is too small for MS-SSIM.
         """
         chosen = replace(options or EncodeOptions(), target=target, **wishes)
-        return self._search(to_picture(image, chosen.keep, chosen.alpha_quality), target, chosen)
+        picture = to_picture(image, chosen.keep, chosen.alpha_quality, self.limits)
+        return self._search(picture, target, chosen)
 
     def compress_rows(
         self, source: RowSource, options: EncodeOptions, *,
@@ -277,11 +278,11 @@ class Codec:
             lambda: self.decoder(header.model_id), file.tiles, options.view(header), file.states,
             lossy=options.lossy,
         )  # fmt: skip
-        whole, metadata = rows.whole(), file.metadata
+        whole, (metadata, losses) = rows.whole(), file.described(options)
         if not header.pixel_format.has_alpha:
-            return Picture(whole, metadata)
+            return Picture(whole, metadata, losses=losses)
         colour = whole[:, :, 0] if whole.shape[2] == 2 else whole[:, :, :3]
-        return Picture(colour, metadata, alpha=whole[:, :, -1])
+        return Picture(colour, metadata, alpha=whole[:, :, -1], losses=losses)
 
     @contextmanager
     def open_rows(
@@ -309,7 +310,7 @@ class Codec:
                 lambda: self.decoder(model_id), file.tiles, chosen.view(file.tiles.header),
                 lossy=chosen.lossy,
             )  # fmt: skip
-            yield rows, file.metadata
+            yield rows, file.described(chosen)[0]
 
     def verify(self, data: Buffer) -> Stream:
         """Checks everything in a file, and decodes it.

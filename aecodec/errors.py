@@ -13,6 +13,8 @@
     ├── WeightsError        model weights are missing, damaged or not exact
     └── TrainingError       a training run cannot start or go on
 
+`LossWarning`, a `UserWarning`, names what a source holds and the result does not.
+
 An `OSError` from reading or writing a file passes through unchanged.
 """
 
@@ -87,3 +89,7 @@ class WeightsError(AecError):
 
 class TrainingError(AecError):
     """A training run cannot start or go on."""
+
+
+class LossWarning(UserWarning):
+    """A source holds something that is not kept."""

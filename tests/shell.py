@@ -1,8 +1,10 @@
 """Runs the command line as its users do, and what such runs leave."""
 
 import os
+import sys
+from collections.abc import Callable
 from dataclasses import dataclass
-from io import BytesIO
+from io import BytesIO, TextIOWrapper
 from pathlib import Path
 
 import numpy as np
@@ -91,3 +93,24 @@ def run_main(*arguments: str | Path) -> int:
     with pytest.raises(SystemExit) as ended:
         main([str(each) for each in arguments])
     return int(ended.value.code or 0)
+
+
+def cleanly_ended(command: Callable[[list[str]], None], arguments: list[str]) -> tuple[int, str]:
+    """The exit code of a command and what it said on standard error; its output vanishes.
+
+    Exceptions that are no end of a command pass through.
+    """
+    out, err = TextIOWrapper(BytesIO(), "utf-8"), TextIOWrapper(BytesIO(), "utf-8", "replace")
+    empty = TextIOWrapper(BytesIO())
+    before = sys.stdin, sys.stdout, sys.stderr
+    sys.stdin, sys.stdout, sys.stderr = empty, out, err
+    try:
+        command(arguments)
+    except SystemExit as exc:
+        code = exc.code if isinstance(exc.code, int) else 0
+    else:
+        raise AssertionError("the command did not end the process")
+    finally:
+        sys.stdin, sys.stdout, sys.stderr = before
+    err.flush()
+    return code, err.buffer.getvalue().decode()  # type: ignore[attr-defined]  # of BytesIO

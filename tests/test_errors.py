@@ -8,7 +8,11 @@ import pytest
 from aecodec import errors
 from aecodec.errors import AecError, ChecksumError, TruncatedError
 
-CLASSES = {name: kind for name, kind in vars(errors).items() if inspect.isclass(kind)}
+CLASSES = {
+    name: kind
+    for name, kind in vars(errors).items()
+    if inspect.isclass(kind) and not issubclass(kind, Warning)
+}
 BRANCH = re.compile(r"^    ((?:│   |    )*(?:├── |└── ))(\w+) +(.*)$", re.MULTILINE)
 
 

@@ -1,19 +1,26 @@
 """The command line: arguments, files, exit codes, messages; no logic.
 
 Exit codes: 0 done; 1 an input failed, with one line each on standard error; 2 wrong usage; 130
-interrupted. torch is imported only by the commands that compute.
+interrupted; 141 nobody reads the output further. SIGTERM and SIGHUP end the process as ever, after
+it has cleaned up. torch is imported only by the commands that compute.
 """
 
+import os
+import signal
 import sys
+import threading
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from importlib import import_module
+from types import FrameType
 
 import click
 
 from aecodec import __version__
+from aecodec.cli.console import flush, say, silence
 from aecodec.errors import AecError
-from aecodec.jobs.runner import report_error
+from aecodec.jobs.runner import DEBUG, PIPE_CLOSED, report_error
 
 INTERRUPTED = 130
 
@@ -35,17 +42,71 @@ def main(arguments: Sequence[str] | None = None) -> None:
     # Pillow warns of odd metadata, and of large pictures, for which `Limits` are there.
     warnings.filterwarnings("ignore", module=r"PIL\.")
     try:
+        with _ended_by_signals():
+            code = _run(arguments)
+    except _Ended as exc:
+        os.kill(os.getpid(), exc.number)  # so that the parent sees what has ended the process
+        code = 128 + exc.number
+    fault = flush()
+    if fault and not code:
+        say(f"aecodec: standard output: {fault}", err=True)
+        code = 1
+    sys.exit(code)
+
+
+def _run(arguments: Sequence[str] | None) -> int:
+    """Runs the command line; the exit code."""
+    try:
         code = cli.main(arguments, prog_name="aecodec", standalone_mode=False)
     except click.ClickException as exc:
         _show(exc)
-        sys.exit(exc.exit_code)
+        return exc.exit_code
     except (click.Abort, KeyboardInterrupt):
-        click.echo("aecodec: interrupted", err=True)
-        sys.exit(INTERRUPTED)
-    except (AecError, OSError) as exc:
-        report_error(None, exc, click.echo)
-        sys.exit(1)
-    sys.exit(code if isinstance(code, int) else 0)
+        say("aecodec: interrupted", err=True)
+        return INTERRUPTED
+    except BrokenPipeError:
+        silence(sys.stdout)
+        return PIPE_CLOSED
+    except Exception as exc:
+        if DEBUG in os.environ and not isinstance(exc, (AecError, OSError)):
+            raise
+        report_error(None, exc, say)
+        return 1
+    return code if isinstance(code, int) else 0
+
+
+class _Ended(BaseException):  # no error
+    """A signal asks the process to end."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(number)
+        self.number = number
+
+
+@contextmanager
+def _ended_by_signals() -> Iterator[None]:
+    """Lets signals that end the process raise `_Ended` in the block, once.
+
+    Those that the parent ignores, as `nohup` does, stay ignored.
+    """
+
+    def end(number: int, _frame: FrameType | None) -> None:
+        for each in previous:
+            signal.signal(each, signal.SIG_IGN)
+        raise _Ended(number)
+
+    previous: dict[int, signal.Handlers] = {}
+    if threading.current_thread() is threading.main_thread():
+        for name in ("SIGTERM", "SIGHUP"):
+            number = getattr(signal, name, None)
+            if number is not None and signal.getsignal(number) is signal.SIG_DFL:
+                previous[number] = signal.SIG_DFL
+                signal.signal(number, end)
+    try:
+        yield
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)
 
 
 class _Commands(click.Group):
@@ -73,4 +134,4 @@ def _show(exc: click.ClickException) -> None:
         return
     context = exc.ctx if isinstance(exc, click.UsageError) else None
     command = context.command_path if context else "aecodec"
-    click.echo(f"aecodec: {message} (`{command} --help` explains)", err=True)
+    say(f"aecodec: {message} (`{command} --help` explains)", err=True)

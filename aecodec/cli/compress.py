@@ -6,7 +6,7 @@ from typing import TypedDict, Unpack
 
 import click
 
-from aecodec.cli.console import Progress
+from aecodec.cli.console import Progress, say
 from aecodec.cli.options import (
     SUFFIX,
     force_option,
@@ -17,13 +17,15 @@ from aecodec.cli.options import (
     model_option,
     output_names,
     output_option,
+    preserve_option,
 )
 from aecodec.cli.startup import prepare_process
 from aecodec.errors import InputError
 from aecodec.format.chunks import METADATA_KINDS
 from aecodec.jobs.runner import JobLog, for_each
 from aecodec.options import EncodeOptions, Target, parse_size
-from aecodec.storage.files import STANDARD, check_output
+from aecodec.storage.files import check_output
+from aecodec.storage.names import identities, is_standard_output
 
 
 class _Arguments(TypedDict):
@@ -69,19 +71,20 @@ class _Arguments(TypedDict):
 @click.option(
     "--keep",
     metavar="NAMES",
-    help="Keep only these metadata, out of icc, exif, xmp, resolution, text.",
+    help="Keep only these metadata, out of " + ", ".join(METADATA_KINDS) + ".",
 )
 @click.option(
     "--alpha-quality", type=click.FloatRange(0, 100), default=100.0, show_default=True,
     help="Below 100, transparency gets fewer levels; at 100 it is exact.",
 )  # fmt: skip
+@preserve_option
 @max_pixels_option
 @jobs_option
 @force_option
 @model_option
 def compress(
     inputs: tuple[str, ...], output: str | None, max_pixels: int | None, jobs: int, force: bool,
-    model: str | None, **arguments: Unpack[_Arguments],
+    model: str | None, preserve: bool, **arguments: Unpack[_Arguments],
 ) -> int:  # fmt: skip
     """Compress pictures to .aec files beside them."""
     options = _options(arguments)
@@ -92,18 +95,22 @@ def compress(
 
     codec = Codec(model, limits=limits_of(max_pixels))
 
+    never_replaced = identities(inputs)
+
     def work(name: str, target: str, log: JobLog) -> None:
-        check_output(target, force=force)
+        check_output(target, force=force, inputs=never_replaced)
         start = time.perf_counter()
         with Progress(name, log) as progress:
-            done = compress_file(codec, name, target, options, log=log, progress=progress)
+            done = compress_file(
+                codec, name, target, options, log=log, progress=progress, preserve=preserve
+            )
         log.say(
             f"{name} -> {target}: {done.before} -> {done.after} bytes, {done.bpp:.3f} bpp, "
             f"ratio {done.before / done.after:.1f}, {time.perf_counter() - start:.2f} s",
-            err=target == STANDARD,
+            err=is_standard_output(target),
         )
 
-    return for_each(inputs, outputs, work, jobs, say=click.echo)
+    return for_each(inputs, outputs, work, jobs, say=say)
 
 
 def _options(arguments: _Arguments) -> EncodeOptions:

@@ -1,10 +1,12 @@
 """`aecodec decompress`."""
 
+import re
 import time
-from typing import TypedDict, Unpack
+from typing import Literal, TypedDict, Unpack
 
 import click
 
+from aecodec.cli.console import say
 from aecodec.cli.options import (
     colour_of,
     force_option,
@@ -15,12 +17,14 @@ from aecodec.cli.options import (
     model_option,
     output_names,
     output_option,
+    preserve_option,
 )
 from aecodec.cli.startup import prepare_process
 from aecodec.format.tiling import Region
 from aecodec.jobs.runner import JobLog, for_each
 from aecodec.options import DecodeOptions
-from aecodec.storage.files import STANDARD, check_output
+from aecodec.storage.files import check_output
+from aecodec.storage.names import identities, is_standard_output
 
 SCALES = {"1": 1, "1/2": 2, "1/4": 4, "1/8": 8}
 
@@ -34,12 +38,18 @@ class _Arguments(TypedDict):
     lossy: bool
     allow_truncated: bool
     background: str | None
+    output_quality: str | None
+    strip: bool
+    preserve: bool
 
 
 @click.command()
 @inputs_argument
 @output_option
-@click.option("--region", metavar="X,Y,W,H", help="Decode only this part of the picture.")
+@click.option(
+    "--region", metavar="X,Y,W,H",
+    help="Decode only this part of the picture, counted from the top left as the picture is shown.",
+)  # fmt: skip
 @click.option(
     "--scale", type=click.Choice(list(SCALES)), default="1",
     help="Make the picture smaller, which is faster.",
@@ -54,6 +64,13 @@ class _Arguments(TypedDict):
     "--background", metavar="COLOR",
     help="Show this colour where the picture is transparent, as in white or '#ff8000'.",
 )  # fmt: skip
+@click.option(
+    "--output-quality", metavar="N|lossless",
+    help="Of JPEG, WebP or AVIF outputs, 0 to 100. By default 95, for AVIF 90; of a lossless "
+    "file WebP is lossless, JPEG has 98 and AVIF 95.",
+)  # fmt: skip
+@click.option("--strip", is_flag=True, help="Leave out all metadata.")
+@preserve_option
 @max_pixels_option
 @jobs_option
 @force_option
@@ -63,27 +80,33 @@ def decompress(
     model: str | None, **arguments: Unpack[_Arguments],
 ) -> int:  # fmt: skip
     """Decompress .aec files; the output's extension gives the format, PNG by default."""
-    options = _options(arguments)
+    options, quality = _options(arguments), _quality(arguments["output_quality"])
     background = arguments["background"]
     colour = None if background is None else colour_of(background)
     outputs = output_names(inputs, output, ".png")
     prepare_process(min(jobs, len(inputs)))
     from aecodec.codec import Codec
-    from aecodec.jobs.transcode import decompress_file
+    from aecodec.jobs.transcode import Saving, decompress_file
 
+    saving = Saving(
+        background=colour, quality=quality, strip=arguments["strip"],
+        preserve=arguments["preserve"],
+    )  # fmt: skip
     codec = Codec(model, limits=limits_of(max_pixels))
 
+    never_replaced = identities(inputs)
+
     def work(name: str, target: str, log: JobLog) -> None:
-        check_output(target, force=force)
+        check_output(target, force=force, inputs=never_replaced)
         start = time.perf_counter()
-        done = decompress_file(codec, name, target, options, background=colour, log=log)
+        done = decompress_file(codec, name, target, options, saving, log=log)
         seconds = time.perf_counter() - start
         log.say(
             f"{name} -> {target}: {done.width}x{done.height}, {seconds:.2f} s",
-            err=target == STANDARD,
+            err=is_standard_output(target),
         )
 
-    return for_each(inputs, outputs, work, jobs, say=click.echo)
+    return for_each(inputs, outputs, work, jobs, say=say)
 
 
 def _options(arguments: _Arguments) -> DecodeOptions:
@@ -96,6 +119,18 @@ def _options(arguments: _Arguments) -> DecodeOptions:
         lossy=arguments["lossy"],
         allow_truncated=arguments["allow_truncated"],
     )
+
+
+def _quality(text: str | None) -> int | Literal["lossless"] | None:
+    """The quality of the output."""
+    if text is None:
+        return None
+    if text == "lossless":
+        return "lossless"
+    number = int(text) if re.fullmatch(r"[0-9]{1,3}", text) else -1
+    if not 0 <= number <= 100:
+        raise click.UsageError(f"--output-quality takes 0 to 100 or lossless, not {text!r}")
+    return number
 
 
 def _region(text: str) -> Region:

@@ -5,13 +5,15 @@ from dataclasses import asdict
 
 import click
 
+from aecodec.cli.console import say, say_or_end
 from aecodec.cli.options import force_option, jobs_option, model_option
 from aecodec.cli.startup import prepare_process
 from aecodec.format.reader import TileState
 from aecodec.info import read_file_info
 from aecodec.jobs.runner import JobLog, for_each
 from aecodec.storage.arguments import load
-from aecodec.storage.files import STANDARD, check_output, write_bytes
+from aecodec.storage.files import check_output, write_bytes
+from aecodec.storage.names import identities, is_standard_output
 
 
 @click.command()
@@ -27,7 +29,7 @@ def info(files: tuple[str, ...], as_json: bool) -> int:
         found = read_file_info(name)
         log.say(json.dumps(asdict(found)) if as_json else found.text())
 
-    return for_each(files, files, work, say=click.echo)
+    return for_each(files, files, work, say=say_or_end)
 
 
 @click.command()
@@ -45,7 +47,7 @@ def verify(files: tuple[str, ...], jobs: int, model: str | None) -> int:
         stream = codec.verify(load(name))
         log.say(f"{name}: ok, {len(stream.tiles)} tiles, {stream.lossless_count} lossless")
 
-    return for_each(files, files, work, jobs, say=click.echo)
+    return for_each(files, files, work, jobs, say=say)
 
 
 @click.command()
@@ -59,7 +61,7 @@ def repair(file: str, output: str, force: bool, model: str | None) -> int:
     from aecodec.codec import Codec
 
     def work(name: str, target: str, log: JobLog) -> None:
-        check_output(target, force=force)
+        check_output(target, force=force, inputs=identities([name]))
         repaired, left = Codec(model).repair(load(name))
         write_bytes(target, repaired)
         for line in left.report():
@@ -67,7 +69,7 @@ def repair(file: str, output: str, force: bool, model: str | None) -> int:
         broken = sum(state is not TileState.WHOLE for state in (*left.states, *left.alphas))
         log.say(
             f"{name} -> {target}: {broken} tiles were not whole, {len(repaired)} bytes",
-            err=target == STANDARD,
+            err=is_standard_output(target),
         )
 
-    return for_each([file], [output], work, say=click.echo)
+    return for_each([file], [output], work, say=say)

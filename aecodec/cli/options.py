@@ -6,10 +6,15 @@ from pathlib import Path
 
 import click
 
-from aecodec.errors import WeightsError
+from aecodec.errors import InputError, WeightsError
 from aecodec.format.chunks import DEFAULT_LIMITS, Limits
 from aecodec.models.registry import check_model
-from aecodec.storage.files import STANDARD
+from aecodec.storage.names import (
+    STANDARD,
+    STANDARD_INPUT,
+    check_name,
+    descriptor_of,
+)
 from aecodec.storage.sources import base_name, is_url
 
 SUFFIX = ".aec"
@@ -41,6 +46,9 @@ max_pixels_option = click.option(
     "--max-pixels", type=click.IntRange(1), metavar="N",
     help=f"Refuse larger pictures; {DEFAULT_LIMITS.pixels} by default.",
 )  # fmt: skip
+preserve_option = click.option(
+    "--preserve", is_flag=True, help="Give outputs the times and permissions of their inputs."
+)
 force_option = click.option("-f", "--force", is_flag=True, help="Overwrite existing outputs.")
 
 
@@ -53,6 +61,7 @@ def output_names(inputs: Sequence[str], output: str | None, suffix: str) -> list
     """Where each input goes: beside it, to `output`, or into the folder `output`."""
     if output == "":
         raise click.UsageError("the name of the output is empty")
+    _check_names([*inputs, *([] if output is None else [output])])
     if len(inputs) > 1:
         if output == STANDARD or STANDARD in inputs:
             raise click.UsageError("standard input and output take a single picture")
@@ -62,12 +71,32 @@ def output_names(inputs: Sequence[str], output: str | None, suffix: str) -> list
         return [output]
     if STANDARD in inputs:
         return [STANDARD if output is None else str(Path(output) / f"picture{suffix}")]
+    if len(inputs) == 1 and not is_url(inputs[0]) and descriptor_of(inputs[0]) is not None:
+        return [_for_descriptor(inputs[0], output, suffix)]
     folder = None if output is None else Path(output)
     names = [_beside(name, folder, suffix) for name in inputs]
     doubled = {name for name in names if names.count(name) > 1}
     if doubled:
         raise click.UsageError(f"several inputs would become {min(doubled)}")
     return names
+
+
+def _check_names(names: Sequence[str]) -> None:
+    """Refuses names that no file can have."""
+    try:
+        for name in names:
+            check_name(name)
+    except InputError as exc:
+        raise click.UsageError(str(exc)) from exc
+
+
+def _for_descriptor(name: str, folder: str | None, suffix: str) -> str:
+    """The output for an input such as `/dev/stdin`, beside which nothing can lie."""
+    if folder is not None:
+        return str(Path(folder) / f"picture{suffix}")
+    if descriptor_of(name) == STANDARD_INPUT:
+        return STANDARD
+    raise click.UsageError(f"{name} is a pipe: -o names the output")
 
 
 def _beside(name: str, folder: Path | None, suffix: str) -> str:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from aecodec.cli.console import say
 from aecodec.cli.options import force_option, known_model
 from aecodec.cli.startup import keep_freed_memory
 from aecodec.errors import InputError
@@ -197,5 +198,5 @@ def export(run: str, output: str, force: bool) -> int:
     from aecodec.export.run import export_run
 
     report = export_run(Path(run), Path(output))
-    click.echo(f"{output}: model {report.model_id.hex()}, {report.size} bytes")
+    say(f"{output}: model {report.model_id.hex()}, {report.size} bytes", err=False)
     return 0

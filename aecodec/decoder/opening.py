@@ -11,6 +11,7 @@ from aecodec.format.reader import FileReader, StreamTiles, Tiles, TileState
 from aecodec.format.recovery import Rescued, rescue
 from aecodec.options import DecodeOptions
 from aecodec.picture.metadata import Metadata, metadata_in
+from aecodec.picture.reshaping import reshaped
 from aecodec.storage.sources import Source, can_seek, opened, read_all
 
 
@@ -40,8 +41,26 @@ class OpenFile:
 
     @property
     def metadata(self) -> Metadata:
-        """What the file says of its picture."""
+        """What the file says of its whole picture."""
         return metadata_in(self.ancillary)
+
+    def described(self, options: DecodeOptions) -> tuple[Metadata, tuple[str, ...]]:
+        """What is true of the view that is wanted, and a line for each thing that it lacks."""
+        header, metadata = self.tiles.header, self.metadata
+        view = options.view(header)
+        height, width = view.size
+        if (height, width) == (header.height, header.width):
+            return metadata, ()
+        return reshaped(metadata, width, height)
+
+    def is_exact(self, options: DecodeOptions) -> bool:
+        """Whether every visible pixel of the view is that of the source."""
+        header, layer = self.tiles.header, self.tiles.layer
+        if self.left is not None:
+            return False
+        if layer is not None and layer.bound == 0 and not options.lossy:
+            return True
+        return all(self.tiles.is_lossless(number) for number in range(header.tile_count))
 
 
 @contextmanager

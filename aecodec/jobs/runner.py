@@ -4,6 +4,7 @@ Several at a time are threads of this process: the networks compute without hold
 and they share one copy of the weights. What they say comes out in the order of the inputs.
 """
 
+import os
 import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -61,6 +62,12 @@ class JobLog:
         self._lines.clear()
 
 
+PIPE_CLOSED = 141
+"""The exit code of what a closed pipe has ended, as shells know it."""
+
+DEBUG = "AECODEC_DEBUG"
+"""The variable of the environment that lets faults of aecodec show where they are."""
+
 Work = Callable[[str, str, JobLog], None]
 
 
@@ -80,7 +87,7 @@ def for_each(
         say: puts out what the works say, always in this thread.
 
     Returns:
-        The exit code: 0, or 1 if an input failed.
+        The exit code: 0, 1 if an input failed, or `PIPE_CLOSED` if nobody reads an output further.
     """
     pairs = list(zip(names, targets, strict=True))
     if min(jobs, len(pairs)) == 1:
@@ -112,8 +119,12 @@ def report_error(name: str | None, exc: BaseException, say: Say) -> None:
         about = exc.filename
         known = about is None or (name is not None and Path(str(about)) == Path(name))
         reason = exc.strerror if known else f"{about}: {exc.strerror}"
+    elif isinstance(exc, MemoryError):
+        reason = "out of memory"
     else:
         reason = str(exc) or type(exc).__name__
+        if not isinstance(exc, (AecError, OSError)):
+            reason = f"a fault in aecodec, please report it: {type(exc).__name__}: {reason}"
     one_line = " ".join(reason.split())
     say(": ".join(["aecodec", *([] if name is None else [name or "''"]), one_line]), err=True)
 
@@ -125,9 +136,13 @@ class _Stopped(Exception):  # no error
 def _attempt(name: str, target: str, work: Work, log: JobLog) -> int:
     try:
         work(name, target, log)
-    except (AecError, OSError, MemoryError) as exc:
-        report_error(name, exc, log.say)
-        return 1
     except _Stopped:
+        return 1
+    except BrokenPipeError:  # whoever read it has enough
+        return PIPE_CLOSED
+    except Exception as exc:  # other inputs go on, whatever is wrong with this one
+        if DEBUG in os.environ and not isinstance(exc, (AecError, OSError)):
+            raise
+        report_error(name, exc, log.say)
         return 1
     return 0

@@ -5,28 +5,35 @@ read and written by rows, turn it where its orientation would be lost, and tell 
 the result cannot carry.
 """
 
+import os
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from os import SEEK_END
 from pathlib import Path
 
+import numpy as np
 from PIL import Image
 
 from aecodec.codec import Codec
-from aecodec.decoder.opening import open_file
+from aecodec.decoder.opening import OpenFile, open_file
 from aecodec.errors import InputError
 from aecodec.format.chunks import Header
-from aecodec.info import read_info
+from aecodec.format.reader import FileReader
 from aecodec.jobs.runner import JobLog
 from aecodec.options import DecodeOptions, EncodeOptions, Found, Target
 from aecodec.picture import pixels, writers
 from aecodec.picture.alpha import over_background
-from aecodec.picture.metadata import turned
+from aecodec.picture.formats import Quality, check_format, check_quality
+from aecodec.picture.metadata import UPRIGHT, Metadata, turned
+from aecodec.picture.orientation import orientation_in
 from aecodec.picture.picture import decode_picture
 from aecodec.picture.pixels import Pixels
+from aecodec.picture.reshaping import stored_region
 from aecodec.picture.row_readers import open_rows
 from aecodec.storage.arguments import load, opened_for_parts
-from aecodec.storage.files import STANDARD, replacing, write_bytes
+from aecodec.storage.files import replacing, write_bytes
+from aecodec.storage.names import STANDARD, is_pipe, status
+from aecodec.storage.sources import is_url
 
 Colour = tuple[int, int, int]
 """Red, green and blue, 0 to 255."""
@@ -56,6 +63,24 @@ class Compressed:
         return 8 * self.after / (self.width * self.height)
 
 
+@dataclass(frozen=True, kw_only=True)
+class Saving:
+    """How a picture is to be written.
+
+    Attributes:
+        background: what shows through alpha; None keeps alpha.
+        quality: of formats that lose something, 0 to 100, or "lossless"; None for their default,
+            see `formats.format_options`.
+        strip: whether metadata are left out; pixels are turned for display then.
+        preserve: whether the file gets the times and the permissions of its source.
+    """
+
+    background: Colour | None = None
+    quality: Quality = None
+    strip: bool = False
+    preserve: bool = False
+
+
 @dataclass(frozen=True)
 class Decompressed:
     """Size of a picture that was written, in pixels."""
@@ -72,6 +97,7 @@ def compress_file(
     *,
     log: JobLog,
     progress: Callable[[float], None] | None = None,
+    preserve: bool = False,
 ) -> Compressed:
     """Compresses a picture file.
 
@@ -82,17 +108,19 @@ def compress_file(
         options: how.
         log: takes warnings; its `check` may end the work before the target is written.
         progress: called with the part of the work that is done, rising to 1.
+        preserve: whether the target gets the times and the permissions of the source.
 
     Raises what `Codec.compress` raises.
     """
+    like = _status(source) if preserve else None
     if options.target is None and _is_file(source):
-        done = _compress_by_rows(codec, Path(source), target, options, log, progress)
+        done = _compress_by_rows(codec, Path(source), target, options, log, progress, like)
         if done is not None:
             return done
     original = load(source)
-    picture = decode_picture(original, options.keep, options.alpha_quality)
-    if picture.frames > 1:
-        log.warn(f"only the first of {picture.frames} frames is kept")
+    picture = decode_picture(original, options.keep, options.alpha_quality, codec.limits)
+    for line in picture.losses:
+        log.warn(line)
     found = None
     if options.target is None:
         data = codec.compress(picture, options=options, progress=progress)
@@ -101,25 +129,30 @@ def compress_file(
         if not found.met:
             log.warn(_nearest(options.target, found))
     log.check()
-    write_bytes(target, data)
+    write_bytes(target, data, like=like)
     height, width = picture.pixels.shape[:2]
     return Compressed(len(original), len(data), width, height, found)
 
 
 def _is_file(source: str) -> bool:
     """Whether a source is a file here, which can be read in parts."""
-    return source != STANDARD and Path(source).is_file()
+    return _status(source) is not None and not is_pipe(source)
+
+
+def _status(source: str) -> os.stat_result | None:
+    """What the system says of a source; None for what is no file here."""
+    return None if source == STANDARD or is_url(source) else status(source)
 
 
 def _compress_by_rows(
     codec: Codec, source: Path, target: str, options: EncodeOptions, log: JobLog,
-    progress: Callable[[float], None] | None,
+    progress: Callable[[float], None] | None, like: os.stat_result | None,
 ) -> Compressed | None:  # fmt: skip
     """Encodes a large picture by rows of tiles, if it can be read so."""
     with open_rows(source, options.keep) as rows:
         if rows is None or rows.height * rows.width < pixels.STREAM_PIXELS:
             return None
-        with replacing(target) as file:
+        with replacing(target, like=like) as file:
             after = 0
             for piece in codec.compress_rows(rows, options, progress=progress):
                 log.check()
@@ -143,8 +176,8 @@ def decompress_file(
     source: str,
     target: str,
     options: DecodeOptions,
+    saving: Saving | None = None,
     *,
-    background: Colour | None = None,
     log: JobLog,
 ) -> Decompressed:
     """Decompresses an .aec file into a file of another format.
@@ -154,40 +187,47 @@ def decompress_file(
         source: a path, a URL, or `-` for standard input.
         target: the picture to write, whose extension gives the format, or `-` for a PNG on
             standard output.
-        options: what of the file to decode.
-        background: what shows through alpha; None keeps alpha.
+        options: what of the file to decode; here the region counts in the picture as it is shown.
+        saving: how to write it.
         log: takes warnings; its `check` may end the work before the target is written.
 
     Raises what `Codec.decompress_array` raises, and InputError where the format is unknown or
     cannot carry the picture.
     """
+    saving = saving or Saving()
     kind = picture_format(target)
+    check_quality(kind, saving.quality)
+    like = _status(source) if saving.preserve else None
     if not options.allow_truncated and kind in writers.STREAMED and _is_file(source):
-        done = _decompress_by_rows(codec, source, target, options, background, log)
+        done = _decompress_by_rows(codec, source, target, options, saving, log, like)
         if done is not None:
             return done
     with opened_for_parts(source) as stream, open_file(stream, options, codec.limits) as file:
         for line in file.losses:
             log.warn(line)
-        _check(file.tiles.header, kind, options, background)
-        picture = codec.decode(file, options)
-    metadata = picture.metadata
-    image = writers.prepared(picture.whole, kind, background)
-    lost = writers.lost_in(image, kind, metadata)
-    _tell_lost(log, target, kind, lost)
-    if "exif" in lost:
-        image = turned(image, metadata.orientation)
+        stored = _stored(options, file)
+        _check(file.tiles.header, kind, stored, saving)
+        picture = codec.decode(file, stored)
+        exact = file.is_exact(stored)
+    whole, metadata = picture.whole, picture.metadata
+    if saving.strip:
+        whole, metadata = turned(whole, orientation_in(metadata)), Metadata()
+    image = writers.prepared(whole, kind, saving.background)
     try:
-        encoded = writers.encode(image, kind, metadata)
+        done_picture = writers.written(image, kind, metadata, saving.quality, exact=exact)
     except InputError as exc:
         raise InputError(f"cannot write {target}: {exc}") from exc
+    for line in (*(() if saving.strip else picture.losses), *done_picture.losses):
+        log.warn(line, about=target)
     log.check()
-    write_bytes(target, encoded)
-    return Decompressed(image.shape[1], image.shape[0])
+    write_bytes(target, done_picture.data, like=like)
+    return Decompressed(done_picture.width, done_picture.height)
 
 
 def picture_format(target: str) -> str:
     """Pillow's name of the format that a target's extension stands for.
+
+    A pipe or device without an extension of a picture gets a PNG.
 
     Raises:
         InputError: it stands for none that can be written.
@@ -196,6 +236,8 @@ def picture_format(target: str) -> str:
         return "PNG"
     suffix = Path(target).suffix.lower()
     kind = Image.registered_extensions().get(suffix)
+    if kind is None and is_pipe(target):
+        return "PNG"
     if kind is None or kind not in Image.SAVE:
         reason = f"unknown picture format {suffix!r}" if suffix else "its name has no extension"
         raise InputError(f"cannot write {target}: {reason}")
@@ -203,26 +245,54 @@ def picture_format(target: str) -> str:
 
 
 def _decompress_by_rows(
-    codec: Codec, source: str, target: str, options: DecodeOptions, background: Colour | None,
-    log: JobLog,
+    codec: Codec, source: str, target: str, options: DecodeOptions, saving: Saving,
+    log: JobLog, like: os.stat_result | None,
 ) -> Decompressed | None:  # fmt: skip
-    """Decodes a large picture by rows of tiles, unless its orientation would be lost."""
+    """Decodes a large picture by rows of tiles, unless its pixels must be turned."""
     kind = picture_format(target)
     with opened_for_parts(source) as stream:
-        header = read_info(stream, codec.limits)
-        _check(header, kind, options, background)
-        height, width = options.view(header).size
+        reader = FileReader(stream, codec.limits)
+        file, header = OpenFile(reader, reader), reader.header
+        stored = _stored(options, file)
+        _check(header, kind, stored, saving)
+        height, width = stored.view(header).size
         if height * width < pixels.STREAM_PIXELS:
             return None
-        with codec.open_rows(stream, options=options) as (rows, metadata):
-            lost = metadata.lost_in(kind)
-            if "exif" in lost:
-                return None
-            with replacing(target) as file:
-                checked = _checked(rows, log, background)
-                writers.write_rows(file, kind, (height, width), checked, metadata)
-    _tell_lost(log, target, kind, lost)
+        metadata, lines = file.described(stored)
+        kept, lost = writers.fitted_to(_sample(header, kind, stored, saving), kind, metadata)
+        if orientation_in(metadata) != UPRIGHT and ("exif" in lost or saving.strip):
+            return None
+        with (
+            codec.open_rows(stream, options=stored) as (rows, _),
+            replacing(target, like=like) as written,
+        ):
+            bands = _checked(rows, log, saving.background)
+            kept = Metadata() if saving.strip else kept
+            writers.write_rows(written, kind, (height, width), bands, kept)
+    if not saving.strip:
+        if lost:
+            lines = (*lines, f"{kind} carries no {', '.join(lost)}")
+        for line in lines:
+            log.warn(line, about=target)
     return Decompressed(width, height)
+
+
+def _sample(header: Header, kind: str, options: DecodeOptions, saving: Saving) -> Pixels:
+    """A pixel of the kind that will be written."""
+    form = header.pixel_format
+    deep = form.is_sixteen_bit and not options.view(header).eight_bit
+    pixel = np.zeros((1, 1, form.channels), np.uint16 if deep else np.uint8)
+    whole = pixel[:, :, 0] if form.channels == 1 else pixel
+    return writers.prepared(whole, kind, saving.background)
+
+
+def _stored(options: DecodeOptions, file: OpenFile) -> DecodeOptions:
+    """The same wishes, with the region where it lies in the pixels as they are stored."""
+    if options.region is None:
+        return options
+    header, orientation = file.tiles.header, orientation_in(file.metadata)
+    region = stored_region(options.region, orientation, header.width, header.height)
+    return replace(options, region=region)
 
 
 def _checked(rows: Iterable[Pixels], log: JobLog, background: Colour | None) -> Iterator[Pixels]:
@@ -231,16 +301,12 @@ def _checked(rows: Iterable[Pixels], log: JobLog, background: Colour | None) -> 
         yield row if background is None else over_background(row, background)
 
 
-def _check(header: Header, kind: str, options: DecodeOptions, background: Colour | None) -> None:
+def _check(header: Header, kind: str, options: DecodeOptions, saving: Saving) -> None:
     """Refuses parts that do not lie in the picture, and formats that cannot carry it."""
     view, form = options.view(header), header.pixel_format
-    writers.check_format(
+    check_format(
         kind,
-        alpha=form.has_alpha and background is None,
+        alpha=form.has_alpha and saving.background is None,
         sixteen_bit=form.is_sixteen_bit and not view.eight_bit,
+        size=view.size,
     )
-
-
-def _tell_lost(log: JobLog, target: str, kind: str, lost: list[str]) -> None:
-    if lost:
-        log.warn(f"{kind} carries no {', '.join(lost)}", about=target)

@@ -174,6 +174,30 @@ def profile_space(profile: bytes) -> str | None:
     return profile[16:20].decode("latin-1").strip()
 
 
+def rgb_profile_of(gray: bytes) -> bytes | None:
+    """A profile of RGB in which equal samples mean what they mean in a profile of gray.
+
+    Returns:
+        None if the profile has no curve, but a table of colours.
+    """
+    curve = _element(gray, b"kTRC")
+    if curve is None or curve[:4] not in (b"curv", b"para"):
+        return None
+    return _profile(SRGB, curve, gray=False)
+
+
+def _element(profile: bytes, wanted: bytes) -> bytes | None:
+    """The bytes of a tag of a profile; None if it has none of this name."""
+    if len(profile) < 132:
+        return None
+    (count,) = struct.unpack_from(">I", profile, 128)
+    for at in range(132, min(132 + 12 * count, len(profile) - 11), 12):
+        name, offset, size = struct.unpack_from(">4sII", profile, at)
+        if name == wanted and size >= 12 and offset + size <= len(profile):
+            return profile[offset : offset + size]
+    return None
+
+
 def cicp_of(profile: bytes) -> tuple[int, int, int, int] | None:
     """The code points that a profile states: primaries, transfer, matrix, full range."""
     if len(profile) < 132:

@@ -19,6 +19,7 @@ from aecodec.picture.pillow_reading import read_other
 from aecodec.picture.pixels import DAMAGE, damaged
 from aecodec.picture.png import read_png
 from aecodec.picture.reading import Reading, Wishes
+from aecodec.picture.reshaping import reshaped
 from aecodec.picture.tiff import read_tiff
 from aecodec.picture.tiff_tags import EXIF, INTEROPERABILITY, SIGNATURES, Directories
 
@@ -70,7 +71,9 @@ def fitted(reading: Reading, wishes: Wishes) -> Reading:
     metadata = metadata.select(wishes.keep)
     pixels = reading.pixels
     if stated != UPRIGHT and not in_exif:
-        pixels, metadata = turned(pixels, stated), upright(metadata)
+        pixels = turned(pixels, stated)
+        metadata, stale = reshaped(upright(metadata), pixels.shape[1], pixels.shape[0])
+        losses += stale
     elif orientation_in(metadata) != stated:  # XMP that EXIF contradicts, without the EXIF
         metadata = upright(metadata)
     gray = pixels.ndim == 2 or pixels.shape[2] == 2

@@ -13,6 +13,15 @@ import numpy.typing as npt
 from PIL import ExifTags, Image, PngImagePlugin
 
 from aecodec.format.chunks import METADATA_KINDS, Chunk
+from aecodec.picture.exif import (
+    EXIF_SIGNATURES,
+    TIFF_IPTC,
+    TIFF_RESOLUTION,
+    TIFF_XMP,
+    packed,
+    tags_of,
+)
+from aecodec.picture.photoshop import iptc_resource
 
 UPRIGHT = 1
 """The EXIF orientation of pixels that need not be turned."""
@@ -36,15 +45,21 @@ _CARRIERS = {
     "exif": {"PNG", "JPEG", "WEBP", "TIFF", "AVIF"},
     "xmp": {"PNG", "JPEG", "WEBP", "TIFF", "AVIF"},
     "resolution": {"PNG", "JPEG", "TIFF", "BMP"},
-    "iptc": set(),
+    "iptc": {"PNG", "JPEG", "TIFF"},
 }
 """The formats that carry each kind, as Pillow calls and writes them."""
+_JPEG_MAX = {
+    "icc": 255 * (65533 - 14), "exif": 65533 - 6, "xmp": 65533 - 29, "iptc": 65533 - 14 - 12,
+    "text": 65533,
+}  # fmt: skip
+"""Bytes of each kind that fit between a JPEG's markers, beside what announces them there."""
+_JPEG_IPTC, _PHOTOSHOP = b"\xff\xed", b"Photoshop 3.0\0"
 
 _PNG_XMP = "XML:com.adobe.xmp"
 _PNG_RAW_PROFILE = "Raw profile type "
 _PNG_KEYWORD_BYTES = 79
 _COMMENT = "Comment"
-_TIFF_XMP = 700
+_ASCII = 2
 _TIFF_TAGS = (
     ExifTags.Base.ImageDescription, ExifTags.Base.Make, ExifTags.Base.Model,
     ExifTags.Base.Software, ExifTags.Base.DateTime, ExifTags.Base.Artist,
@@ -113,24 +128,53 @@ class Metadata:
 
     def save_options(self, kind: str) -> dict[str, Any]:
         """The arguments with which Pillow's `save` writes what a format can carry of it."""
-        carried = {name for name, kinds in _CARRIERS.items() if kind in kinds}
+        kept = self._carried(kind)
         options: dict[str, Any] = {}
-        if self.icc and "icc" in carried:
-            options["icc_profile"] = self.icc
-        if self.exif and "exif" in carried:
-            options["exif"] = _EXIF_PREFIX + self.exif if kind == "JPEG" else self.exif
-        if self.resolution and "resolution" in carried:
-            options["dpi"] = self.resolution
-        if self.xmp and kind in {"JPEG", "WEBP", "AVIF"}:
-            options["xmp"] = self.xmp
-        if self.xmp and kind == "TIFF":
-            options["exif"] = _with_xmp(self.exif, self.xmp)
-        if kind == "PNG" and (self.xmp or self.text):
-            options["pnginfo"] = self._png_texts()
-        comments = [text for key, text in self.text if key == _COMMENT]
-        if kind == "JPEG" and comments:
-            options["comment"] = comments[0]
+        if kept.icc:
+            options["icc_profile"] = kept.icc
+        if kept.resolution:
+            options["dpi"] = kept.resolution
+        if kind == "TIFF":
+            tags = _pillow_tags(kept)
+            return options | ({"exif": tags} if tags else {})
+        if kept.exif:
+            options["exif"] = kept.exif
+            if _family(kind) == "JPEG":
+                options["exif"] = _EXIF_PREFIX + kept.exif
+        if kind == "PNG":
+            return options | ({"pnginfo": kept._png_texts()} if kept._has_texts else {})
+        if kept.xmp:
+            options["xmp"] = kept.xmp
+        if kept.iptc:
+            segment = _PHOTOSHOP + iptc_resource(kept.iptc)
+            options["extra"] = _JPEG_IPTC + struct.pack(">H", len(segment) + 2) + segment
+        if kept.text:
+            options["comment"] = kept.text[0][1]
         return options
+
+    def _carried(self, kind: str) -> "Metadata":
+        """The part that a format can carry."""
+        kind = _family(kind)
+        names = [name for name, kinds in _CARRIERS.items() if kind in kinds]
+        kept = self.select([name for name in names if self._fits(name, kind)])
+        if kind == "PNG":
+            return replace(kept, text=tuple(t for t in self.text if _is_png_keyword(t[0])))
+        if kind == "JPEG":
+            most = _JPEG_MAX["text"]
+            fit = tuple(t for t in self.text if t[0] == _COMMENT and len(t[1]) <= most)
+            return replace(kept, text=fit[:1])
+        return kept
+
+    def _fits(self, name: str, kind: str) -> bool:
+        """Whether a format that carries this kind can carry these bytes."""
+        value = getattr(self, name)
+        if name == "resolution" or not value:
+            return True
+        if name == "exif" and kind == "AVIF":
+            return bool(value.startswith(EXIF_SIGNATURES))
+        if name == "exif" and kind == "TIFF":
+            return tags_of(value) is not None
+        return kind != "JPEG" or len(value) <= _JPEG_MAX[name]
 
     @property
     def orientation(self) -> int:
@@ -139,23 +183,26 @@ class Metadata:
         self.attach(image)
         return orientation_of(image)
 
+    @property
+    def _has_texts(self) -> bool:
+        """Whether something goes into text chunks of a PNG."""
+        return bool(self.xmp or self.text or self.iptc)
+
     def _png_texts(self) -> PngImagePlugin.PngInfo:
         texts = PngImagePlugin.PngInfo()
         if self.xmp:
             texts.add_itxt(_PNG_XMP, _decoded(self.xmp))
+        if self.iptc:
+            texts.add_text(f"{_PNG_RAW_PROFILE}iptc", _raw_profile(self.iptc), zip=True)
         for key, text in self.text:
-            if _is_png_keyword(key):
-                texts.add_text(key, _decoded(text))
+            texts.add_text(key, _decoded(text))
         return texts
 
     def lost_in(self, kind: str) -> list[str]:
         """The names of what a format cannot carry, or can carry only in part."""
-        packets = (name for name, kinds in _CARRIERS.items() if kind not in kinds)
-        lost = [name for name in packets if getattr(self, name)]
-        kept = sum(_is_png_keyword(key) for key, _ in self.text) if kind == "PNG" else 0
-        if kind == "JPEG":
-            kept = min(1, sum(key == _COMMENT for key, _ in self.text))
-        return lost + ["text"] * (kept < len(self.text))
+        kept = self._carried(kind)
+        lost = [name for name in _CARRIERS if getattr(self, name) and not getattr(kept, name)]
+        return lost + ["text"] * (len(kept.text) < len(self.text))
 
 
 def metadata_of(image: Image.Image) -> Metadata:
@@ -284,13 +331,33 @@ def _exif_of_tiff(image: Image.Image) -> bytes | None:
     return exif.tobytes() if len(exif) else None
 
 
-def _with_xmp(exif: bytes | None, xmp: bytes) -> Image.Exif:
-    """Tags for a TIFF, which holds EXIF and XMP in one directory."""
-    tags = Image.Exif()
-    if exif:
-        tags.load(exif)
-    tags[_TIFF_XMP] = xmp
-    return tags
+def _pillow_tags(metadata: Metadata) -> Image.Exif | None:
+    """Tags for a TIFF, which holds EXIF, XMP and IPTC in one directory; None for nothing."""
+    found = Image.Exif()
+    tags = tags_of(metadata.exif)
+    if metadata.exif and tags:
+        found.load(packed(tags))
+        for tag, entry in tags.plain.items():
+            if entry.kind == _ASCII:
+                found[tag] = entry.data.rstrip(b"\0")  # in whatever encoding it is
+        for tag in TIFF_RESOLUTION if metadata.resolution else ():
+            found.pop(tag, None)
+    for tag, packet in ((TIFF_XMP, metadata.xmp), (TIFF_IPTC, metadata.iptc)):
+        if packet:
+            found[tag] = packet
+    return found if len(found) else None
+
+
+def _family(kind: str) -> str:
+    """The format whose rules hold: an MPO of one picture is a JPEG."""
+    return "JPEG" if kind == "MPO" else kind
+
+
+def _raw_profile(iptc: bytes) -> str:
+    """IPTC as ImageMagick, exiv2 and others store it in a PNG, 36 bytes a line."""
+    content = iptc_resource(iptc).hex()
+    lines = [content[at : at + 72] for at in range(0, len(content), 72)]
+    return f"\niptc\n{len(content) // 2:8}\n" + "\n".join(lines) + "\n"
 
 
 def _is_png_keyword(key: str) -> bool:
@@ -298,7 +365,8 @@ def _is_png_keyword(key: str) -> bool:
         encoded = key.encode("latin-1")
     except UnicodeEncodeError:
         return False
-    return len(encoded) <= _PNG_KEYWORD_BYTES and key.isprintable()
+    plain = key.isprintable() and key == " ".join(key.split())
+    return 0 < len(encoded) <= _PNG_KEYWORD_BYTES and plain
 
 
 def _decoded(text: bytes) -> str:

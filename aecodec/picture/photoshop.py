@@ -36,6 +36,12 @@ def iptc_in(data: bytes) -> bytes:
     return b"".join(content for number, content in resources_in(data) if number == _IPTC)
 
 
+def iptc_resource(iptc: bytes) -> bytes:
+    """The resource that holds records of IPTC: the inverse of `iptc_in`."""
+    head = _START.pack(b"8BIM", _IPTC, 0) + b"\0" + _SIZE.pack(len(iptc))
+    return head + iptc + bytes(len(iptc) % 2)
+
+
 def clipping_paths(data: bytes) -> bool:
     """Whether there are paths among the resources."""
     return any(number in _PATHS for number, _ in resources_in(data))

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from aecodec.errors import InputError, LimitError
+from aecodec.errors import InputError, LimitError, LossWarning
 from aecodec.format.chunks import DEFAULT_LIMITS, METADATA_KINDS, Limits
 from aecodec.picture.alpha import (
     EXACT_ALPHA,
@@ -30,10 +30,6 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 __all__ = ["DAMAGE", "LossWarning", "Picture", "Pixels", "decode_picture", "to_picture", "to_pil"]
-
-
-class LossWarning(UserWarning):
-    """A source holds something that is not kept."""
 
 
 @dataclass(frozen=True, eq=False)

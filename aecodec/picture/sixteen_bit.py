@@ -4,27 +4,24 @@ It is written by pyvips of the extra `vips`. Gray without alpha is left to Pillo
 holds it.
 """
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from aecodec.picture.pixels import Pixels
 from aecodec.picture.vips import needed_vips
 
-if TYPE_CHECKING:
-    from aecodec.picture.metadata import Metadata
-
 _MILLIMETRES = 25.4
 """Millimetres in an inch; libvips counts pixels per millimetre."""
 
 
-def write_sixteen_bit_tiff(pixels: Pixels, metadata: "Metadata") -> bytes:
-    """The bytes of a TIFF, compressed by Deflate.
+def write_sixteen_bit_tiff(pixels: Pixels, resolution: tuple[float, float] | None = None) -> bytes:
+    """The bytes of a TIFF, compressed by Deflate, without other metadata.
 
     Args:
         pixels: `(H, W)` to `(H, W, 4)`, uint16; gray with alpha becomes RGB with alpha, since
             Pillow and others cannot read it.
-        metadata: profile, XMP and resolution are written, EXIF is not.
+        resolution: dots per inch across and down.
 
     Raises:
         InputError: pyvips is not installed.
@@ -35,13 +32,8 @@ def write_sixteen_bit_tiff(pixels: Pixels, metadata: "Metadata") -> bytes:
     kind = "grey16" if pixels.ndim == 2 else "rgb16"
     picture = vips.Image.new_from_array(np.ascontiguousarray(pixels), interpretation=kind)
     options: dict[str, Any] = {"compression": "deflate", "predictor": "horizontal"}
-    if metadata.resolution:
-        across, down = metadata.resolution
+    if resolution:
+        across, down = resolution
         options |= {"xres": across / _MILLIMETRES, "yres": down / _MILLIMETRES, "resunit": "inch"}
-    picture = picture.copy()
-    packets = {"icc-profile-data": metadata.icc, "xmp-data": metadata.xmp}
-    for name, packet in packets.items():
-        if packet:
-            picture.set_type(vips.GValue.blob_type, name, packet)
     data: bytes = picture.tiffsave_buffer(**options)
     return data

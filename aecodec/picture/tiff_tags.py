@@ -23,7 +23,7 @@ DESCRIPTION, MAKE, MODEL, ORIENTATION, SOFTWARE, DATE, ARTIST = 270, 271, 272, 2
 COPYRIGHT, EXIF, GPS, INTEROPERABILITY = 33432, 34665, 34853, 40965
 SUBFILE_TYPE, PHOTOMETRIC, SUB_DIRECTORIES = 254, 262, 330
 
-_DESCRIPTIVE = {
+DESCRIPTIVE = {
     269, DESCRIPTION, MAKE, MODEL, 285, SOFTWARE, DATE, ARTIST, 316, 18246, 18249, COPYRIGHT,
     40091, 40092, 40093, 40094, 40095,
 }  # fmt: skip
@@ -184,7 +184,7 @@ def exif_of(directories: Directories, first: Directory) -> bytes | None:
     Values keep type and bytes. How the file stores the pixels is not part of it, nor is the
     orientation; the directories of EXIF, GPS and interoperability are.
     """
-    plain = {tag: entry for tag, entry in first.entries.items() if tag in _DESCRIPTIVE}
+    plain = {tag: entry for tag, entry in first.entries.items() if tag in DESCRIPTIVE}
     branches: dict[int, dict[int, Entry]] = {}
     for pointer in (EXIF, GPS):
         for below in directories.below(first, pointer):
@@ -198,10 +198,10 @@ def exif_of(directories: Directories, first: Directory) -> bytes | None:
     size = sum(entry.size for part in parts for entry in part.values())
     if not any(parts) or size > _EXIF_BYTES_MAX:
         return None
-    return _packed(first.order, plain, branches, inner)
+    return packed_exif(first.order, plain, branches, inner)
 
 
-def _packed(
+def packed_exif(
     order: str,
     plain: dict[int, Entry],
     branches: dict[int, dict[int, Entry]],
@@ -221,11 +221,11 @@ def _packed(
         parts[owner][pointer] = blank
     starts = [8]
     for part in parts:
-        starts.append(starts[-1] + len(_directory(order, part, 0)))
+        starts.append(starts[-1] + len(directory_bytes(order, part, 0)))
     for (owner, pointer), start in zip(owners[1:], starts[1:-1], strict=True):
         parts[owner][pointer] = Entry(_LONG, 1, struct.pack(order + "I", start))
     head = (b"II*\0" if order == "<" else b"MM\0*") + struct.pack(order + "I", 8)
-    bodies = [_directory(order, part, at) for part, at in zip(parts, starts[:-1], strict=True)]
+    bodies = [directory_bytes(order, part, at) for part, at in zip(parts, starts[:-1], strict=True)]
     return head + b"".join(bodies)
 
 
@@ -233,7 +233,7 @@ def _storable(entries: Mapping[int, Entry]) -> dict[int, Entry]:
     return {tag: entry for tag, entry in entries.items() if entry.kind in _EXIF_TYPES}
 
 
-def _directory(order: str, entries: Mapping[int, Entry], at: int) -> bytes:
+def directory_bytes(order: str, entries: Mapping[int, Entry], at: int) -> bytes:
     """The bytes of a directory that lies at an offset, with its values behind it."""
     table, values = struct.pack(order + "H", len(entries)), b""
     behind = at + 2 + 12 * len(entries) + 4

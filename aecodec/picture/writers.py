@@ -7,16 +7,26 @@ Source: PNG specification, third edition, section 9 (filters), https://www.w3.or
 
 import zlib
 from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from io import BytesIO
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image
+from PIL import ExifTags, Image
 
 from aecodec.errors import InputError
 from aecodec.picture.alpha import over_background
-from aecodec.picture.metadata import Metadata
+from aecodec.picture.exif import TIFF_ICC, TIFF_IPTC, TIFF_XMP, Tags, tags_of, with_tags
+from aecodec.picture.formats import (
+    Quality,
+    check_format,
+    fitting_profile,
+    format_options,
+    lost_in_pixels,
+)
+from aecodec.picture.metadata import UPRIGHT, Metadata, turned
+from aecodec.picture.orientation import orientation_in, upright
 from aecodec.picture.picture import to_pil
 from aecodec.picture.pixels import DAMAGE, Pixels, peak
 from aecodec.picture.png_chunks import (
@@ -29,42 +39,38 @@ from aecodec.picture.png_chunks import (
     pack_head,
     read_chunks,
 )
+from aecodec.picture.reshaping import reshaped
 from aecodec.picture.sixteen_bit import write_sixteen_bit_tiff
 
 Colour = tuple[int, int, int]
 """Red, green and blue, 0 to 255."""
 
-ALPHA_FORMATS = ("PNG", "WEBP", "TIFF", "AVIF", "JPEG2000", "TGA", "ICO", "ICNS")
-"""Formats that carry levels of alpha, as Pillow calls and writes them."""
-
-SIXTEEN_BIT_FORMATS = ("PNG", "TIFF", "PPM")
-"""Formats that carry 16 bits a sample."""
 STREAMED = ("PNG", "PPM")
 """Formats that `write_rows` writes."""
 
-_VIPS_TIFF_LOSES = "exif"
 _ROWS = 64
 """Rows that are filtered at a time."""
 _SUB, _UP = 1, 2
 """Numbers of PNG's filters."""
+_FAILURES = (*DAMAGE, OSError, TypeError, AttributeError, ArithmeticError)
+"""What Pillow raises on what it cannot write."""
 
 
-def check_format(kind: str, *, alpha: bool, sixteen_bit: bool) -> None:
-    """Checks that a format can carry a picture.
+@dataclass(frozen=True)
+class Written:
+    """A picture as the bytes of a file.
 
-    Raises:
-        InputError: it cannot; the message says what can be done.
+    Attributes:
+        data: the file.
+        width: of the picture in it, in pixels.
+        height: of the picture in it, in pixels.
+        losses: a line for each thing that it lacks.
     """
-    if alpha and kind not in ALPHA_FORMATS:
-        raise InputError(
-            f"{kind} carries no transparency: give a background (--background COLOR), "
-            "or write PNG, WebP, TIFF or AVIF"
-        )
-    if sixteen_bit and kind not in SIXTEEN_BIT_FORMATS:
-        raise InputError(
-            f"{kind} carries no 16 bits a sample: give a depth of 8 bits (--depth 8), "
-            "or write PNG or TIFF"
-        )
+
+    data: bytes
+    width: int
+    height: int
+    losses: tuple[str, ...] = ()
 
 
 def prepared(pixels: Pixels, kind: str, background: Colour | None) -> Pixels:
@@ -76,45 +82,146 @@ def prepared(pixels: Pixels, kind: str, background: Colour | None) -> Pixels:
         background: red, green and blue; None keeps alpha.
 
     Raises:
-        InputError: see `check_format`.
+        InputError: see `formats.check_format`.
     """
     if background is not None:
         pixels = over_background(pixels, background)
     alpha = pixels.ndim == 3 and pixels.shape[2] in (2, 4)
-    check_format(kind, alpha=alpha, sixteen_bit=pixels.dtype == np.uint16)
+    sixteen_bit = pixels.dtype == np.uint16
+    check_format(kind, alpha=alpha, sixteen_bit=sixteen_bit, size=(len(pixels), pixels.shape[1]))
     return pixels
 
 
-def lost_in(pixels: Pixels, kind: str, metadata: Metadata) -> list[str]:
-    """The names of metadata that are lost when these pixels are written in a format."""
+def written(
+    pixels: Pixels, kind: str, metadata: Metadata, quality: Quality = None, *, exact: bool = False
+) -> Written:
+    """A file with all of a picture that its format can carry.
+
+    Where the orientation would be lost with the EXIF, the pixels are turned. Where Pillow refuses
+    the metadata, the picture is written without them.
+
+    Args:
+        pixels: what `prepared` gave.
+        kind: the format, as Pillow calls it.
+        metadata: what the file is to carry.
+        quality: see `formats.format_options`.
+        exact: whether the pixels are those of the source.
+
+    Raises:
+        InputError: Pillow cannot write it, or pyvips is needed and not installed.
+    """
+    try:
+        return _written(pixels, kind, metadata, quality, exact=exact)
+    except InputError:
+        if metadata == Metadata():
+            raise
+    bare = turned(pixels, orientation_in(metadata))
+    done = _written(bare, kind, Metadata(), quality, exact=exact)
+    line = f"{kind} cannot carry the metadata of this picture, which are left out"
+    return replace(done, losses=(*done.losses, line))
+
+
+def _written(
+    pixels: Pixels, kind: str, metadata: Metadata, quality: Quality, *, exact: bool
+) -> Written:
+    lines = lost_in_pixels(kind, pixels)
+    metadata, lost = fitted_to(pixels, kind, metadata)
+    if "exif" in lost:
+        orientation = orientation_in(metadata)
+        pixels = turned(pixels, orientation)
+        height, width = pixels.shape[:2]
+        if orientation != UPRIGHT:
+            metadata, more = reshaped(upright(replace(metadata, exif=None)), width, height)
+            lines += more
+    data = encode(pixels, kind, metadata, quality, exact=exact)
+    if lost:
+        lines.append(f"{kind} carries no {', '.join(lost)}")
+    return Written(data, pixels.shape[1], pixels.shape[0], tuple(lines))
+
+
+def fitted_to(pixels: Pixels, kind: str, metadata: Metadata) -> tuple[Metadata, list[str]]:
+    """Metadata as a format carries them with such pixels, and the names of those that are lost."""
     lost = metadata.lost_in(kind)
-    if kind == "TIFF" and _lacks_mode(pixels) and metadata.exif:
-        lost.append(_VIPS_TIFF_LOSES)
-    return lost
+    if metadata.icc and "icc" not in lost:
+        icc = fitting_profile(metadata.icc, kind, pixels)
+        metadata = replace(metadata, icc=icc)
+        lost += [] if icc else ["icc of another colour space"]
+    if kind == "TIFF" and "exif" not in lost:
+        tags = tags_of(metadata.exif)
+        lost += [tags.lost()] if tags and tags.dropped else []
+    return metadata, lost
 
 
-def encode(pixels: Pixels, kind: str, metadata: Metadata) -> bytes:
+def encode(
+    pixels: Pixels, kind: str, metadata: Metadata, quality: Quality = None, *, exact: bool = False
+) -> bytes:
     """The bytes of a file.
 
     Args:
         pixels: what `prepared` gave.
         kind: the format, as Pillow calls it.
         metadata: what the file is to carry, as far as the format can.
+        quality: see `formats.format_options`.
+        exact: whether the pixels are those of the source.
 
     Raises:
         InputError: Pillow cannot write it, or pyvips is needed and not installed.
     """
-    if kind == "TIFF" and _lacks_mode(pixels):
-        return write_sixteen_bit_tiff(pixels, metadata)
+    if kind == "TIFF":
+        return _tiff(pixels, metadata)
     encoded = BytesIO()
     if kind in STREAMED and _lacks_mode(pixels):
         write_rows(encoded, kind, (pixels.shape[0], pixels.shape[1]), [pixels], metadata)
         return encoded.getvalue()
+    options = metadata.save_options(kind) | format_options(kind, pixels, quality, exact=exact)
+    if kind == "AVIF" and "exif" in options:
+        options["exif"] = _TurnedExif(metadata)
+    return _saved(pixels, kind, options)
+
+
+def _saved(pixels: Pixels, kind: str, options: dict[str, Any]) -> bytes:
+    """What Pillow writes."""
+    image = to_pil(np.ascontiguousarray(pixels))
+    if kind == "QOI" and image.mode == "L":
+        image = image.convert("RGB")
+    encoded = BytesIO()
     try:
-        to_pil(pixels).save(encoded, kind, **metadata.save_options(kind))
-    except (*DAMAGE, OSError) as exc:  # some formats read the EXIF that they write
-        raise InputError(str(exc)) from exc
+        image.save(encoded, kind, **options)
+    except _FAILURES as exc:
+        reason = " ".join(str(exc).split())
+        raise InputError(reason or f"Pillow cannot write it as {kind}") from exc
     return encoded.getvalue()
+
+
+def _tiff(pixels: Pixels, metadata: Metadata) -> bytes:
+    """A TIFF whose own tags describe its pixels, with those of the metadata beside them."""
+    options = {"dpi": metadata.resolution} if metadata.resolution else {}
+    if _lacks_mode(pixels):
+        data = write_sixteen_bit_tiff(pixels, metadata.resolution)
+    else:
+        data = _saved(pixels, "TIFF", options)
+    packets = {TIFF_ICC: metadata.icc, TIFF_XMP: metadata.xmp, TIFF_IPTC: metadata.iptc}
+    tags = tags_of(metadata.exif, "<" if data[:2] == b"II" else ">") or Tags()
+    kept = {tag: packet for tag, packet in packets.items() if packet}
+    return with_tags(data, tags, kept, resolution=metadata.resolution is not None)
+
+
+class _TurnedExif(Image.Exif):
+    """EXIF that Pillow writes into AVIF as it is, with the orientation in a box of its own.
+
+    Pillow takes the orientation out and would write the rest anew, which loses what it cannot read.
+    """
+
+    def __init__(self, metadata: Metadata) -> None:
+        super().__init__()
+        self._raw = upright(metadata).exif or b""
+        self[ExifTags.Base.Orientation] = orientation_in(metadata)
+        self[ExifTags.Base.Make] = ""  # without another tag Pillow writes nothing
+
+    def tobytes(self, offset: int = 8) -> bytes:
+        """The bytes, wherever they will lie."""
+        del offset
+        return self._raw
 
 
 def _lacks_mode(pixels: Pixels) -> bool:

@@ -5,7 +5,8 @@ from contextlib import contextmanager
 from io import BytesIO
 
 from aecodec.format.reader import Seekable
-from aecodec.storage.files import STANDARD, read_bytes
+from aecodec.storage.files import read_bytes
+from aecodec.storage.names import STANDARD, check_name
 from aecodec.storage.sources import can_seek, is_url, opened, read_all
 
 
@@ -14,7 +15,10 @@ def load(name: str) -> bytes:
 
     Raises what `sources.read_all` raises.
     """
-    return bytes(read_all(name)) if is_url(name) else read_bytes(name)
+    if is_url(name):
+        return bytes(read_all(name))
+    check_name(name)
+    return read_bytes(name)
 
 
 @contextmanager
@@ -26,5 +30,6 @@ def opened_for_parts(name: str) -> Iterator[Seekable]:
     if name == STANDARD:
         yield BytesIO(read_bytes(name))
         return
+    check_name(name)
     with opened(name) as file:
         yield file if can_seek(file) else BytesIO(read_all(file))

@@ -1,8 +1,9 @@
 """Reads and writes whole files: an output exists complete or not at all.
 
 A file is written under a temporary name in its own folder, and renamed when all of it is on disk.
-Links are followed; devices and pipes are written to as they are. A file that is overwritten keeps
-its permissions where the system lets it, and a new one has the usual ones.
+Links are followed; devices, pipes and descriptors (`/dev/stdout`, `/dev/fd/3`) are written to as
+they are, see `names`. A file that is overwritten keeps its permissions and its owner where the
+system lets it, and a new one has the usual ones.
 
 For the command line the name `-` stands for standard input in `read_bytes`, and for standard output
 in `write_bytes`, `replacing` and `check_output`. A file of that name is `./-`.
@@ -10,18 +11,26 @@ in `write_bytes`, `replacing` and `check_output`. A file of that name is `./-`.
 
 import errno
 import os
+import stat
 import sys
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO, TextIO
 
 from aecodec.errors import InputError
+from aecodec.storage.names import (
+    STANDARD,
+    STANDARD_OUTPUT,
+    Identity,
+    Name,
+    descriptor_of,
+    identity,
+    is_pipe,
+    status,
+)
 
-STANDARD = "-"
-"""The name that stands for standard input or output."""
-
-Name = str | os.PathLike[str]
+_PERMISSIONS = 0o777
 
 
 def read_bytes(name: Name) -> bytes:
@@ -35,14 +44,19 @@ def read_bytes(name: Name) -> bytes:
     return Path(name).read_bytes()
 
 
-def write_bytes(name: Name, data: bytes) -> None:
+def write_bytes(name: Name, data: bytes, *, like: os.stat_result | None = None) -> None:
     """Writes a whole file, or to standard output for `-`.
+
+    Args:
+        name: of the file.
+        data: all that it is to hold.
+        like: see `replacing`.
 
     Raises:
         OSError: the file cannot be written; nothing is left behind.
     """
     try:
-        with replacing(name) as file:
+        with replacing(name, like=like) as file:
             file.write(data)
     except OSError as exc:
         if name != STANDARD:
@@ -51,26 +65,34 @@ def write_bytes(name: Name, data: bytes) -> None:
 
 
 @contextmanager
-def replacing(name: Name) -> Iterator[BinaryIO]:
+def replacing(name: Name, *, like: os.stat_result | None = None) -> Iterator[BinaryIO]:
     """A file to write piece by piece, which takes the name at the end of the block.
 
-    If the block fails, nothing is left of it. What is written to standard output (`-`), a device or
-    a pipe is there as it comes.
+    If the block fails, nothing is left of it. What is written to standard output (`-`), a device, a
+    pipe or an open descriptor is there as it comes.
+
+    Args:
+        name: of the file.
+        like: the status of another file, whose times and permissions this one is to have.
 
     Raises:
         OSError: the file cannot be written; nothing is left behind.
     """
-    if name == STANDARD:
+    descriptor = descriptor_of(name)
+    if name == STANDARD or descriptor == STANDARD_OUTPUT:
         stream = _standard(sys.stdout, "standard output")
         yield stream
         stream.flush()
-        return
-    with replacing_path(name) as path, path.open("wb") as file:
-        yield file
+    elif descriptor is not None:
+        with os.fdopen(os.dup(descriptor), "wb") as file:
+            yield file
+    else:
+        with replacing_path(name, like=like) as path, path.open("wb") as file:
+            yield file
 
 
 @contextmanager
-def replacing_path(name: Name) -> Iterator[Path]:
+def replacing_path(name: Name, *, like: os.stat_result | None = None) -> Iterator[Path]:
     """The same as `replacing`, for what others write to a path: here `-` is a name like others.
 
     Yields:
@@ -80,19 +102,20 @@ def replacing_path(name: Name) -> Iterator[Path]:
     Raises:
         OSError: the file cannot be written; nothing is left behind.
     """
-    if _is_special(Path(name)):
+    if is_pipe(name):
         yield Path(name)
         return
-    path = Path(name).resolve()
-    old = _permissions(path)
+    path = Path(os.path.realpath(name))
+    old = status(path)
     # The prefix is short, since the target's name may be as long as a name can be.
     temporary = path.with_name(f".aecodec.{os.urandom(8).hex()}.partial")
     try:
         # What replaces a file is hidden from others until it has that file's permissions.
-        _create(temporary, 0o666 if old is None else 0o600)
-        final = _permissions(temporary) if old is None else old
+        hidden = os.name == "posix" and (old or like) is not None
+        _create(temporary, 0o600 if hidden else 0o666)
+        final = like or old or (status(temporary) if os.name == "posix" else None)
         yield temporary
-        _finish(temporary, final)
+        _finish(temporary, final, old, like)
         temporary.replace(path)
     except BaseException as exc:
         with suppress(OSError):
@@ -109,26 +132,29 @@ def _standard(stream: TextIO | None, name: str) -> BinaryIO:
     return stream.buffer
 
 
-def _finish(path: Path, permissions: int | None) -> None:
-    """Waits until a file is on disk, and gives it its permissions."""
-    with path.open("rb+") as file:
-        os.fsync(file.fileno())
-    if permissions is not None:
-        with suppress(OSError):  # some file systems know no permissions
-            path.chmod(permissions)
-
-
-def _permissions(path: Path) -> int | None:
-    """The permissions that a new version of a file is to keep; None if there is nothing to keep.
+def _finish(
+    path: Path,
+    final: os.stat_result | None,
+    old: os.stat_result | None,
+    like: os.stat_result | None,
+) -> None:
+    """Waits until a file is on disk, and gives it its owner, permissions and times.
 
     Windows knows only whether a file is read-only, and such a file cannot be replaced at all.
     """
-    if os.name != "posix":
-        return None
-    try:
-        return path.stat().st_mode & 0o777
-    except FileNotFoundError:
-        return None
+    with path.open("rb+") as file:
+        os.fsync(file.fileno())
+    if like is not None:
+        with suppress(OSError):
+            os.utime(path, ns=(like.st_atime_ns, like.st_mtime_ns))
+    if os.name != "posix" or final is None:
+        return
+    own = path.stat()
+    if old is not None and (own.st_uid, own.st_gid) != (old.st_uid, old.st_gid):
+        with suppress(OSError):  # only the super-user may give files away
+            os.chown(path, old.st_uid, old.st_gid)
+    with suppress(OSError):  # some file systems know no permissions
+        path.chmod(final.st_mode & _PERMISSIONS)
 
 
 def _create(path: Path, mode: int) -> None:
@@ -137,24 +163,31 @@ def _create(path: Path, mode: int) -> None:
         pass
 
 
-def check_output(name: str, *, force: bool) -> None:
+def check_output(name: str, *, force: bool, inputs: Collection[Identity] = ()) -> None:
     """Checks, before any work, that an output may be written.
 
+    Args:
+        name: of the output.
+        force: whether it may replace a file.
+        inputs: the identities of files that it must never replace.
+
     Raises:
-        InputError: it exists and `force` is not set, is a folder, or its folder is missing.
+        InputError: it exists and `force` is not set, is one of the inputs, is a folder, or its
+            folder is missing.
+        OSError: the system does not even let it be looked at.
     """
-    if name == STANDARD:
+    if name == STANDARD or descriptor_of(name) is not None:
         return
-    path = Path(name)
-    if path.is_dir():
+    found = status(name)
+    if found is not None and stat.S_ISDIR(found.st_mode):
         raise InputError(f"output {name} is a folder")
+    path = Path(name)
     if name.endswith(("/", os.sep)) or not path.parent.is_dir():
         folder = name if name.endswith(("/", os.sep)) else path.parent
         raise InputError(f"output folder {folder} does not exist")
-    if path.exists() and not force and not _is_special(path):
+    if found is None or not stat.S_ISREG(found.st_mode):
+        return
+    if identity(found) in inputs:
+        raise InputError(f"output {name} is an input, which is never replaced")
+    if not force:
         raise InputError(f"output {name} exists; -f overwrites it")
-
-
-def _is_special(path: Path) -> bool:
-    """Whether a path is a device or a pipe, which nothing may replace."""
-    return path.exists() and not path.is_file() and not path.is_dir()

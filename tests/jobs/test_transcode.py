@@ -13,7 +13,7 @@ from aecodec.codec import Codec
 from aecodec.errors import ChecksumError, FormatError, InputError
 from aecodec.format.tiling import Region
 from aecodec.jobs.runner import JobLog
-from aecodec.jobs.transcode import compress_file, decompress_file, picture_format
+from aecodec.jobs.transcode import Saving, compress_file, decompress_file, picture_format
 from aecodec.options import DecodeOptions, EncodeOptions, Target
 from aecodec.picture import pixels
 from aecodec.picture.metadata import Metadata
@@ -194,7 +194,7 @@ def test_alpha_is_shown_over_a_background_by_rows(
     Path(packed).write_bytes(tiny_codec.compress(rgba))
     with pytest.raises(InputError, match="PPM carries no transparency: give a background"):
         decompress_file(tiny_codec, packed, target, PLAIN, log=lines.log)
-    decompress_file(tiny_codec, packed, target, PLAIN, background=(1, 2, 3), log=lines.log)
+    decompress_file(tiny_codec, packed, target, PLAIN, Saving(background=(1, 2, 3)), log=lines.log)
     with Image.open(target) as image:
         assert image.getcolors() == [(90 * 80, (1, 2, 3))]
 
