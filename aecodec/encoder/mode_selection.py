@@ -28,7 +28,9 @@ from aecodec.format.chunks import (
     Header,
     Tile,
 )
+from aecodec.format.constants import STRIDE
 from aecodec.format.container import Stream, serialize
+from aecodec.format.tiling import tile_boxes
 from aecodec.picture.pixels import SIXTEEN_BIT_STEP, Pixels, exact_eight_bit, to_eight_bit
 
 Render = Callable[[Stream], Pixels]
@@ -118,10 +120,10 @@ def _jpeg(pixels: Pixels, quality: int) -> bytes:
     return file.getvalue()
 
 
-def as_single_tile(
+def with_larger_tiles(
     stream: Stream, pixels: Pixels, alpha: Pixels | None, expected: int
 ) -> Stream | None:
-    """The picture as a single lossless tile, if its PNG is smaller than all the tiles are.
+    """The picture in few lossless tiles, if its PNG is smaller than all the tiles are.
 
     Args:
         stream: of several tiles.
@@ -129,25 +131,29 @@ def as_single_tile(
         alpha: `(H, W)` of a picture that has it.
         expected: about how many bytes lossless coding of all tiles takes.
     """
-    header = stream.header
-    exponent = single_exponent(header)
+    exponent = larger_exponent(stream.header)
     size = sum(tile.size for tile in stream.tiles)
     if exponent is None:
         return None
     if size * DEFLATE_RATIO <= pixels.size or expected > WHOLE_RATIO * size:
         return None
-    alphas = () if alpha is None else (encode_pixels(alpha),)
+    header = replace(stream.header, tile_exponent=exponent)
+    places = [box.slices(STRIDE) for box in tile_boxes(header)]
+    alphas = () if alpha is None else tuple(encode_pixels(alpha[place]) for place in places)
     gained = sum(each.size for each in stream.alphas) - sum(each.size for each in alphas)
-    if encode_png(pixels).size >= size + gained:
+    parts = [np.ascontiguousarray(pixels[place]) for place in places]
+    if sum(encode_png(part).size for part in parts) >= size + gained:
         return None
-    single = replace(header, tile_exponent=exponent)
-    return replace(stream, header=single, tiles=(encode_pixels(pixels),), alphas=alphas)
+    tiles = tuple(encode_pixels(part) for part in parts)
+    return replace(stream, header=header, tiles=tiles, alphas=alphas)
 
 
-def single_exponent(header: Header) -> int | None:
-    """The tile exponent that makes a picture of several tiles a single one; None if none does."""
+def larger_exponent(header: Header) -> int | None:
+    """The tile exponent of the fewest tiles, a single one if possible; None if they are as few."""
     exponent = max((max(header.width, header.height) - 1).bit_length(), TILE_EXPONENT_MIN)
-    return None if header.tile_count == 1 or exponent > TILE_EXPONENT_MAX else exponent
+    exponent = min(exponent, TILE_EXPONENT_MAX)
+    larger = replace(header, tile_exponent=exponent)
+    return exponent if larger.tile_count < header.tile_count else None
 
 
 def without_hidden_colours(pixels: Pixels, alpha: Pixels | None) -> Pixels:

@@ -107,8 +107,8 @@ class RowEncoder:
         return LayerHead(newest_tables().tables_id, bound)
 
     @property
-    def may_be_single(self) -> bool:
-        """Whether a single lossless tile may replace all."""
+    def may_be_larger(self) -> bool:
+        """Whether fewer, larger lossless tiles may replace all."""
         return self._options.lossless_tiles and not self._exact
 
     def rows(self) -> Iterator[Row]:
