@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from aecodec.decoder.rows import TileRows
 from aecodec.encoder.mode_selection import (
-    larger_exponent,
+    larger_exponents,
     with_larger_tiles,
     without_hidden_colours,
 )
@@ -49,7 +49,7 @@ def encode_rows(
     """
     encoder = RowEncoder(model, source, header, options, progress, begun)
     head = encoder.layer_head
-    whole = source.picture if larger_exponent(header) and encoder.may_be_larger else None
+    whole = source.picture if larger_exponents(header) and encoder.may_be_larger else None
     if whole is None and not options.checksum:
         yield opening(header, optional, head)
         residuals: list[ResidualTile] = []
