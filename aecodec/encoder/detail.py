@@ -10,7 +10,7 @@ from aecodec.picture.pixels import SIXTEEN_BIT_STEP, Pixels
 BAND = 4
 """Neighbouring rows of a sample."""
 BLOCK = 64
-"""Columns among which the roughest ones are sought."""
+"""Side of the blocks of which the roughest one is sought."""
 SAMPLE_PIXELS = 2**17 // 3
 """About how many pixels are looked at."""
 
@@ -22,7 +22,7 @@ class Detail:
     Attributes:
         energy: mean square of the second differences along columns or rows, whichever is more, in
             8-bit steps; divided so that it is the variance of white noise.
-        row: in the roughest block of the sample.
+        row: the first of the roughest block.
         column: likewise.
     """
 
@@ -47,10 +47,18 @@ def find_detail(pixels: Pixels) -> Detail:
     bands = bands.reshape(count, rows, width, -1)
     along_columns, along_rows = _bends(bands, 1), _bends(bands, 2)
     energy = max(float(along_columns.mean()), float(along_rows.mean()))
-    blocks = np.add.reduceat(along_columns, np.arange(0, width, BLOCK), axis=1)
-    blocks += np.add.reduceat(along_rows, np.arange(0, width, BLOCK), axis=1)
-    band, block = np.unravel_index(int(blocks.argmax()), blocks.shape)
-    return Detail(energy, int(starts[band]), int(block) * BLOCK)
+    row, column = _peak(along_columns + along_rows, starts // BLOCK)
+    return Detail(energy, row * BLOCK, column * BLOCK)
+
+
+def _peak(energy: npt.NDArray[np.float32], rows: npt.NDArray[np.intp]) -> tuple[int, int]:
+    """Row and column of the block with most energy, of bands with the rows of their blocks."""
+    blocks = np.add.reduceat(energy, np.arange(0, energy.shape[1], BLOCK), axis=1)
+    sums = np.zeros((rows[-1] + 1, blocks.shape[1]), np.float32)
+    np.add.at(sums, rows, blocks)
+    sums /= np.maximum(np.bincount(rows), 1)[:, None]
+    row, column = np.unravel_index(int(sums.argmax()), sums.shape)
+    return int(row), int(column)
 
 
 def _bends(bands: npt.NDArray[np.float32], axis: int) -> npt.NDArray[np.float32]:

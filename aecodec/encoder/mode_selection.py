@@ -46,6 +46,8 @@ DEFLATE_RATIO = 1032
 JPEG_QUALITY_MAX = 100
 WHOLE_RATIO = 3.0
 """A whole PNG is tried unless lossless coding seems to need this many times the tiles' bytes."""
+THOROUGH_SAMPLES = 2**22
+"""Size of a picture up to which WebP's slowest settings are tried for several large tiles."""
 STRIP_PIXELS = 2**16 // 3
 """Pixels of one sample; in RGB twice as far as PNG looks back, so it finds what that does."""
 LIKELY_BPP = 2.5
@@ -58,6 +60,10 @@ ROUGH = 400.0
 """Mean square of the finest diagonal detail, in 8-bit steps; photographs have 5 to 200."""
 DOUBTFUL = 10.0
 """Lambda times the energy of detail from which a part of the tile is decoded."""
+BENT = 1100.0
+"""Energy of detail that photographs do not reach; such a tile is decoded as a whole."""
+NEAR = 4.0
+"""Lambda times the error of the roughest part up to which the rest is not decoded."""
 FAR = 6.5
 """Lambda times the error above which the model fails: thrice what an ideal code of three channels
 has where all detail is worth its bits, `1.5 / ln(2)`. Photographs stay below it."""
@@ -80,9 +86,9 @@ def choose_tile(
     whole = latent_grid(*part.shape[:2])
     if not is_unusual(plain, estimate, tile.size):
         place = doubtful_part(part, lmbda)
-        far = place is not None and all(
-            lmbda * _error(part, decode, box) > FAR for box in (place, whole)
-        )
+        if place is None or lmbda * _error(part, decode, place) <= NEAR:
+            return tile, estimate
+        far = lmbda * _error(part, decode, whole) > FAR
         return (encode_pixels(plain) if far else tile), estimate
     stored = encode_pixels(plain)
     if stored.size <= tile.size:
@@ -97,12 +103,14 @@ def choose_tile(
 
 
 def doubtful_part(pixels: Pixels, lmbda: float) -> Box | None:
-    """The roughest part of a tile whose detail the model may fail at; None if it has little."""
+    """What to decode of a tile whose detail the model may fail at; None if it has little."""
     detail = find_detail(pixels)
     if lmbda * detail.energy <= DOUBTFUL:
         return None
     grid, side = latent_grid(*pixels.shape[:2]), BLOCK // STRIDE
-    top = max(min(detail.row // STRIDE - side // 2, grid.bottom - side), 0)
+    if detail.energy > BENT:
+        return grid
+    top = max(min(detail.row // STRIDE, grid.bottom - side), 0)
     left = max(min(detail.column // STRIDE, grid.right - side), 0)
     return Box(top, left, min(top + side, grid.bottom), min(left + side, grid.right))
 
@@ -182,7 +190,9 @@ def _stored(stream: Stream, header: Header, pixels: Pixels, alpha: Pixels | None
     limit -= sum(tile.size for tile in alphas)
     if len(places) == 1 and encode_png(pixels).size >= limit:
         return None
-    tiles = tuple(encode_pixels(np.ascontiguousarray(pixels[place])) for place in places)
+    thorough = len(places) > 1 and pixels.size <= THOROUGH_SAMPLES
+    parts = (np.ascontiguousarray(pixels[place]) for place in places)
+    tiles = tuple(encode_pixels(part, thorough=thorough) for part in parts)
     if sum(tile.size for tile in tiles) >= limit:
         return None
     return replace(stream, header=header, tiles=tiles, alphas=alphas)
