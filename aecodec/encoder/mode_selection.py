@@ -5,11 +5,16 @@ so, the lossless coders run, and the smaller result replaces the learned tile wh
 
 - it costs less: `8 * bytes + lambda * 255^2 * MSE * pixels`, the sum that the model is trained to
   lower, with the lambda of the quality and the MSE of [0, 1] pixels, which is 0 when lossless, or
-- the model fails: a JPEG (4:2:0, `optimize=True`) of at most twice the learned bytes is closer.
+- the model fails: lambda times the error is beyond what photographs have, or a JPEG (4:2:0,
+  `optimize=True`) of at most twice the learned bytes is closer.
+
+Where rows or columns differ so much that the model may fail though nothing else is unusual, the
+roughest part of the tile is decoded, and all of it if that part is far from the picture.
 
 Where nothing is visible, lossless tiles hold 0; the learned ones keep their smooth continuation of
 what is. Where many small tiles may exceed one PNG of the whole picture, that is tried too, and the
-picture becomes a single tile if the PNG is smaller.
+picture becomes a single tile if the PNG is smaller. A picture too long for a single tile is tried
+in tiles of the two largest sides.
 """
 
 from collections.abc import Callable
@@ -20,7 +25,8 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from aecodec.coding.lossless import encode_pixels, encode_png, quick_size
+from aecodec.coding.lossless import WEBP_SIDE_MAX, encode_pixels, encode_png, quick_size
+from aecodec.encoder.detail import BLOCK, find_detail
 from aecodec.format.chunks import (
     TILE_EXPONENT_MAX,
     TILE_EXPONENT_MIN,
@@ -28,16 +34,20 @@ from aecodec.format.chunks import (
     Header,
     Tile,
 )
+from aecodec.format.constants import STRIDE
 from aecodec.format.container import Stream, serialize
+from aecodec.format.tiling import Box, latent_grid, tile_boxes
 from aecodec.picture.pixels import SIXTEEN_BIT_STEP, Pixels, exact_eight_bit, to_eight_bit
 
-Render = Callable[[Stream], Pixels]
+Decode = Callable[[Box], Pixels]
 
 DEFLATE_RATIO = 1032
 """No zlib stream is shorter than its content by more than this factor."""
 JPEG_QUALITY_MAX = 100
 WHOLE_RATIO = 3.0
 """A whole PNG is tried unless lossless coding seems to need this many times the tiles' bytes."""
+THOROUGH_SAMPLES = 2**22
+"""Size of a picture up to which WebP's slowest settings are tried for several large tiles."""
 STRIP_PIXELS = 2**16 // 3
 """Pixels of one sample; in RGB twice as far as PNG looks back, so it finds what that does."""
 LIKELY_BPP = 2.5
@@ -48,10 +58,19 @@ FLAT = 0.6
 """Part of the pixels that equal their left neighbour; photographs have 0.02 to 0.4."""
 ROUGH = 400.0
 """Mean square of the finest diagonal detail, in 8-bit steps; photographs have 5 to 200."""
+DOUBTFUL = 10.0
+"""Lambda times the energy of detail from which a part of the tile is decoded."""
+BENT = 1100.0
+"""Energy of detail that photographs do not reach; such a tile is decoded as a whole."""
+NEAR = 4.0
+"""Lambda times the error of the roughest part up to which the rest is not decoded."""
+FAR = 6.5
+"""Lambda times the error above which the model fails: thrice what an ideal code of three channels
+has where all detail is worth its bits, `1.5 / ln(2)`. Photographs stay below it."""
 
 
 def choose_tile(
-    header: Header, tile: Tile, part: Pixels, plain: Pixels, lmbda: float, render: Render
+    header: Header, tile: Tile, part: Pixels, plain: Pixels, lmbda: float, decode: Decode
 ) -> tuple[AnyTile, int]:
     """A learned tile or its lossless replacement, and about how many bytes the latter takes.
 
@@ -61,21 +80,45 @@ def choose_tile(
         part: its pixels, `(h, w, 3)` or `(h, w)`, uint8 or uint16.
         plain: what a lossless tile would hold: the same, but 0 where nothing is visible.
         lmbda: weight of distortion, in bits per pixel and squared 8-bit step.
-        render: decodes a stream of one learned tile.
+        decode: gives the pixels of a box of the learned tile without its neighbours.
     """
     estimate = estimate_bytes(plain)
+    whole = latent_grid(*part.shape[:2])
     if not is_unusual(plain, estimate, tile.size):
-        return tile, estimate
+        place = doubtful_part(part, lmbda)
+        if place is None or lmbda * _error(part, decode, place) <= NEAR:
+            return tile, estimate
+        far = lmbda * _error(part, decode, whole) > FAR
+        return (encode_pixels(plain) if far else tile), estimate
     stored = encode_pixels(plain)
     if stored.size <= tile.size:
         return stored, estimate
-    size = {"width": part.shape[1], "height": part.shape[0]}
-    alone = Stream(replace(header.opaque, **size), (tile,))
-    error = _mse(part, render(alone))
-    if 8 * (stored.size - tile.size) <= lmbda * error * part.shape[0] * part.shape[1]:
+    error = _error(part, decode, whole)
+    gain = lmbda * error
+    if gain > FAR or 8 * (stored.size - tile.size) <= gain * part.shape[0] * part.shape[1]:
         return stored, estimate
-    limit = 2 * len(serialize(alone))
+    size = {"width": part.shape[1], "height": part.shape[0]}
+    limit = 2 * len(serialize(Stream(replace(header.opaque, **size), (tile,))))
     return (stored if _jpeg_error(part, limit) < error else tile), estimate
+
+
+def doubtful_part(pixels: Pixels, lmbda: float) -> Box | None:
+    """What to decode of a tile whose detail the model may fail at; None if it has little."""
+    detail = find_detail(pixels)
+    if lmbda * detail.energy <= DOUBTFUL:
+        return None
+    grid, side = latent_grid(*pixels.shape[:2]), BLOCK // STRIDE
+    if detail.energy > BENT:
+        return grid
+    top = max(min(detail.row // STRIDE, grid.bottom - side), 0)
+    left = max(min(detail.column // STRIDE, grid.right - side), 0)
+    return Box(top, left, min(top + side, grid.bottom), min(left + side, grid.right))
+
+
+def _error(part: Pixels, decode: Decode, box: Box) -> float:
+    """MSE of a box of a learned tile."""
+    original = part[box.slices(STRIDE)]
+    return _mse(original, decode(box)[: original.shape[0], : original.shape[1]])
 
 
 def _mse(a: Pixels, b: Pixels) -> float:
@@ -118,10 +161,10 @@ def _jpeg(pixels: Pixels, quality: int) -> bytes:
     return file.getvalue()
 
 
-def as_single_tile(
+def with_larger_tiles(
     stream: Stream, pixels: Pixels, alpha: Pixels | None, expected: int
 ) -> Stream | None:
-    """The picture as a single lossless tile, if its PNG is smaller than all the tiles are.
+    """The picture in few lossless tiles, if these are smaller than all the tiles are.
 
     Args:
         stream: of several tiles.
@@ -129,25 +172,40 @@ def as_single_tile(
         alpha: `(H, W)` of a picture that has it.
         expected: about how many bytes lossless coding of all tiles takes.
     """
-    header = stream.header
-    exponent = single_exponent(header)
     size = sum(tile.size for tile in stream.tiles)
-    if exponent is None:
-        return None
     if size * DEFLATE_RATIO <= pixels.size or expected > WHOLE_RATIO * size:
         return None
-    alphas = () if alpha is None else (encode_pixels(alpha),)
-    gained = sum(each.size for each in stream.alphas) - sum(each.size for each in alphas)
-    if encode_png(pixels).size >= size + gained:
+    found = None
+    for exponent in larger_exponents(stream.header):
+        header = replace(stream.header, tile_exponent=exponent)
+        found = _stored(found or stream, header, pixels, alpha) or found
+    return found
+
+
+def _stored(stream: Stream, header: Header, pixels: Pixels, alpha: Pixels | None) -> Stream | None:
+    """The picture in lossless tiles of another size, if these are smaller."""
+    places = [box.slices(STRIDE) for box in tile_boxes(header)]
+    alphas = () if alpha is None else tuple(encode_pixels(alpha[place]) for place in places)
+    limit = sum(tile.size for tile in (*stream.tiles, *stream.alphas))
+    limit -= sum(tile.size for tile in alphas)
+    if len(places) == 1 and encode_png(pixels).size >= limit:
         return None
-    single = replace(header, tile_exponent=exponent)
-    return replace(stream, header=single, tiles=(encode_pixels(pixels),), alphas=alphas)
+    thorough = len(places) > 1 and pixels.size <= THOROUGH_SAMPLES
+    parts = (np.ascontiguousarray(pixels[place]) for place in places)
+    tiles = tuple(encode_pixels(part, thorough=thorough) for part in parts)
+    if sum(tile.size for tile in tiles) >= limit:
+        return None
+    return replace(stream, header=header, tiles=tiles, alphas=alphas)
 
 
-def single_exponent(header: Header) -> int | None:
-    """The tile exponent that makes a picture of several tiles a single one; None if none does."""
-    exponent = max((max(header.width, header.height) - 1).bit_length(), TILE_EXPONENT_MIN)
-    return None if header.tile_count == 1 or exponent > TILE_EXPONENT_MAX else exponent
+def larger_exponents(header: Header) -> list[int]:
+    """Tile exponents that make fewer tiles: of a single tile, else the two largest there are."""
+    exponent = (max(header.width, header.height) - 1).bit_length()
+    if max(header.width, header.height) > WEBP_SIDE_MAX:
+        exponents = [TILE_EXPONENT_MAX - 1, TILE_EXPONENT_MAX]
+    else:
+        exponents = [max(exponent, TILE_EXPONENT_MIN)]
+    return [e for e in exponents if replace(header, tile_exponent=e).tile_count < header.tile_count]
 
 
 def without_hidden_colours(pixels: Pixels, alpha: Pixels | None) -> Pixels:
@@ -161,7 +219,7 @@ def without_hidden_colours(pixels: Pixels, alpha: Pixels | None) -> Pixels:
 
 def estimate_bytes(pixels: Pixels) -> int:
     """About what lossless coding takes, from a sample of at most 43,690 pixels."""
-    part = _sample(pixels)
+    part = _sample(pixels)[:WEBP_SIDE_MAX, :WEBP_SIDE_MAX]
     eight_bit = exact_eight_bit(part)
     planes = [part >> 8, part & 255] if eight_bit is None else [eight_bit]
     size = sum(quick_size(plane.astype(np.uint8)) for plane in planes)

@@ -15,9 +15,9 @@ import numpy as np
 from aecodec.coding.lossless import encode_pixels
 from aecodec.coding.residual_tables import newest_tables
 from aecodec.decoder.networks import YHat
-from aecodec.decoder.rows import render
 from aecodec.decoder.tile_synthesis import Mask, TileSynthesis
 from aecodec.encoder.latent_refinement import EFFORTS
+from aecodec.encoder.lone_tile import LoneTile
 from aecodec.encoder.mode_selection import choose_tile, without_hidden_colours
 from aecodec.encoder.residual_fit import encode_residual
 from aecodec.encoder.residual_layer import refine_tile
@@ -108,8 +108,8 @@ class RowEncoder:
         return LayerHead(newest_tables().tables_id, bound)
 
     @property
-    def may_be_single(self) -> bool:
-        """Whether a single lossless tile may replace all."""
+    def may_be_larger(self) -> bool:
+        """Whether fewer, larger lossless tiles may replace all."""
         return self._options.lossless_tiles and not self._exact
 
     def rows(self) -> Iterator[Row]:
@@ -164,17 +164,15 @@ class RowEncoder:
 
     def _choose_tile(self, box: Box, state: "_TileState") -> "_TileState":
         """The learned tile, or a lossless one where that costs less."""
-        if not self._options.lossless_tiles or not isinstance(state.tile, Tile):
+        if not isinstance(state.tile, Tile) or state.y_hat is None:
             return state
         weight = lmbda(relative_quality(self._header.quality_index))
         part, alpha = self._pixels(box)
         tile, expected = choose_tile(
             self._header, state.tile, part, without_hidden_colours(part, alpha), weight,
-            lambda stream: render(self._model.decoder, stream),
+            LoneTile(self._model.decoder, self._header, part.shape[:2], state.y_hat).pixels,
         )  # fmt: skip
-        return replace(
-            state, tile=tile, expected=tile.size if isinstance(tile, LosslessTile) else expected
-        )
+        return _TileState(tile, tile.size if isinstance(tile, LosslessTile) else expected)
 
     def _choose_exactly(self, box: Box, state: "_TileState") -> "_TileState":
         """The learned tile with a residual, or a lossless one where that is smaller."""
@@ -236,7 +234,8 @@ class RowEncoder:
         tile, y_hat = self._coder.encode(
             pixels, box.relative_to(rows), lossless[rows.slices()], top=top, quiet=quiet
         )
-        return _TileState(tile, y_hat=y_hat if self._exact else None)
+        wanted = self._exact or self._options.lossless_tiles
+        return _TileState(tile, y_hat=y_hat if wanted else None)
 
     def _decoded(self, step: str, box: Box, lossless: Mask) -> Pixels:
         """Pixels of a learned tile as decoders see them, of the latents that a step left."""
@@ -299,7 +298,7 @@ class _TileState:
     Attributes:
         tile: what stands in the file so far.
         expected: about how many bytes lossless coding takes.
-        y_hat: latents of a learned tile, kept where residuals need them.
+        y_hat: latents of a learned tile, kept for whoever decodes them.
         residual: what the learned tile lacks.
     """
 

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 from aecodec.decoder.rows import TileRows
 from aecodec.encoder.mode_selection import (
-    as_single_tile,
-    single_exponent,
+    larger_exponents,
+    with_larger_tiles,
     without_hidden_colours,
 )
 from aecodec.encoder.row_encoder import RowEncoder
@@ -49,7 +49,7 @@ def encode_rows(
     """
     encoder = RowEncoder(model, source, header, options, progress, begun)
     head = encoder.layer_head
-    whole = source.picture if single_exponent(header) and encoder.may_be_single else None
+    whole = source.picture if larger_exponents(header) and encoder.may_be_larger else None
     if whole is None and not options.checksum:
         yield opening(header, optional, head)
         residuals: list[ResidualTile] = []
@@ -61,7 +61,7 @@ def encode_rows(
     stream, expected = encoder.collected(optional)
     if whole is not None:
         plain = without_hidden_colours(whole.pixels, whole.alpha)
-        stream = as_single_tile(stream, plain, whole.alpha, expected) or stream
+        stream = with_larger_tiles(stream, plain, whole.alpha, expected) or stream
     if options.checksum:
         stream = with_digest(stream, _digest(model, stream))
     yield serialize(stream)
