@@ -156,7 +156,7 @@ class EncodeOptions:
             the EXIF orientation is applied to the pixels, with it they stay as they are.
         checksum: adds a SHA-256 of the decoded pixels, which `verify` compares.
         tile_exponent: side of the entropy tiles, 2**6 to 2**14 pixels; a picture that is smaller
-            as a single lossless tile becomes one.
+            as a single lossless tile becomes one, and one too long for that few large ones.
         lossless_tiles: whether tiles are stored losslessly where that costs less.
     """
 

@@ -105,11 +105,11 @@ def choose_tile(
 def doubtful_part(pixels: Pixels, lmbda: float) -> Box | None:
     """What to decode of a tile whose detail the model may fail at; None if it has little."""
     detail = find_detail(pixels)
-    if lmbda * detail.energy <= DOUBTFUL:
-        return None
     grid, side = latent_grid(*pixels.shape[:2]), BLOCK // STRIDE
     if detail.energy > BENT:
         return grid
+    if lmbda * detail.energy <= DOUBTFUL:
+        return None
     top = max(min(detail.row // STRIDE, grid.bottom - side), 0)
     left = max(min(detail.column // STRIDE, grid.right - side), 0)
     return Box(top, left, min(top + side, grid.bottom), min(left + side, grid.right))
