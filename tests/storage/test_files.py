@@ -11,13 +11,13 @@ import pytest
 
 from aecodec.errors import InputError
 from aecodec.storage.files import (
-    STANDARD,
     check_output,
     read_bytes,
     replacing,
     replacing_path,
     write_bytes,
 )
+from aecodec.storage.names import STANDARD
 
 
 @pytest.fixture
