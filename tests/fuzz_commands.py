@@ -5,9 +5,9 @@ repository:
 
     PYTHONPATH=. python tests/fuzz_commands.py --seed 1 --count 20000 --report runs.jsonl
 
-A fault of aecodec (an exception that is none of its own), an exit code that is none of its own, more
-than the lines that the manual promises, a file that is left behind or half written, and a run that
-takes longer than `--seconds-each` end the run with code 1. The same seed gives the same commands.
+An exception or an exit code that is none of aecodec's own, a failure without a reason, a temporary
+file that is left behind, and a run that takes longer than `--seconds-each` are findings, and end
+the run with code 1. The same seed gives the same commands.
 """
 
 import argparse
@@ -44,30 +44,37 @@ CODES = {0, 1, 2, 141}
 """What a run may end with."""
 _ODD = (0, 1, 127, 128, 254, 255)
 _NAMES = (
-    "a b.png", "ä鷗.png", "-dash.png", "new\nline.png", "bad\udcff.png", "UP.PNG", "noext", "a.tar.png",
-    "x" * 251 + ".png", "x" * 300, "a\0b", "", ".", "..", "/", "-", "loop", "folder", "none/x.png",
-    "a.png/x", "/dev/null", "/dev/full", "/dev/fd/99", "/dev/fd/x", "memory://none", "http://", "://", "%s{}",
+    "a b.png", "ä鷗.png", "-dash.png", "new\nline.png", "bad\udcff.png", "UP.PNG", "noext",
+    "a.tar.png", "x" * 251 + ".png", "x" * 300, "a\0b", "", ".", "..", "/", "-", "loop", "folder",
+    "none/x.png", "a.png/x", "/dev/null", "/dev/full", "/dev/fd/99", "/dev/fd/x", "memory://none",
+    "http://", "://", "%s{}",
 )  # fmt: skip
 _OUTPUTS = (
-    "o.aec", "o.png", "o.jpg", "o.webp", "o.tif", "o.avif", "o.gif", "o.bmp", "o.ppm", "o.jp2", "o.ico",
-    "o.icns", "o.tga", "o.pcx", "o.sgi", "o.qoi", "o.pdf", "o.eps", "o.xbm", "o.msp", "o.palm", "o.dds",
-    "o.im", "o.blp", "o.h5", "o.wmf", "o.mpo", "o.bw", "o", "/dev/null", "/dev/full", "-",
+    "o.aec", "o.png", "o.jpg", "o.webp", "o.tif", "o.avif", "o.gif", "o.bmp", "o.ppm", "o.jp2",
+    "o.ico", "o.icns", "o.tga", "o.pcx", "o.sgi", "o.qoi", "o.pdf", "o.eps", "o.xbm", "o.msp",
+    "o.palm", "o.dds", "o.im", "o.blp", "o.h5", "o.wmf", "o.mpo", "o.bw", "o", "/dev/null",
+    "/dev/full", "-",
 )  # fmt: skip
-_VALUES = ("0", "1", "-1", "100", "101", "nan", "inf", "1e999", "", "x", "0,0,8,8", "1,2,3", "9" * 30,
-           "1/2", "1KB", "white", "#12", "lossless", "icc,exif", "\0", "½", "8")  # fmt: skip
-_FLAGS = ("--lossless", "--checksum", "--strip", "-f", "--lossy", "--allow-truncated", "--preserve",
-          "--json", "--help", "--nothing")  # fmt: skip
-_VALUED = ("-q", "-e", "--size", "--bpp", "--psnr", "--max-error", "--keep", "--alpha-quality",
-           "--max-pixels", "-j", "--region", "--scale", "--depth", "--background",
-           "--output-quality", "--model")  # fmt: skip
+_VALUES = (
+    "0", "1", "-1", "100", "101", "nan", "inf", "1e999", "", "x", "0,0,8,8", "1,2,3", "9" * 30,
+    "1/2", "1KB", "white", "#12", "lossless", "icc,exif", "\0", "½", "8",
+)  # fmt: skip
+_FLAGS = (
+    "--lossless", "--checksum", "--strip", "-f", "--lossy", "--allow-truncated", "--preserve",
+    "--json", "--help", "--nothing",
+)  # fmt: skip
+_VALUED = (
+    "-q", "-e", "--size", "--bpp", "--psnr", "--max-error", "--keep", "--alpha-quality",
+    "--max-pixels", "-j", "--region", "--scale", "--depth", "--background", "--output-quality",
+    "--model",
+)  # fmt: skip
 _SANE = {
-    "-q": ("0", "50", "100"), "-e": ("0", "1"), "--max-error": ("0", "3"), "--region": ("0,0,8,8", "3,2,5,9"),
-    "--scale": ("1/2", "1/4"), "--background": ("white", "#ff8000"), "--output-quality": ("5", "100", "lossless"),
-    "--keep": ("icc", "exif,xmp", "text,iptc"), "-j": ("1", "2"), "--max-pixels": ("100", "99999"), "--depth": ("8",),
-    "--alpha-quality": ("50",),
+    "-q": ("0", "50", "100"), "-e": ("0", "1"), "--max-error": ("0", "3"),
+    "--region": ("0,0,8,8", "3,2,5,9"), "--scale": ("1/2", "1/4"),
+    "--background": ("white", "#ff8000"), "--output-quality": ("5", "100", "lossless"),
+    "--keep": ("icc", "exif,xmp", "text,iptc"), "-j": ("1", "2"), "--depth": ("8",),
+    "--max-pixels": ("100", "99999"), "--alpha-quality": ("50",),
 }  # fmt: skip
-
-
 _OF_COMMANDS = {
     "compress": (
         ("--lossless", "--checksum", "--strip", "-f", "--preserve"),
@@ -102,17 +109,21 @@ def pictures() -> dict[str, bytes]:
     exif[271], exif[274], exif[34665] = "Maker", 6, {36867: "2024:01:01 00:00:00", 40962: 40}
     rgb = Image.fromarray(make_picture(24, 40))
     alpha = Image.fromarray(np.dstack([make_picture(24, 40), make_picture(24, 40)[..., 0]]))
+    deep = Image.fromarray(make_picture(9, 11)[..., 0].astype(np.uint16) * 257)
     found = {}
     for suffix, kind, image in (
         ("png", "PNG", rgb), ("jpg", "JPEG", rgb), ("webp", "WEBP", alpha), ("tif", "TIFF", rgb),
         ("gif", "GIF", rgb), ("bmp", "BMP", rgb), ("ppm", "PPM", rgb), ("avif", "AVIF", rgb),
-        ("jp2", "JPEG2000", rgb), ("tga", "TGA", alpha), ("ico", "ICO", rgb), ("la.png", "PNG", alpha.convert("LA")),
-        ("p.png", "PNG", rgb.convert("P")), ("16.png", "PNG", Image.fromarray(make_picture(9, 11)[..., 0].astype(np.uint16) * 257)),
-        ("cmyk.jpg", "JPEG", rgb.convert("CMYK")), ("psd", "PNG", rgb), ("sgi", "SGI", rgb), ("pcx", "PCX", rgb),
+        ("jp2", "JPEG2000", rgb), ("tga", "TGA", alpha), ("ico", "ICO", rgb),
+        ("la.png", "PNG", alpha.convert("LA")), ("p.png", "PNG", rgb.convert("P")),
+        ("16.png", "PNG", deep), ("cmyk.jpg", "JPEG", rgb.convert("CMYK")), ("psd", "PNG", rgb),
+        ("sgi", "SGI", rgb), ("pcx", "PCX", rgb),
     ):  # fmt: skip
         stream = io.BytesIO()
-        options = {"exif": exif.tobytes()} if kind in ("PNG", "JPEG", "WEBP", "AVIF") else {}
-        image.save(stream, kind, **options)  # type: ignore[arg-type]  # of which Pillow's hints know nothing
+        if kind in ("PNG", "JPEG", "WEBP", "AVIF"):
+            image.save(stream, kind, exif=exif.tobytes())
+        else:
+            image.save(stream, kind)
         found[suffix] = stream.getvalue()
     return found
 

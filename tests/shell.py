@@ -113,4 +113,4 @@ def cleanly_ended(command: Callable[[list[str]], None], arguments: list[str]) ->
     finally:
         sys.stdin, sys.stdout, sys.stderr = before
     err.flush()
-    return code, err.buffer.getvalue().decode()  # type: ignore[attr-defined]  # of BytesIO
+    return code, err.buffer.getvalue().decode()

@@ -45,6 +45,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         with _ended_by_signals():
             code = _run(arguments)
     except _Ended as exc:
+        for thread in threading.enumerate():
+            if thread is not threading.current_thread() and not thread.daemon:
+                thread.join()  # it cleans up, too
         os.kill(os.getpid(), exc.number)  # so that the parent sees what has ended the process
         code = 128 + exc.number
     fault = flush()

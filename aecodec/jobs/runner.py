@@ -97,11 +97,11 @@ def for_each(
     stop = threading.Event()
     pool = ThreadPoolExecutor(min(jobs, len(pairs)), "aecodec")
     logs = [JobLog(say, name, stop) for name, _ in pairs]
-    attempts = [
-        pool.submit(_attempt, *pair, work, log) for pair, log in zip(pairs, logs, strict=True)
-    ]
     code = 0
     try:
+        attempts = [
+            pool.submit(_attempt, *pair, work, log) for pair, log in zip(pairs, logs, strict=True)
+        ]
         for attempt, log in zip(attempts, logs, strict=True):
             code = max(code, attempt.result())
             log.flush()
