@@ -1,4 +1,5 @@
-/* The decoder's kernel: learned tiles in exact integers, SPECIFICATION.md, sections 8 to 11 and 14.2.
+/* The decoder's kernel: learned tiles in exact integers, SPECIFICATION.md, sections 8 to 11
+   and 14.2.
 
    A model is made in three steps: aec_create states its sizes, aec_tensor hands over each tensor of
    the weights file whose name begins with "prior." or "synthesis.", and aec_ready checks them all,
@@ -21,6 +22,8 @@
 /* Rises when a driver of another kernel would misunderstand this one. */
 #define AEC_ABI 1
 
+#pragma GCC visibility push(default)
+
 typedef struct aec_model aec_model;
 typedef struct aec_tile aec_tile;
 
@@ -35,7 +38,14 @@ enum {
 };
 
 /* Instruction levels, from the slowest to the fastest. */
-enum { AEC_PLAIN = 0, AEC_SIMD128 = 1, AEC_SSE41 = 2, AEC_AVX2 = 3, AEC_AVX512 = 4, AEC_LEVELS = 5 };
+enum {
+    AEC_PLAIN = 0,
+    AEC_SIMD128 = 1,
+    AEC_SSE41 = 2,
+    AEC_AVX2 = 3,
+    AEC_AVX512 = 4,
+    AEC_LEVELS = 5
+};
 
 /* AEC_ABI as it was when the kernel was built. */
 int32_t aec_abi(void);
@@ -70,7 +80,8 @@ int32_t aec_tensor(aec_model *model, const char *name, const void *data, int32_t
    anything but AEC_OK the model can only be freed. */
 int32_t aec_ready(aec_model *model);
 
-/* Says in English what aec_tensor or aec_ready did not like; "" if nothing. Lives with the model. */
+/* Says in English what aec_tensor or aec_ready did not like; "" if nothing. Lives with the model.
+ */
 const char *aec_message(const aec_model *model);
 
 /* The level that the model runs on. */
@@ -138,6 +149,8 @@ uint32_t aec_crc32(uint32_t crc, const void *bytes, size_t size);
 /* Memory for a caller that has none of its own, as one in WebAssembly: aligned to 64 bytes. NULL if
    there is none left. aec_release frees what aec_allocate gave; NULL is nothing. */
 void *aec_allocate(size_t size);
-void aec_release(void *memory);
+void aec_release(void *place);
+
+#pragma GCC visibility pop
 
 #endif
