@@ -9,9 +9,17 @@
 #define ON_X86 1
 #endif
 
+/* WebAssembly is loaded with SIMD128 or not at all: a level beside it would only take room. */
+#if defined(__wasm_simd128__)
+#include <wasm_simd128.h>
+#define WASM
+#define LEVEL simd128
+#define ROWS 6
+#else
 #define LEVEL plain
-#define LANES 4
 #define ROWS 4
+#endif
+#define LANES 4
 #define FEW_ROWS 1
 #include "vectors.h"
 #include "loops.h"
@@ -19,17 +27,6 @@
 #undef LANES
 #undef ROWS
 #undef FEW_ROWS
-
-#if defined(__wasm_simd128__)
-#include <wasm_simd128.h>
-#define WASM
-#define LEVEL simd128
-#define LANES 4
-#define ROWS 6
-#define FEW_ROWS 1
-#include "vectors.h"
-#include "loops.h"
-#endif
 
 #if defined(ON_X86)
 #include "x86.h"

@@ -9,11 +9,12 @@
 static const operations *operations_of(int32_t level)
 {
     switch (level) {
-    case AEC_PLAIN:
-        return &operations_plain;
 #if defined(__wasm_simd128__)
     case AEC_SIMD128:
         return &operations_simd128;
+#else
+    case AEC_PLAIN:
+        return &operations_plain;
 #endif
 #if defined(ON_X86)
     case AEC_SSE41:

@@ -123,12 +123,11 @@ typedef struct {
 /* `count` elements of `size` bytes, not initialized. A count of 0 gives a place, too. */
 static void *take(memory *from, uint64_t count, size_t size)
 {
-    uint64_t bytes;
-    if (__builtin_mul_overflow(count, (uint64_t)size, &bytes) || bytes > SIZE_MAX / 2 - ALIGNMENT) {
+    if (count > SIZE_MAX / 4 / size) {
         from->failed = true;
         return NULL;
     }
-    block_of_memory *block = allocate((size_t)bytes + ALIGNMENT);
+    block_of_memory *block = allocate((size_t)count * size + ALIGNMENT);
     if (!block) {
         from->failed = true;
         return NULL;

@@ -31,9 +31,13 @@ INLINE vector NAME(all)(int32_t value)
 /* Two numbers of 16 bits in every lane. */
 INLINE vector NAME(pair)(const int16_t *place)
 {
+#if defined(WASM)
+    return (vector)wasm_v128_load32_splat(place);
+#else
     int32_t both;
     memcpy(&both, place, sizeof both);
     return NAME(all)(both);
+#endif
 }
 
 #if defined(X86)
