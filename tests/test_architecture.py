@@ -25,7 +25,6 @@ HEAVY = {
     "autoencoder": {"*"},
     "training": {"*"},
     "export": {"*"},
-    "decoder": {"carriers", "integer_prior", "integer_synthesis", "loading", "*_layers"},
     "encoder": {"networks", "rd_objective", "symbol_costs"},
 }
 """Modules that may load torch when they are imported, as patterns; no other may."""

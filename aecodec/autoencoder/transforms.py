@@ -4,7 +4,7 @@ The hyper-synthesis belongs to the prior (`priors.py`), because its arithmetic m
 Everything runs at strides 8 to 64: an 8x8 patch of pixels becomes 192 channels at once.
 
 The synthesis here is that of training and of the encoder's search. Decoders use its exact integer
-form, `decoder/integer_synthesis.py`, and nothing else.
+form, `decoder/numpy_synthesis.py`, and nothing else.
 """
 
 import numpy as np

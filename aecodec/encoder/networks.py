@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from aecodec.autoencoder.caller_settings import exactly, undisturbed
 from aecodec.autoencoder.dequantize import import_prior, import_synthesis
 from aecodec.autoencoder.layers import Block, FixedPointConv2d
 from aecodec.autoencoder.priors import ContextPrior
@@ -17,7 +18,6 @@ from aecodec.autoencoder.transforms import (
     SynthesisTransform,
     to_model_space,
 )
-from aecodec.decoder.carriers import exactly, undisturbed
 from aecodec.decoder.latents import Floats
 from aecodec.decoder.loading import load_decoder
 from aecodec.decoder.networks import DecoderModel

@@ -16,8 +16,7 @@ from aecodec.autoencoder.dequantize import (
 from aecodec.autoencoder.layers import Block, RateGain
 from aecodec.autoencoder.quantization import quantize
 from aecodec.autoencoder.transforms import SynthesisTransform
-from aecodec.decoder.carriers import SHIFT_MAX
-from aecodec.decoder.synthesis_layers import FRACTIONS
+from aecodec.decoder.bounds import FRACTIONS, SHIFT_MAX
 from aecodec.errors import WeightsError
 from aecodec.export.input_statistics import InputStatistics
 from aecodec.export.rounding import round_conv

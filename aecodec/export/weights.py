@@ -7,9 +7,10 @@ from torch import Tensor, nn
 
 from aecodec.autoencoder.dequantize import SCALED, blocks_of
 from aecodec.autoencoder.model import HyperpriorModel
-from aecodec.decoder.integer_prior import IntegerPrior
-from aecodec.decoder.integer_synthesis import ExactSynthesis
+from aecodec.decoder.numpy_prior import NumpyPrior
+from aecodec.decoder.numpy_synthesis import NumpySynthesis
 from aecodec.decoder.prior_tables import Ints, PriorTables
+from aecodec.decoder.work_sharing import Crew
 from aecodec.errors import WeightsError
 from aecodec.export.input_statistics import InputStatistics
 from aecodec.export.prior import export_prior
@@ -99,10 +100,10 @@ def _prove_exact(arrays: Tensors) -> None:
     Raises:
         WeightsError: something would not be exact.
     """
-    tree = TensorTree.of(arrays)
-    IntegerPrior(tree["prior"])
+    tree, crew = TensorTree.of(arrays), Crew(1)
+    NumpyPrior(tree["prior"], crew)
     PriorTables(tree["prior"]["tables"])
-    ExactSynthesis(tree["synthesis"])
+    NumpySynthesis(tree["synthesis"], crew)
 
 
 def _float_arrays(model: HyperpriorModel) -> dict[str, Array]:
