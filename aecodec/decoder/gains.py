@@ -64,7 +64,7 @@ class Gains:
             low, part = low - 1, QUALITY_INDEX_MAX
         sums = self._knots[low] * (QUALITY_INDEX_MAX - part) + self._knots[low + 1] * part
         logs = (2 * sums + QUALITY_INDEX_MAX) // (2 * QUALITY_INDEX_MAX)
-        gains: Doubles = power_of_two(logs) * 2.0**-GAIN_SHIFT
+        gains: Doubles = power_of_two(logs).astype(np.float64) * 2.0**-GAIN_SHIFT
         return gains
 
 

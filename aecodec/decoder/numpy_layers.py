@@ -76,14 +76,23 @@ class Products:
     def __init__(self, weight: Array, bias: Array, shift: Array) -> None:
         """Takes `(O, I, 1, 1)`, `(O,)` and `(O,)` integers that keep the bounds."""
         factor = powers(shift)
-        self.weight = np.ascontiguousarray(weight[:, :, 0, 0].T.astype(np.float32) * factor)
-        self.bias = PerChannel(bias.astype(np.float32) * factor)
+        self._weight = np.ascontiguousarray(weight[:, :, 0, 0].T.astype(np.float32) * factor)
+        self.outputs = len(bias)
+        self._bias = PerChannel(bias.astype(np.float32) * factor)
 
     def __call__(self, x: Floats, out: Floats) -> None:
         """`(n, I)` integers to `(n, O)` integers, both without gaps."""
-        np.matmul(x, self.weight, out=out)
-        self.bias.add_to(out)
+        self.sums(x, out)
         np.floor(out, out=out)
+
+    def sums(self, x: Floats, out: Floats) -> None:
+        """The same before it is rounded down."""
+        self.products(x, out)
+        self._bias.add_to(out)
+
+    def products(self, x: Floats, out: Floats) -> None:
+        """The same without the bias."""
+        np.matmul(x, self._weight, out=out)
 
 
 class Depthwise:
