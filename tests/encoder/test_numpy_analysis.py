@@ -12,8 +12,9 @@ from aecodec.encoder.networks import EncoderModel
 from aecodec.encoder.numpy_analysis import NumpyAnalysis
 from aecodec.errors import WeightsError
 from aecodec.models.weights import Array, TensorTree
+from aecodec.picture.pixels import Pixels
 
-PICTURES = {
+PICTURES: dict[str, Pixels] = {
     "colour": make_picture(48, 80),
     "one latent": make_picture(16, 16),
     "gray": make_picture(32, 64)[:, :, 0].copy(),
@@ -64,9 +65,9 @@ def test_the_largest_weights_stay_exact(seed: int, blocks: int, tiny_coder: Enco
         y = found.finish(found.begin(pixels), 100 * seed)
         expected = analysis_reference.analyze(pixels, tree, config, 100 * seed)
         np.testing.assert_array_equal(y * 1024, expected)
-    y = rng.integers(-(2**22), 2**22, (5, 7, TINY.latent_channels))
-    z = found.hyper(y.astype(np.float32) / 1024, 100 * seed)
-    expected = analysis_reference.hyper_analyze(y, tree, 100 * seed)
+    latents = rng.integers(-(2**22), 2**22, (5, 7, TINY.latent_channels))
+    z = found.hyper(latents.astype(np.float32) / np.float32(1024), 100 * seed)
+    expected = analysis_reference.hyper_analyze(latents, tree, 100 * seed)
     np.testing.assert_array_equal(z * 2**14, expected)
 
 
@@ -125,7 +126,7 @@ def test_values_beyond_their_bounds_are_refused(
 @pytest.mark.parametrize("name", ["analysis.entry", "analysis.down"])
 def test_the_sum_of_weights_has_a_bound(name: str, tiny_coder: EncoderModel) -> None:
     arrays = analysis_reference.random_tensors(TINY, 0)
-    weight = arrays[f"{name}.weight"]
+    weight = arrays[f"{name}.weight"].view(np.int16)
     whole, rest = divmod(2**20 - 4, len(weight))
     weight[:, 0] = whole
     weight[:rest, 0] += 1
