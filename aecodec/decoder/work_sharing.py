@@ -5,7 +5,6 @@ same time. BLAS has threads of its own, which would get in their way: for the ti
 it is held to one, and it has its threads back when the last computation of the process ends.
 """
 
-import os
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -19,8 +18,7 @@ import numpy as np
 import numpy.typing as npt
 from threadpoolctl import ThreadpoolController
 
-DEFAULT_MOST = 8
-"""Threads of a crew that was not told how many: more would wait for the interpreter."""
+from aecodec.decoder.threads import default_threads
 
 CACHE_LINE = 64
 
@@ -170,21 +168,3 @@ def blas_on_one_thread() -> Iterator[None]:
         yield
     finally:
         _blas.release()
-
-
-def default_threads() -> int:
-    """As many threads as the process may use cores, but no more than pay.
-
-    `OMP_NUM_THREADS`, by which users tell numeric libraries, counts before the cores.
-    """
-    wish = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0].strip()
-    if wish.isdecimal() and int(wish) > 0:
-        return int(wish)
-    return min(usable_cores(), DEFAULT_MOST)
-
-
-def usable_cores() -> int:
-    """How many cores this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Protocol
 from aecodec.decoder.latents import Floats
 from aecodec.decoder.loading import load_decoder
 from aecodec.decoder.networks import DecoderModel
-from aecodec.decoder.work_sharing import Crew
 from aecodec.encoder.numpy_analysis import NumpyAnalysis
 from aecodec.encoder.rdoq import symbol_costs
 from aecodec.models.config import SearchSettings
@@ -87,5 +86,5 @@ def load_encoder(weights: Weights, decoder: DecoderModel | None = None) -> Encod
     """
     decoder = decoder or load_decoder(weights)
     analysis, hyper_analysis = (weights.tensors[part] for part in ("analysis", "hyper_analysis"))
-    networks = NumpyAnalysis(analysis, hyper_analysis, decoder.prior.tables, Crew())
+    networks = NumpyAnalysis(analysis, hyper_analysis, decoder.prior.tables, decoder.crew)
     return EncoderModel(decoder, weights.search, networks, weights)

@@ -18,12 +18,12 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from aecodec.autoencoder.caller_settings import undisturbed
 from aecodec.autoencoder.layers import ACTIVATION_STEP
 from aecodec.autoencoder.priors import RatePoint
 from aecodec.autoencoder.quantization import quantize
 from aecodec.autoencoder.transforms import to_model_space
 from aecodec.decoder.latents import Floats
-from aecodec.encoder.trainable import undisturbed
 from aecodec.format.constants import (
     GROUP,
     MEAN_FRACTION,

@@ -3,13 +3,12 @@
 They are what training runs, made of released integers, see `autoencoder/dequantize.py`.
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
 from functools import cached_property
 
 import torch
 from torch import nn
 
+from aecodec.autoencoder.caller_settings import undisturbed
 from aecodec.autoencoder.dequantize import import_prior, import_synthesis
 from aecodec.autoencoder.layers import Block, FixedPointConv2d
 from aecodec.autoencoder.priors import ContextPrior
@@ -61,19 +60,6 @@ class TrainableNetworks:
             import_synthesis(synthesis, self._weights.tensors["synthesis"])
             _freeze(synthesis)
         return synthesis
-
-
-@contextmanager
-def undisturbed() -> Iterator[None]:
-    """Leaves a caller's modes aside: gradients are on, autocast off, and tensors on the CPU."""
-    elsewhere = torch.get_default_device().type != "cpu"
-    with (
-        torch.inference_mode(mode=False),
-        torch.set_grad_enabled(True),
-        torch.autocast("cpu", enabled=False),
-        torch.device("cpu") if elsewhere else nullcontext(),
-    ):
-        yield
 
 
 def _freeze(module: nn.Module) -> None:

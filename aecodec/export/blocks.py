@@ -9,8 +9,7 @@ from torch.nn import functional
 from aecodec.autoencoder.dequantize import READERS, SCALED, STREAM_UNIT, blocks_of
 from aecodec.autoencoder.layers import Block, RateGain
 from aecodec.autoencoder.quantization import quantize
-from aecodec.decoder.carriers import SHIFT_MAX
-from aecodec.decoder.synthesis_layers import FRACTIONS
+from aecodec.decoder.bounds import FRACTIONS, SHIFT_MAX
 from aecodec.export.input_statistics import InputStatistics
 from aecodec.export.rounding import round_conv
 from aecodec.format.constants import LOG_FRACTION, LOG_LIMIT, STREAM_FRACTION

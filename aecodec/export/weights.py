@@ -5,8 +5,8 @@ from pathlib import Path
 import torch
 
 from aecodec.autoencoder.model import HyperpriorModel
-from aecodec.decoder.integer_prior import IntegerPrior
-from aecodec.decoder.integer_synthesis import ExactSynthesis
+from aecodec.decoder.numpy_prior import NumpyPrior
+from aecodec.decoder.numpy_synthesis import NumpySynthesis
 from aecodec.decoder.prior_tables import Ints, PriorTables
 from aecodec.decoder.work_sharing import Crew
 from aecodec.encoder.numpy_analysis import NumpyAnalysis
@@ -102,11 +102,11 @@ def _prove_exact(arrays: Tensors) -> None:
     Raises:
         WeightsError: something would not be exact.
     """
-    tree = TensorTree.of(arrays)
-    IntegerPrior(tree["prior"])
+    tree, crew = TensorTree.of(arrays), Crew(1)
+    NumpyPrior(tree["prior"], crew)
     tables = PriorTables(tree["prior"]["tables"])
-    ExactSynthesis(tree["synthesis"])
-    NumpyAnalysis(tree["analysis"], tree["hyper_analysis"], tables, Crew(1))
+    NumpySynthesis(tree["synthesis"], crew)
+    NumpyAnalysis(tree["analysis"], tree["hyper_analysis"], tables, crew)
 
 
 def _parents(model: HyperpriorModel) -> dict[str, Array]:

@@ -15,7 +15,7 @@ STREAM = 2**22
 
 def rounded(v: Ints, shift: Ints | int) -> Ints:
     shift = np.asarray(shift, np.int64)
-    result: Ints = (v + (1 << shift >> 1)) >> shift
+    result: Ints = (v + (np.int64(1) << shift >> 1)) >> shift
     return result
 
 
@@ -31,7 +31,8 @@ def conv(x: Ints, tensors: TensorTree) -> Ints:
     """`(h, w, I)` to `(h, w, O)`: 1x1, or depthwise 3x3."""
     weight, bias, shift = (read(tensors, name) for name in ("weight", "bias", "shift"))
     if weight.shape[-1] == 1:
-        return (x @ weight[:, :, 0, 0].T + bias) >> shift
+        found: Ints = (x @ weight[:, :, 0, 0].T + bias) >> shift
+        return found
     height, width = x.shape[:2]
     padded = np.pad(x, ((1, 1), (1, 1), (0, 0)))
     sums = np.zeros_like(x) + bias
