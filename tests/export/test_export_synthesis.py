@@ -1,5 +1,6 @@
 """The exact form of a synthesis, and the statistics that its weights are rounded for."""
 
+import numpy as np
 import pytest
 import torch
 from conftest import make_tiny_model
@@ -7,7 +8,8 @@ from torch import Tensor
 
 from aecodec.autoencoder.model import HyperpriorModel
 from aecodec.autoencoder.quantization import quantize
-from aecodec.decoder.integer_synthesis import ExactSynthesis
+from aecodec.decoder.numpy_synthesis import NumpySynthesis
+from aecodec.decoder.work_sharing import Crew
 from aecodec.errors import WeightsError
 from aecodec.export.input_statistics import InputStatistics, picture_statistics
 from aecodec.export.synthesis import export_synthesis
@@ -28,12 +30,18 @@ def error(model: HyperpriorModel, statistics: InputStatistics, x: Tensor) -> flo
     """Mean squared difference of exact and real synthesis at the highest quality."""
     q = torch.ones(len(x))
     part = statistics.of_part("synthesis")
-    exact = ExactSynthesis(TensorTree.of(export_synthesis(model.synthesis, part)))
+    exact = NumpySynthesis(TensorTree.of(export_synthesis(model.synthesis, part)), Crew(1))
     with torch.no_grad():
         y = quantize(model.estimate(model.analysis(x, q), q).y_hat * 16)
         expected = (model.synthesis(y / 16, q).clamp(0, 1) * 65535).permute(0, 2, 3, 1)
-        decoded = torch.stack([exact(each[None], 400, maximum=65535) for each in y])
-    return float((decoded - expected).square().mean())
+    errors = []
+    for y_hat, picture in zip(y, expected, strict=True):
+        pixels = exact.pixels(
+            y_hat.permute(1, 2, 0).numpy().astype(np.int16), 400, scale=1, inside=(64, 64),
+            sixteen_bit=True, gray=False,
+        )  # fmt: skip
+        errors.append(np.square(pixels - picture.numpy()).mean())
+    return float(np.mean(errors))
 
 
 def test_statistics_cover_what_was_seen() -> None:
