@@ -30,18 +30,20 @@ def error(model: HyperpriorModel, statistics: InputStatistics, x: Tensor) -> flo
     """Mean squared difference of exact and real synthesis at the highest quality."""
     q = torch.ones(len(x))
     part = statistics.of_part("synthesis")
-    exact = NumpySynthesis(TensorTree.of(export_synthesis(model.synthesis, part)), Crew(1))
+    tensors = TensorTree.of(export_synthesis(model.synthesis, part))
+    exact = NumpySynthesis(tensors, Crew(1))
     with torch.no_grad():
         y = quantize(model.estimate(model.analysis(x, q), q).y_hat * 16)
         expected = (model.synthesis(y / 16, q).clamp(0, 1) * 65535).permute(0, 2, 3, 1)
-    errors = []
-    for y_hat, picture in zip(y, expected, strict=True):
-        pixels = exact.pixels(
-            y_hat.permute(1, 2, 0).numpy().astype(np.int16), 400, scale=1, inside=(64, 64),
-            sixteen_bit=True, gray=False,
-        )  # fmt: skip
-        errors.append(np.square(pixels - picture.numpy()).mean())
-    return float(np.mean(errors))
+    latents = y.permute(0, 2, 3, 1).numpy().astype(np.int16)
+    inside = expected.shape[1], expected.shape[2]
+    decoded = np.stack(
+        [
+            exact.pixels(each, 400, scale=1, inside=inside, sixteen_bit=True, gray=False)
+            for each in latents
+        ]
+    )
+    return float(np.square(decoded - expected.numpy()).mean())
 
 
 def test_statistics_cover_what_was_seen() -> None:
