@@ -53,7 +53,7 @@ def relative_errors(model: HyperpriorModel, statistics: InputStatistics) -> tupl
 def test_the_exact_transforms_are_near_the_real_ones() -> None:
     model = busy_model()
     for error in relative_errors(model, picture_statistics(model, pictures())):
-        assert error < 0.005
+        assert error < 0.01
 
 
 def test_linear_layers_come_back_as_they_were() -> None:
