@@ -16,8 +16,6 @@ OPTIONS = (
     "-ffp-contract=off", "-Wno-psabi", "-pthread",
 )  # fmt: skip
 ENVIRONMENT = {
-    "ASAN_OPTIONS": "detect_leaks=1:abort_on_error=1", "UBSAN_OPTIONS": "halt_on_error=1",
-}  # fmt: skip
     "ASAN_OPTIONS": "detect_leaks=1:abort_on_error=1",
     "UBSAN_OPTIONS": "halt_on_error=1",
 }
