@@ -219,7 +219,8 @@ static uint32_t run_analysis(const aec_model *model, int32_t rows, int32_t colum
     size_t y_size = places * (size_t)model->sizes.latents;
     size_t z_size = (size_t)(up_to(rows, 4) / 4 * up_to(columns, 4) / 4 * model->sizes.hypers);
     void *pixels = random_bytes(256 * places * (gray ? 1 : 3) * (deep ? 2 : 1));
-    int32_t *begun = malloc(4 * begun_size), *y = malloc(4 * y_size), *z = malloc(4 * z_size);
+    int32_t *begun = malloc(4 * begun_size);
+    float *y = malloc(4 * y_size), *z = malloc(4 * z_size);
     check(aec_analyze_begin(model, pixels, rows, columns, deep, gray, threads, begun) == AEC_OK &&
               aec_analyze_finish(model, begun, rows, columns, quality, threads, y) == AEC_OK &&
               aec_analyze_hyper(model, y, rows, columns, quality, threads, z) == AEC_OK,
