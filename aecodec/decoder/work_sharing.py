@@ -8,7 +8,7 @@ it is held to one, and it has its threads back when the last computation of the 
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager, suppress
 from functools import cached_property
 from math import prod
@@ -96,13 +96,14 @@ class Crew:
                 left.clear()
                 raise
 
-        helping = self._called(take_turns, min(self.threads, len(left)) - 1)
+        called = self._called(take_turns, min(self.threads, len(left)) - 1)
         try:
             take_turns()
         finally:
-            for helper in helping:
-                if not helper.cancel():
-                    helper.result()
+            helping = [helper for helper in called if not helper.cancel()]
+            wait(helping)
+        for helper in helping:
+            helper.result()
 
     def _called(self, help_out: Callable[[], None], count: int) -> list[Future[None]]:
         called: list[Future[None]] = []
