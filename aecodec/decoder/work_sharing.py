@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 from threadpoolctl import ThreadpoolController
 
-from aecodec.decoder.threads import default_threads
+from aecodec.decoder.threads import default_threads, usable_cores
 
 CACHE_LINE = 64
 
@@ -58,17 +58,17 @@ def _aligned(size: int, kind: np.dtype[np.generic]) -> npt.NDArray[np.generic]:
 
 
 class Crew:
-    """A number of threads, of which the caller is one.
+    """Threads that help callers, so many with each that there are enough with the caller.
 
-    Any number of callers may share their work at the same time: the other threads help whoever
-    asks first, and a caller who finds none free works alone.
+    Any number of callers may share their work at the same time, but all helpers together are no
+    more than the cores: they help whoever asks first, and a caller who finds none free works alone.
     """
 
     def __init__(self, threads: int | None = None) -> None:
         """Starts no thread yet.
 
         Args:
-            threads: how many, at least 1; by default `default_threads()`.
+            threads: how many work for one caller, with the caller; by default `default_threads()`.
         """
         self.threads = default_threads() if threads is None else threads
         self.scratch = Scratch()
@@ -114,7 +114,8 @@ class Crew:
     def _pool(self) -> ThreadPoolExecutor:
         with self._lock:
             if self._helpers is None:
-                self._helpers = ThreadPoolExecutor(self.threads - 1, "aecodec")
+                most = max(self.threads, usable_cores()) - 1
+                self._helpers = ThreadPoolExecutor(most, "aecodec")
             return self._helpers
 
 
