@@ -12,13 +12,15 @@ from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager, suppress
 from functools import cached_property
 from math import prod
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 import numpy.typing as npt
-from threadpoolctl import ThreadpoolController
 
 from aecodec.decoder.threads import default_threads, usable_cores
+
+if TYPE_CHECKING:
+    from threadpoolctl import ThreadpoolController
 
 CACHE_LINE = 64
 
@@ -136,13 +138,19 @@ class _Blas:
         self._give_back: Callable[[], object] = int
 
     @cached_property
-    def _controller(self) -> ThreadpoolController:
-        return ThreadpoolController()
+    def _controller(self) -> "ThreadpoolController | None":
+        """What sets the threads; None on systems that let Python call no library."""
+        try:
+            from threadpoolctl import ThreadpoolController
+
+            return ThreadpoolController()
+        except (ImportError, OSError, AttributeError, MemoryError):  # by how ctypes is refused
+            return None
 
     def hold(self) -> None:
         """Begins a computation."""
         with self._lock:
-            if not self._computations:
+            if not self._computations and self._controller is not None:
                 limited = self._controller.limit(limits=1, user_api="blas")
                 self._give_back = limited.restore_original_limits
             self._computations += 1

@@ -119,6 +119,17 @@ def test_overlapping_computations_leave_blas_as_it_was() -> None:
         assert blas_threads() == before
 
 
+@pytest.mark.parametrize("refused", ["threadpoolctl", "ctypes"])
+def test_without_ctypes_blas_stays_as_it_is(refused: str) -> None:
+    code = (
+        f"import sys, numpy; sys.modules[{refused!r}] = None\n"
+        "from aecodec.decoder.work_sharing import Crew\n"
+        "done = []; Crew(2).share(done.append, range(5)); print(sorted(done), end='')"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "[0, 1, 2, 3, 4]"
+
+
 def test_scratch_is_used_again_by_its_own_thread_alone() -> None:
     scratch = Scratch()
     a = scratch.floats("a", 4, 6)
