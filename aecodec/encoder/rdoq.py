@@ -41,11 +41,15 @@ def symbol_costs(tables: Sequence[SymbolTable]) -> Floats:
 class DeadZone:
     """Rounds residuals by cost; the symbols never exceed those of plain rounding."""
 
+    edges: Floats
+    """`(tables, COSTS)`: by the table and the whole part of a magnitude, the last one for all
+    beyond, from which rest on the magnitude is rounded up."""
+
     def __init__(self, costs: Floats, weight: float) -> None:
         """Takes costs from `symbol_costs`, and w in bits per squared quantization step."""
         shift = np.diff(costs, axis=1) / (2.0 * weight)
         edges = EDGE_MIN + shift.clip(0.0, SHIFT_MAX).astype(np.float32)
-        self._edges: Floats = np.ascontiguousarray(edges).reshape(-1)
+        self.edges = np.ascontiguousarray(edges)
 
     def __call__(self, residual: Floats, levels: npt.NDArray[np.uint8]) -> Floats:
         """Symbols of `residual`, any shape, given the number of each one's table."""
@@ -56,6 +60,6 @@ class DeadZone:
         whole = np.floor(magnitude)
         places = levels.reshape(-1)[large] * np.intp(COSTS)
         places += np.minimum(whole, np.float32(COSTS - 1)).astype(np.intp)
-        whole += magnitude - whole > self._edges.take(places)
+        whole += magnitude - whole > self.edges.take(places)
         symbols.reshape(-1)[large] = np.copysign(whole, residual.reshape(-1)[large])
         return symbols
