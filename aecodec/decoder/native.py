@@ -17,7 +17,7 @@ from aecodec.decoder.native_library import (
     library,
     wish,
 )
-from aecodec.decoder.networks import Floats, Levels, Means, Symbols, YHat
+from aecodec.decoder.networks import Levels, Means, Symbols, YHat
 from aecodec.decoder.prior_tables import Ints
 from aecodec.errors import PayloadError
 from aecodec.format.constants import GROUP, PASSES, STRIDE
@@ -147,14 +147,6 @@ class NativePasses:
         """See `networks.TilePasses`."""
         contiguous = np.ascontiguousarray(symbols, np.int32)
         _check(self._library.aec_put(self._handle, contiguous.ctypes.data))
-
-    def round(self, y: Floats, edges: Floats | None) -> bool:
-        """See `networks.TilePasses`."""
-        latents = np.ascontiguousarray(y, np.float32)
-        kept = None if edges is None else np.ascontiguousarray(edges, np.float32)
-        place = None if kept is None else kept.ctypes.data
-        _check(self._library.aec_round(self._handle, latents.ctypes.data, place))
-        return True
 
     def latents(self) -> YHat:
         """See `networks.TilePasses`."""

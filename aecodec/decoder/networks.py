@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from aecodec.decoder.native import NativeModel
 
 YHat = npt.NDArray[np.int16]
-Floats = npt.NDArray[np.float32]
 Symbols = npt.NDArray[np.int32]
 Levels = npt.NDArray[np.uint8]
 Means = npt.NDArray[np.int32] | npt.NDArray[np.int64]
@@ -36,17 +35,6 @@ class TilePasses(Protocol):
 
     def put(self, symbols: Symbols) -> None:
         """The pass' symbols, in [-32768, 32767], and 0 in the padding."""
-
-    def round(self, y: Floats, edges: Floats | None) -> bool:
-        """All passes at once, whose symbols are rounded latents, if the runtime has a way.
-
-        Args:
-            y: `(h, w, M)`, real latents in quantization steps.
-            edges: `(64, 16)`, see `rdoq.DeadZone.edges`; None rounds to the nearest.
-
-        Returns:
-            False where the caller has to go on pass by pass.
-        """
 
     def latents(self) -> YHat:
         """`(h, w, M)` in 1/16 step, after the fourth pass."""

@@ -5,7 +5,7 @@ from typing import Any, Generic, Protocol, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from aecodec.decoder.networks import Floats, Levels, Means, Symbols, TilePasses, YHat
+from aecodec.decoder.networks import Levels, Means, Symbols, TilePasses, YHat
 from aecodec.decoder.prior_tables import Ints, PriorTables
 from aecodec.format.constants import GROUP, MEAN_FRACTION, PASS_POSITION, PASSES
 
@@ -96,10 +96,6 @@ class SteppedPasses:
         if self._number < PASSES - 1:
             put_quarter(self._known, self._number, self._tables.known(y_hat, self._base))
         self._number += 1
-
-    def round(self, _y: Floats, _edges: Floats | None) -> bool:
-        """There is no shorter way."""
-        return False
 
     def latents(self) -> YHat:
         """See `networks.TilePasses`."""

@@ -6,9 +6,11 @@ from aecodec.decoder.latents import Floats
 from aecodec.decoder.native import NativeAnalysis
 from aecodec.decoder.native_library import LibraryError
 from aecodec.decoder.networks import DecoderModel
-from aecodec.encoder.numpy_analysis import HYPER_STEP, LATENT_STEP, whole_latents
+from aecodec.encoder.numpy_analysis import HYPER_STEP, LATENT_STEP
 from aecodec.models.weights import Array, Weights
 from aecodec.picture.pixels import Pixels
+
+Y_MIN, Y_MAX = -(2**22), 2**22 - 1
 
 
 class KernelAnalysis:
@@ -25,12 +27,12 @@ class KernelAnalysis:
     def finish(self, begun: Array, quality_index: int) -> Floats:
         """See `networks.AnalysisNetworks`."""
         y = self._native.finish(begun.astype(np.int32, copy=False), quality_index)
-        latents = y.astype(np.float32)
-        return np.multiply(latents, LATENT_STEP, out=latents)
+        return y.astype(np.float32) * LATENT_STEP
 
     def hyper(self, y: Floats, quality_index: int) -> Floats:
         """See `networks.AnalysisNetworks`."""
-        z = self._native.hyper(whole_latents(y).astype(np.int32), quality_index)
+        rounded = np.floor(y.astype(np.float64) / LATENT_STEP + 0.5).clip(Y_MIN, Y_MAX)
+        z = self._native.hyper(rounded.astype(np.int32), quality_index)
         return z.astype(np.float32) * HYPER_STEP
 
 

@@ -5,7 +5,6 @@ import numpy as np
 from aecodec.coding.ans import SYMBOL_MAX, SYMBOL_MIN, SymbolEncoder
 from aecodec.decoder.latents import (
     MEAN_STEP,
-    Code,
     Floats,
     Grid,
     Observer,
@@ -39,26 +38,10 @@ def encode_latents(
         The coded tile, and `y_hat` `(h, w, M)` int16 in 1/16 step, as a decoder will see it.
     """
     grid = Grid(*y.shape[:2])
-    z_hat = np.clip(_round(z), -ACTIVATION_MAX, ACTIVATION_MAX - 1).astype(np.int64)
-    passes = prior.networks.begin(z_hat, grid.size, quality_index)
-    groups: list[tuple[Symbols, Levels]] = []
-    if observe is None and passes.round(y, None if dead_zone is None else dead_zone.edges):
-        y_hat = passes.latents()
-    else:
-        y_hat = run_passes(passes, _rounding(y, grid, dead_zone, groups, observe))
-    words = passes.words()
-    if words is None:
-        words = _words_of(prior, z_hat, grid, groups)
-    return Tile(latents_checksum(y_hat), words), y_hat
-
-
-def _rounding(
-    y: Floats, grid: Grid, dead_zone: DeadZone | None, groups: list[tuple[Symbols, Levels]],
-    observe: Observer | None,
-) -> Code:  # fmt: skip
-    """Gives the symbols of each pass, and keeps what is to be coded in `groups`."""
     height, width = grid.padded
     padded: Floats = np.pad(y, ((0, height - grid.height), (0, width - grid.width), (0, 0)))
+    z_hat = np.clip(_round(z), -ACTIVATION_MAX, ACTIVATION_MAX - 1).astype(np.int64)
+    groups: list[tuple[Symbols, Levels]] = []
 
     def code(number: int, levels: Levels, means: Means) -> Symbols:
         residual: Floats = take_quarter(padded, number) - means.astype(np.float32) * MEAN_STEP
@@ -76,7 +59,12 @@ def _rounding(
             observe(*group)
         return symbols
 
-    return code
+    passes = prior.networks.begin(z_hat, grid.size, quality_index)
+    y_hat = run_passes(passes, code)
+    words = passes.words()
+    if words is None:
+        words = _words_of(prior, z_hat, grid, groups)
+    return Tile(latents_checksum(y_hat), words), y_hat
 
 
 def _words_of(prior: Prior, z_hat: Ints, grid: Grid, groups: list[tuple[Symbols, Levels]]) -> bytes:

@@ -38,7 +38,7 @@ class AnalysisNetworks(Protocol):
     def hyper(self, y: Floats, quality_index: int) -> Floats:
         """Hyper-latents `(ceil(h/4), ceil(w/4), Z)` of one tile's latents `(h, w, M)`.
 
-        Latents between multiples of 1/1024 are rounded to the nearest, halves to even ones.
+        Latents between multiples of 1/1024 are rounded to the nearest.
         """
 
 

@@ -331,20 +331,6 @@ int32_t aec_put(aec_tile *tile, const int32_t *symbols)
     return AEC_OK;
 }
 
-int32_t aec_round(aec_tile *tile, const float *y, const float *edges)
-{
-    passes *t = &tile->passes;
-    if (t->predicted || t->pass)
-        return AEC_ARGUMENT;
-    team helpers;
-    begin_team(&helpers, tile->threads);
-    t->team = &helpers;
-    round_passes(t, y, edges);
-    t->team = NULL;
-    end_team(&helpers);
-    return AEC_OK;
-}
-
 int32_t aec_latents(aec_tile *tile, int16_t *y_hat)
 {
     if (tile->passes.pass < PASSES)

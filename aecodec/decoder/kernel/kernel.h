@@ -132,16 +132,6 @@ int32_t aec_predict(aec_tile *tile, uint8_t *levels, int32_t *means);
    those in the padding are ignored and count as 0. */
 int32_t aec_put(aec_tile *tile, const int32_t *symbols);
 
-/* All passes at once, in place of aec_predict and aec_put: the symbols are what real latents are
-   away from their means, in quantization steps, rounded.
-
-   y: (rows, columns, M), finite.
-   edges: (64, 16), at least 0.5: by the level and the whole part of a magnitude, and the last one
-       for all beyond, from which rest on it is rounded up. NULL rounds to the nearest, halves up.
-
-   Gives AEC_OK, or AEC_ARGUMENT after aec_predict. */
-int32_t aec_round(aec_tile *tile, const float *y, const float *edges);
-
 /* The latents (rows, columns, M) after the fourth pass. */
 int32_t aec_latents(aec_tile *tile, int16_t *y_hat);
 
