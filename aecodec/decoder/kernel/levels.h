@@ -16,6 +16,10 @@ static const operations *operations_of(int32_t level)
     case AEC_PLAIN:
         return &operations_plain;
 #endif
+#if defined(__aarch64__)
+    case AEC_NEON:
+        return &operations_neon;
+#endif
 #if defined(ON_X86)
     case AEC_SSE41:
         return __builtin_cpu_supports("sse4.1") ? &operations_sse41 : NULL;
