@@ -43,9 +43,10 @@ enum {
     AEC_SIMD128 = 1,
     AEC_SSE41 = 2,
     AEC_AVX2 = 3,
-    AEC_AVX512 = 4,
-    AEC_NEON = 5,
-    AEC_LEVELS = 6
+    AEC_AVX_VNNI = 4,
+    AEC_AVX512 = 5,
+    AEC_NEON = 6,
+    AEC_LEVELS = 7
 };
 
 /* AEC_ABI as it was when the kernel was built. */

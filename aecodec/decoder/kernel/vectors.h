@@ -54,8 +54,8 @@ INLINE vector NAME(product)(vector a, vector b)
 
 INLINE vector NAME(dot)(vector sum, vector a, vector b)
 {
-#ifdef VNNI
-    return (vector)MM(dpwssd_epi32)((BITS)sum, (BITS)a, (BITS)b);
+#if defined(VNNI)
+    return (vector)MM(DOT)((BITS)sum, (BITS)a, (BITS)b);
 #else
     return sum + NAME(product)(a, b);
 #endif
