@@ -20,7 +20,6 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from aecodec.autoencoder.caller_settings import exactly
 from aecodec.autoencoder.model import HyperpriorModel
 from aecodec.autoencoder.transforms import SynthesisTransform
 from aecodec.codec import Codec
@@ -53,7 +52,7 @@ class FloatSynthesis:
     def __init__(self, network: SynthesisTransform) -> None:
         self._network = network
 
-    @exactly
+    @torch.inference_mode()
     def pixels(
         self, y_hat: YHat, quality_index: int, *, scale: int, inside: tuple[int, int],
         sixteen_bit: bool, gray: bool,
@@ -102,13 +101,13 @@ def measure_parts(codec: Codec, image: Image.Image, quality: float, rounds: int)
     encoder, index, pixels = codec.encoder, quality_index(quality), np.asarray(image)
     decoder, prior = encoder.decoder, encoder.decoder.prior
     y = np.ascontiguousarray(encoder.analyze(pixels, index))
-    z, grid = encoder.hyper_analyze(y, index), Grid(*y.shape[:2])
+    z, grid = encoder.analysis.hyper(y, index), Grid(*y.shape[:2])
     tile, y_hat = encode_latents(prior, y, z, index)
     stream = parse(codec.compress(pixels, quality, lossless_tiles=False))
-    in_floats = replace(decoder, synthesis=FloatSynthesis(encoder.trainable_synthesis))
+    in_floats = replace(decoder, synthesis=FloatSynthesis(encoder.trainable.synthesis))
     runs: dict[str, Callable[[], object]] = {
         "analysis": lambda: encoder.analyze(pixels, index),
-        "hyper-analysis": lambda: encoder.hyper_analyze(y, index),
+        "hyper-analysis": lambda: encoder.analysis.hyper(y, index),
         "prior and coder, encoding": lambda: encode_latents(prior, y, z, index),
         "prior and coder, decoding": lambda: decode_latents(prior, tile, grid, index),
         SYNTHESIS: lambda: decoder.synthesis.pixels(

@@ -29,7 +29,8 @@ def busy_model() -> HyperpriorModel:
 def error(model: HyperpriorModel, statistics: InputStatistics, x: Tensor) -> float:
     """Mean squared difference of exact and real synthesis at the highest quality."""
     q = torch.ones(len(x))
-    tensors = TensorTree.of(export_synthesis(model.synthesis, statistics))
+    part = statistics.of_part("synthesis")
+    tensors = TensorTree.of(export_synthesis(model.synthesis, part))
     exact = NumpySynthesis(tensors, Crew(1))
     with torch.no_grad():
         y = quantize(model.estimate(model.analysis(x, q), q).y_hat * 16)
@@ -61,13 +62,13 @@ def test_statistics_cover_what_was_seen() -> None:
         assert float(torch.linalg.eigvalsh(moments).min()) > -1e-9
 
 
-def test_statistics_of_a_block_bear_no_name() -> None:
+def test_statistics_of_a_part_bear_no_name() -> None:
     one = torch.ones(1)
     whole = InputStatistics(
         {"first.mix_in": one, "blocks.1.mix_in": one, "blocks.10.mix_in": one},
         {"blocks.1.expand": one},
     )
-    part = whole.of_block("blocks.1")
+    part = whole.of_part("blocks.1")
     assert (list(part.reaches), list(part.moments)) == (["mix_in"], ["expand"])
 
 
@@ -94,4 +95,4 @@ def test_linear_layers_that_are_too_large_are_refused(name: str) -> None:
     with torch.no_grad():
         model.get_parameter(f"synthesis.{name}.weight").mul_(1e6)
     with pytest.raises(WeightsError, match="too large"):
-        export_synthesis(model.synthesis, statistics)
+        export_synthesis(model.synthesis, statistics.of_part("synthesis"))
