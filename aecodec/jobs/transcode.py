@@ -23,7 +23,7 @@ from aecodec.jobs.runner import JobLog
 from aecodec.options import DecodeOptions, EncodeOptions, Found, Target
 from aecodec.picture import pixels, writers
 from aecodec.picture.alpha import over_background
-from aecodec.picture.formats import Quality, check_format, check_quality
+from aecodec.picture.formats import Quality, check_format, check_png_level, check_quality
 from aecodec.picture.metadata import UPRIGHT, Metadata, turned
 from aecodec.picture.orientation import orientation_in
 from aecodec.picture.picture import decode_picture
@@ -73,12 +73,14 @@ class Saving:
             see `formats.format_options`.
         strip: whether metadata are left out; pixels are turned for display then.
         preserve: whether the file gets the times and the permissions of its source.
+        png_level: of PNG, zlib's, 0 to 9; None for what the pixels are worth.
     """
 
     background: Colour | None = None
     quality: Quality = None
     strip: bool = False
     preserve: bool = False
+    png_level: int | None = None
 
 
 @dataclass(frozen=True)
@@ -197,6 +199,7 @@ def decompress_file(
     saving = saving or Saving()
     kind = picture_format(target)
     check_quality(kind, saving.quality)
+    check_png_level(kind, saving.png_level)
     like = _status(source) if saving.preserve else None
     if not options.allow_truncated and kind in writers.STREAMED and _is_file(source):
         done = _decompress_by_rows(codec, source, target, options, saving, log, like)
@@ -214,7 +217,9 @@ def decompress_file(
         whole, metadata = turned(whole, orientation_in(metadata)), Metadata()
     image = writers.prepared(whole, kind, saving.background)
     try:
-        done_picture = writers.written(image, kind, metadata, saving.quality, exact=exact)
+        done_picture = writers.written(
+            image, kind, metadata, saving.quality, exact=exact, png_level=saving.png_level
+        )
     except InputError as exc:
         raise InputError(f"cannot write {target}: {exc}") from exc
     for line in (*(() if saving.strip else picture.losses), *done_picture.losses):
@@ -268,7 +273,8 @@ def _decompress_by_rows(
         ):
             bands = _checked(rows, log, saving.background)
             kept = Metadata() if saving.strip else kept
-            writers.write_rows(written, kind, (height, width), bands, kept)
+            size = height, width
+            writers.write_rows(written, kind, size, bands, kept, png_level=saving.png_level)
     if not saving.strip:
         if lost:
             lines = (*lines, f"{kind} carries no {', '.join(lost)}")

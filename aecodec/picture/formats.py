@@ -24,6 +24,8 @@ DEFAULT_QUALITIES = {"JPEG": 95, "MPO": 95, "PDF": 95, "WEBP": 95, "AVIF": 90}
 """Of the formats that have a quality."""
 EXACT_QUALITIES = {"JPEG": 98, "MPO": 98, "PDF": 98, "AVIF": 95}
 """The same where the source is lossless; WebP is lossless then, too."""
+PNG_LEVEL_MAX = 9
+"""The highest of zlib's levels."""
 _FULL_COLOUR = 90
 """The quality from which on colours are as fine as brightness."""
 _NEVER_LOSSLESS = {"JPEG", "MPO", "PDF", "AVIF", "GIF"}
@@ -81,6 +83,24 @@ def check_quality(kind: str, quality: Quality) -> None:
             raise InputError(f"{kind} is never lossless: write PNG, WebP or TIFF, or give a number")
     elif quality is not None and kind not in DEFAULT_QUALITIES:
         raise InputError(f"{kind} has no quality to choose: JPEG, WebP and AVIF have one")
+
+
+def check_png_level(kind: str, level: int | None) -> None:
+    """Checks that a format has the level of compression that is asked for.
+
+    Args:
+        kind: the format, as Pillow calls it.
+        level: zlib's; None for the default.
+
+    Raises:
+        InputError: it has none, or the level is not in 0 to 9.
+    """
+    if level is None:
+        return
+    if kind != "PNG":
+        raise InputError(f"{kind} has no level of compression to choose: PNG has one")
+    if not 0 <= level <= PNG_LEVEL_MAX:
+        raise InputError(f"a PNG level lies in 0 to {PNG_LEVEL_MAX}, and {level} does not")
 
 
 def format_options(kind: str, pixels: Pixels, quality: Quality, *, exact: bool) -> dict[str, Any]:
