@@ -27,7 +27,8 @@ from aecodec.errors import WeightsError
 from aecodec.format.constants import GROUP, NORM_FRACTION, NORM_OFFSET
 from aecodec.format.quality import relative_quality
 from aecodec.models.config import SearchSettings
-from aecodec.models.weights import Array, TensorTree, Weights
+from aecodec.models.tensor_file import Array
+from aecodec.models.weights import TensorTree, Weights
 from aecodec.picture.pixels import Pixels
 
 COSTS_REACH, HYPER_COSTS_REACH = 2048, 64

@@ -22,7 +22,7 @@ from aecodec.errors import WeightsError
 from aecodec.export.input_statistics import InputStatistics
 from aecodec.export.rounding import round_conv
 from aecodec.format.constants import EXIT_SHIFT_MAX, LOG_FRACTION, LOG_LIMIT, STREAM_FRACTION
-from aecodec.models.weights import Array
+from aecodec.models.tensor_file import Array
 
 INPUT_BITS = 10
 """An input that stays below 2**e fits [-1024, 1024) in units of 2**(e - 10). With more bits for
