@@ -7,10 +7,8 @@ libavif, avif.h; the limits were tried with the versions that the tests run with
 from typing import Any, Literal
 
 import numpy as np
-from PIL import Image
 
 from aecodec.errors import InputError
-from aecodec.picture.color_description import profile_space, rgb_profile_of
 from aecodec.picture.pixels import Pixels
 
 ALPHA_FORMATS = ("PNG", "WEBP", "TIFF", "AVIF", "JPEG2000", "TGA", "ICO", "ICNS")
@@ -139,6 +137,8 @@ def lost_in_pixels(kind: str, pixels: Pixels) -> list[str]:
 
 
 def _has_many_colours(pixels: Pixels) -> bool:
+    from PIL import Image
+
     image = Image.fromarray(np.ascontiguousarray(pixels[:, :, :3]))
     return image.getcolors(_GIF_COLOURS) is None
 
@@ -148,6 +148,8 @@ def fitting_profile(icc: bytes, kind: str, pixels: Pixels) -> bytes | None:
 
     Some formats hold no gray. A profile of gray becomes one of RGB there that means the same.
     """
+    from aecodec.picture.color_description import profile_space, rgb_profile_of
+
     channels = 1 if pixels.ndim == 2 else pixels.shape[2]
     gray = channels < 3 and not _becomes_rgb(kind, pixels)
     space = profile_space(icc)

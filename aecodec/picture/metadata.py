@@ -7,10 +7,7 @@ shows the picture turns it once. Where EXIF is not kept, the pixels are turned i
 import struct
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Protocol
-
-import numpy.typing as npt
-from PIL import ExifTags, Image, PngImagePlugin
+from typing import TYPE_CHECKING, Any, Protocol
 
 from aecodec.format.chunks import METADATA_KINDS, Chunk
 from aecodec.picture.exif import (
@@ -22,6 +19,22 @@ from aecodec.picture.exif import (
     tags_of,
 )
 from aecodec.picture.photoshop import iptc_resource
+from aecodec.picture.tiff_tags import (
+    ARTIST,
+    COPYRIGHT,
+    DATE,
+    DESCRIPTION,
+    EXIF,
+    GPS,
+    MAKE,
+    MODEL,
+    ORIENTATION,
+    SOFTWARE,
+)
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+    from PIL import Image, PngImagePlugin
 
 UPRIGHT = 1
 """The EXIF orientation of pixels that need not be turned."""
@@ -60,14 +73,10 @@ _PNG_RAW_PROFILE = "Raw profile type "
 _PNG_KEYWORD_BYTES = 79
 _COMMENT = "Comment"
 _ASCII = 2
-_TIFF_TAGS = (
-    ExifTags.Base.ImageDescription, ExifTags.Base.Make, ExifTags.Base.Model,
-    ExifTags.Base.Software, ExifTags.Base.DateTime, ExifTags.Base.Artist,
-    ExifTags.Base.Copyright, ExifTags.Base.ExifOffset, ExifTags.Base.GPSInfo,
-)  # fmt: skip
+_TIFF_TAGS = (DESCRIPTION, MAKE, MODEL, SOFTWARE, DATE, ARTIST, COPYRIGHT, EXIF, GPS)
 """What a TIFF says of the picture; its other tags say how the file stores the pixels."""
 _PHOTOSHOP_IPTC = 1028
-_TIFF_DIRECTORIES = (ExifTags.Base.ExifOffset, ExifTags.Base.GPSInfo)
+_TIFF_DIRECTORIES = (EXIF, GPS)
 
 Texts = tuple[tuple[str, bytes], ...]
 """Comments: the keyword and the text of each."""
@@ -111,7 +120,7 @@ class Metadata:
         packets: dict[str, Any] = {name: packet}
         return replace(self, **packets)
 
-    def attach(self, image: Image.Image) -> None:
+    def attach(self, image: "Image.Image") -> None:
         """Puts it into `image.info`, where Pillow and its users look for it.
 
         Comments are there under their keywords, as far as these are free, and all together under
@@ -179,6 +188,10 @@ class Metadata:
     @property
     def orientation(self) -> int:
         """How the pixels are to be turned for display, 1 to 8, see `turned`."""
+        if not (self.exif or self.xmp or self.text):
+            return UPRIGHT
+        from PIL import Image
+
         image = Image.new("1", (1, 1))
         self.attach(image)
         return orientation_of(image)
@@ -188,7 +201,9 @@ class Metadata:
         """Whether something goes into text chunks of a PNG."""
         return bool(self.xmp or self.text or self.iptc)
 
-    def _png_texts(self) -> PngImagePlugin.PngInfo:
+    def _png_texts(self) -> "PngImagePlugin.PngInfo":
+        from PIL import PngImagePlugin
+
         texts = PngImagePlugin.PngInfo()
         if self.xmp:
             texts.add_itxt(_PNG_XMP, _decoded(self.xmp))
@@ -205,7 +220,7 @@ class Metadata:
         return lost + ["text"] * (len(kept.text) < len(self.text))
 
 
-def metadata_of(image: Image.Image) -> Metadata:
+def metadata_of(image: "Image.Image") -> Metadata:
     """The metadata of a picture that Pillow has opened, or that `Metadata.attach` has filled."""
     exif = image.info.get("exif") or _exif_of_tiff(image)
     xmp = image.info.get("xmp") or image.info.get(_PNG_XMP)
@@ -248,16 +263,16 @@ def metadata_in(stream: Ancillary) -> Metadata:
     )
 
 
-def orientation_of(image: Image.Image) -> int:
+def orientation_of(image: "Image.Image") -> int:
     """The EXIF orientation, 1 to 8; 1 where EXIF cannot be read or says nothing."""
     try:
-        found = image.getexif().get(ExifTags.Base.Orientation, UPRIGHT)
+        found = image.getexif().get(ORIENTATION, UPRIGHT)
     except (SyntaxError, ValueError, LookupError, struct.error):
         return UPRIGHT
     return found if isinstance(found, int) and found in range(1, 9) else UPRIGHT
 
 
-def turned(pixels: npt.NDArray[Any], orientation: int) -> npt.NDArray[Any]:
+def turned(pixels: "npt.NDArray[Any]", orientation: int) -> "npt.NDArray[Any]":
     """Pixels `(H, W)` or `(H, W, c)` turned as an EXIF orientation says, if EXIF is not kept.
 
     Source: EXIF 2.32, tag 274.
@@ -271,7 +286,7 @@ def turned(pixels: npt.NDArray[Any], orientation: int) -> npt.NDArray[Any]:
     return pixels
 
 
-def _resolution_of(image: Image.Image) -> tuple[float, float] | None:
+def _resolution_of(image: "Image.Image") -> tuple[float, float] | None:
     """Dots per inch, unless Pillow made them up for a JPEG or took them from its EXIF."""
     if image.format in {"JPEG", "MPO"} and not image.info.get("jfif_unit"):
         return None
@@ -289,7 +304,7 @@ def _valid_resolution(dpi: object) -> tuple[float, float] | None:
     return (across, down) if valid else None
 
 
-def _texts_of(image: Image.Image) -> Texts:
+def _texts_of(image: "Image.Image") -> Texts:
     """Comments of a PNG, JPEG or GIF, without those that hold other metadata."""
     found = getattr(image, "text", image.info.get(_INFO_TEXTS))
     if isinstance(found, Mapping):
@@ -311,7 +326,7 @@ def _texts_in(payloads: Iterable[bytes]) -> Iterator[tuple[str, bytes]]:
             yield key.decode("utf-8", "replace"), text
 
 
-def _iptc_of(image: Image.Image) -> object:
+def _iptc_of(image: "Image.Image") -> object:
     """The records of IPTC that Pillow has found in a JPEG or PSD."""
     resources = image.info.get("photoshop")
     if isinstance(resources, Mapping):
@@ -320,10 +335,12 @@ def _iptc_of(image: Image.Image) -> object:
     return next((each[-1] for each in of_psd if _PHOTOSHOP_IPTC in each), None)
 
 
-def _exif_of_tiff(image: Image.Image) -> bytes | None:
+def _exif_of_tiff(image: "Image.Image") -> bytes | None:
     """EXIF made of what a TIFF says of the picture, without how Pillow has turned its pixels."""
     if image.format != "TIFF":
         return None
+    from PIL import Image
+
     source, exif = image.getexif(), Image.Exif()
     for tag in _TIFF_TAGS:
         if tag in source:
@@ -331,8 +348,10 @@ def _exif_of_tiff(image: Image.Image) -> bytes | None:
     return exif.tobytes() if len(exif) else None
 
 
-def _pillow_tags(metadata: Metadata) -> Image.Exif | None:
+def _pillow_tags(metadata: Metadata) -> "Image.Exif | None":
     """Tags for a TIFF, which holds EXIF, XMP and IPTC in one directory; None for nothing."""
+    from PIL import Image
+
     found = Image.Exif()
     tags = tags_of(metadata.exif)
     if metadata.exif and tags:

@@ -7,11 +7,10 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from functools import partial
 from io import BytesIO
-from typing import Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 import numpy.typing as npt
-from PIL import ExifTags, Image
 
 from aecodec.errors import InputError
 from aecodec.picture.alpha import over_background
@@ -30,7 +29,9 @@ from aecodec.picture.pixels import DAMAGE, Pixels, peak
 from aecodec.picture.png_chunks import build_chunk, read_chunks
 from aecodec.picture.png_writing import write_png
 from aecodec.picture.reshaping import reshaped
-from aecodec.picture.sixteen_bit import write_sixteen_bit_tiff
+
+if TYPE_CHECKING:
+    from PIL import Image
 
 Colour = tuple[int, int, int]
 """Red, green and blue, 0 to 255."""
@@ -167,7 +168,9 @@ def encode(
         return encoded.getvalue()
     options = metadata.save_options(kind) | format_options(kind, pixels, quality, exact=exact)
     if kind == "AVIF" and "exif" in options:
-        options["exif"] = _TurnedExif(metadata)
+        from aecodec.picture.turned_exif import TurnedExif
+
+        options["exif"] = TurnedExif(metadata)
     return _saved(pixels, kind, options)
 
 
@@ -179,7 +182,7 @@ def _saved(pixels: Pixels, kind: str, options: dict[str, Any]) -> bytes:
     return _saved_image(image, kind, options)
 
 
-def _saved_image(image: Image.Image, kind: str, options: dict[str, Any]) -> bytes:
+def _saved_image(image: "Image.Image", kind: str, options: dict[str, Any]) -> bytes:
     """What Pillow writes.
 
     Raises:
@@ -198,6 +201,8 @@ def _tiff(pixels: Pixels, metadata: Metadata) -> bytes:
     """A TIFF whose own tags describe its pixels, with those of the metadata beside them."""
     options = {"dpi": metadata.resolution} if metadata.resolution else {}
     if _lacks_mode(pixels):
+        from aecodec.picture.sixteen_bit import write_sixteen_bit_tiff
+
         data = write_sixteen_bit_tiff(pixels, metadata.resolution)
     else:
         data = _saved(pixels, "TIFF", options)
@@ -205,24 +210,6 @@ def _tiff(pixels: Pixels, metadata: Metadata) -> bytes:
     tags = tags_of(metadata.exif, "<" if data[:2] == b"II" else ">") or Tags()
     kept = {tag: packet for tag, packet in packets.items() if packet}
     return with_tags(data, tags, kept, resolution=metadata.resolution is not None)
-
-
-class _TurnedExif(Image.Exif):
-    """EXIF that Pillow writes into AVIF as it is, with the orientation in a box of its own.
-
-    Pillow takes the orientation out and would write the rest anew, which loses what it cannot read.
-    """
-
-    def __init__(self, metadata: Metadata) -> None:
-        super().__init__()
-        self._raw = upright(metadata).exif or b""
-        self[ExifTags.Base.Orientation] = orientation_in(metadata)
-        self[ExifTags.Base.Make] = ""  # without another tag Pillow writes nothing
-
-    def tobytes(self, offset: int = 8) -> bytes:
-        """The bytes, wherever they will lie."""
-        del offset
-        return self._raw
 
 
 def _lacks_mode(pixels: Pixels) -> bool:
@@ -273,6 +260,8 @@ def _metadata_chunks(metadata: Metadata) -> bytes:
     options = metadata.save_options("PNG")
     if not options:
         return b""
+    from PIL import Image
+
     chunks = read_chunks(_saved_image(Image.new("RGB", (1, 1)), "PNG", options))
     others = (b"IHDR", b"IDAT", b"IEND")
     return b"".join(build_chunk(kind, payload) for kind, payload in chunks if kind not in others)
