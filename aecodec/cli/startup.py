@@ -8,6 +8,8 @@ import os
 import sys
 from functools import cache
 
+from aecodec.decoder.threads import usable_cores
+
 SPIN_COUNT = "1000"
 """Rounds that GNU OpenMP's threads wait in a loop before they sleep, by default 300,000.
 
@@ -43,13 +45,6 @@ def prepare_process(jobs: int = 1, *, torch: bool = False) -> None:
         os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     if torch and "torch" not in sys.modules and not _SPIN_CHOICES & os.environ.keys():
         os.environ["GOMP_SPINCOUNT"] = SPIN_COUNT
-
-
-def usable_cores() -> int:
-    """How many cores this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 @cache
