@@ -1,7 +1,4 @@
-"""Pictures to `.aec` bytes and back: the facade over encoder and decoder.
-
-Models, and torch with them, are loaded when a picture first needs them.
-"""
+"""Pictures to `.aec` bytes and back: the facade over encoder and decoder, with models on demand."""
 
 import threading
 from collections.abc import Callable, Iterator

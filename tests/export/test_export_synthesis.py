@@ -1,13 +1,15 @@
 """The exact form of a synthesis, and the statistics that its weights are rounded for."""
 
+import numpy as np
 import pytest
 import torch
-from aecodec.decoder.integer_synthesis import ExactSynthesis
 from conftest import make_tiny_model
 from torch import Tensor
 
 from aecodec.autoencoder.model import HyperpriorModel
 from aecodec.autoencoder.quantization import quantize
+from aecodec.decoder.numpy_synthesis import NumpySynthesis
+from aecodec.decoder.work_sharing import Crew
 from aecodec.errors import WeightsError
 from aecodec.export.input_statistics import InputStatistics, picture_statistics
 from aecodec.export.synthesis import export_synthesis
@@ -28,12 +30,19 @@ def error(model: HyperpriorModel, statistics: InputStatistics, x: Tensor) -> flo
     """Mean squared difference of exact and real synthesis at the highest quality."""
     q = torch.ones(len(x))
     part = statistics.of_part("synthesis")
-    exact = ExactSynthesis(TensorTree.of(export_synthesis(model.synthesis, part)))
+    exact = NumpySynthesis(TensorTree.of(export_synthesis(model.synthesis, part)), Crew(1))
     with torch.no_grad():
         y = quantize(model.estimate(model.analysis(x, q), q).y_hat * 16)
         expected = (model.synthesis(y / 16, q).clamp(0, 1) * 65535).permute(0, 2, 3, 1)
-        decoded = torch.stack([exact(each[None], 400, maximum=65535) for each in y])
-    return float((decoded - expected).square().mean())
+    latents = y.permute(0, 2, 3, 1).numpy().astype(np.int16)
+    inside = expected.shape[1], expected.shape[2]
+    decoded = np.stack(
+        [
+            exact.pixels(each, 400, scale=1, inside=inside, sixteen_bit=True, gray=False)
+            for each in latents
+        ]
+    )
+    return float(np.square(decoded - expected.numpy()).mean())
 
 
 def test_statistics_cover_what_was_seen() -> None:
