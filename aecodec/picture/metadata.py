@@ -68,9 +68,8 @@ _JPEG_MAX = {
 """Bytes of each kind that fit between a JPEG's markers, beside what announces them there."""
 _JPEG_IPTC, _PHOTOSHOP = b"\xff\xed", b"Photoshop 3.0\0"
 
-_PNG_XMP = "XML:com.adobe.xmp"
-_PNG_RAW_PROFILE = "Raw profile type "
-_PNG_KEYWORD_BYTES = 79
+PNG_XMP = "XML:com.adobe.xmp"
+PNG_RAW_PROFILE = "Raw profile type "
 _COMMENT = "Comment"
 _ASCII = 2
 _TIFF_TAGS = (DESCRIPTION, MAKE, MODEL, SOFTWARE, DATE, ARTIST, COPYRIGHT, EXIF, GPS)
@@ -130,14 +129,14 @@ class Metadata:
             if getattr(self, name):
                 image.info[key] = getattr(self, name)
         if self.text:
-            texts = {key: _decoded(value) for key, value in self.text}
+            texts = {key: decoded(value) for key, value in self.text}
             image.info[_INFO_TEXTS] = texts
             for key, text in texts.items():
                 image.info.setdefault(key, text)
 
     def save_options(self, kind: str) -> dict[str, Any]:
         """The arguments with which Pillow's `save` writes what a format can carry of it."""
-        kept = self._carried(kind)
+        kept = self.carried(kind)
         options: dict[str, Any] = {}
         if kept.icc:
             options["icc_profile"] = kept.icc
@@ -161,13 +160,15 @@ class Metadata:
             options["comment"] = kept.text[0][1]
         return options
 
-    def _carried(self, kind: str) -> "Metadata":
+    def carried(self, kind: str) -> "Metadata":
         """The part that a format can carry."""
         kind = _family(kind)
         names = [name for name, kinds in _CARRIERS.items() if kind in kinds]
         kept = self.select([name for name in names if self._fits(name, kind)])
         if kind == "PNG":
-            return replace(kept, text=tuple(t for t in self.text if _is_png_keyword(t[0])))
+            from aecodec.picture.png_metadata import is_keyword
+
+            return replace(kept, text=tuple(t for t in self.text if is_keyword(t[0])))
         if kind == "JPEG":
             most = _JPEG_MAX["text"]
             fit = tuple(t for t in self.text if t[0] == _COMMENT and len(t[1]) <= most)
@@ -204,18 +205,16 @@ class Metadata:
     def _png_texts(self) -> "PngImagePlugin.PngInfo":
         from PIL import PngImagePlugin
 
+        from aecodec.picture.png_metadata import text_chunks
+
         texts = PngImagePlugin.PngInfo()
-        if self.xmp:
-            texts.add_itxt(_PNG_XMP, _decoded(self.xmp))
-        if self.iptc:
-            texts.add_text(f"{_PNG_RAW_PROFILE}iptc", _raw_profile(self.iptc), zip=True)
-        for key, text in self.text:
-            texts.add_text(key, _decoded(text))
+        for kind, payload in text_chunks(self):
+            texts.add(kind, payload)
         return texts
 
     def lost_in(self, kind: str) -> list[str]:
         """The names of what a format cannot carry, or can carry only in part."""
-        kept = self._carried(kind)
+        kept = self.carried(kind)
         lost = [name for name in _CARRIERS if getattr(self, name) and not getattr(kept, name)]
         return lost + ["text"] * (len(kept.text) < len(self.text))
 
@@ -223,7 +222,7 @@ class Metadata:
 def metadata_of(image: "Image.Image") -> Metadata:
     """The metadata of a picture that Pillow has opened, or that `Metadata.attach` has filled."""
     exif = image.info.get("exif") or _exif_of_tiff(image)
-    xmp = image.info.get("xmp") or image.info.get(_PNG_XMP)
+    xmp = image.info.get("xmp") or image.info.get(PNG_XMP)
     if isinstance(xmp, str):
         xmp = xmp.encode()
     if isinstance(exif, bytes):
@@ -312,7 +311,7 @@ def _texts_of(image: "Image.Image") -> Texts:
         return tuple(
             (key, value.encode("utf-8", "replace"))
             for key, value in texts.items()
-            if key != _PNG_XMP and not key.startswith(_PNG_RAW_PROFILE) and "\0" not in key
+            if key != PNG_XMP and not key.startswith(PNG_RAW_PROFILE) and "\0" not in key
         )
     comment = image.info.get("comment")
     return ((_COMMENT, comment),) if isinstance(comment, bytes) and comment else ()
@@ -372,23 +371,7 @@ def _family(kind: str) -> str:
     return "JPEG" if kind == "MPO" else kind
 
 
-def _raw_profile(iptc: bytes) -> str:
-    """IPTC as ImageMagick, exiv2 and others store it in a PNG, 36 bytes a line."""
-    content = iptc_resource(iptc).hex()
-    lines = [content[at : at + 72] for at in range(0, len(content), 72)]
-    return f"\niptc\n{len(content) // 2:8}\n" + "\n".join(lines) + "\n"
-
-
-def _is_png_keyword(key: str) -> bool:
-    try:
-        encoded = key.encode("latin-1")
-    except UnicodeEncodeError:
-        return False
-    plain = key.isprintable() and key == " ".join(key.split())
-    return 0 < len(encoded) <= _PNG_KEYWORD_BYTES and plain
-
-
-def _decoded(text: bytes) -> str:
+def decoded(text: bytes) -> str:
     """A text in UTF-8, or else in Latin-1, which old files use."""
     try:
         return text.decode()

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from functools import partial
 from io import BytesIO
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import Any, BinaryIO
 
 import numpy as np
 import numpy.typing as npt
@@ -26,12 +26,9 @@ from aecodec.picture.metadata import UPRIGHT, Metadata, turned
 from aecodec.picture.orientation import orientation_in, upright
 from aecodec.picture.picture import to_pil
 from aecodec.picture.pixels import DAMAGE, Pixels, peak
-from aecodec.picture.png_chunks import build_chunk, read_chunks
+from aecodec.picture.png_metadata import metadata_chunks
 from aecodec.picture.png_writing import write_png
 from aecodec.picture.reshaping import reshaped
-
-if TYPE_CHECKING:
-    from PIL import Image
 
 Colour = tuple[int, int, int]
 """Red, green and blue, 0 to 255."""
@@ -179,15 +176,6 @@ def _saved(pixels: Pixels, kind: str, options: dict[str, Any]) -> bytes:
     image = to_pil(np.ascontiguousarray(pixels))
     if kind == "QOI" and image.mode == "L":
         image = image.convert("RGB")
-    return _saved_image(image, kind, options)
-
-
-def _saved_image(image: "Image.Image", kind: str, options: dict[str, Any]) -> bytes:
-    """What Pillow writes.
-
-    Raises:
-        InputError: it refuses.
-    """
     encoded = BytesIO()
     try:
         image.save(encoded, kind, **options)
@@ -230,14 +218,11 @@ def write_rows(
         bands: `(h, w)` to `(h, w, 4)`, uint8 or uint16, one below the other; for PPM without alpha.
         metadata: what PNG is to carry; PPM carries none.
         png_level: see `png_writing.write_png`.
-
-    Raises:
-        InputError: Pillow cannot write the metadata.
     """
     if kind == "PPM":
         _write_ppm(file, size, bands)
     else:
-        write_png(file, size, bands, chunks=_metadata_chunks(metadata), level=png_level)
+        write_png(file, size, bands, chunks=metadata_chunks(metadata), level=png_level)
 
 
 def _write_ppm(file: BinaryIO, size: tuple[int, int], bands: Iterable[Pixels]) -> None:
@@ -253,15 +238,3 @@ def _write_ppm(file: BinaryIO, size: tuple[int, int], bands: Iterable[Pixels]) -
 def _big_endian(pixels: Pixels) -> npt.NDArray[np.uint8 | np.uint16]:
     """Samples with their bytes in the order that both formats use."""
     return np.ascontiguousarray(pixels, pixels.dtype.newbyteorder(">"))
-
-
-def _metadata_chunks(metadata: Metadata) -> bytes:
-    """The chunks that Pillow writes for metadata."""
-    options = metadata.save_options("PNG")
-    if not options:
-        return b""
-    from PIL import Image
-
-    chunks = read_chunks(_saved_image(Image.new("RGB", (1, 1)), "PNG", options))
-    others = (b"IHDR", b"IDAT", b"IEND")
-    return b"".join(build_chunk(kind, payload) for kind, payload in chunks if kind not in others)
