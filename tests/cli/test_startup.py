@@ -8,11 +8,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from conftest import make_picture
 from PIL import Image
 from shell import ENVIRONMENT, Shell
 
 from aecodec import Codec
 from aecodec.cli.startup import SPIN_COUNT, prepare_process
+from aecodec.picture.metadata import Metadata
+from aecodec.picture.picture import Picture
 
 FAULTS = """
 import resource, numpy as np
@@ -207,9 +210,12 @@ def test_what_computes_nothing_loads_neither_numpy_nor_pillow(
 
 
 def test_decompressing_to_png_loads_neither_pillow_nor_an_encoder(
-    shell: Shell, compressed: bytes, tiny_weights: Path
+    shell: Shell, tiny_codec: Codec, tiny_weights: Path
 ) -> None:
-    shell.file("img.aec", compressed)
+    exif, text = b"II*\0\x08\0\0\0\0\0\0\0\0\0", (("Comment", b"hello"),)
+    metadata = Metadata(icc=b"profile", exif=exif, xmp=b"<x/>", text=text)
+    picture = Picture(make_picture(70, 80), metadata)
+    shell.file("img.aec", tiny_codec.compress(picture, lossless_tiles=False))
     found = imported(shell, "decompress", "img.aec", "--model", str(tiny_weights))
     assert "aecodec.picture.png_writing" in found
     others = {"aecodec.coding.residual", "aecodec.coding.lossless", "aecodec.format.recovery"}
