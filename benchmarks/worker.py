@@ -13,7 +13,7 @@ import os
 import sys
 import time
 from collections.abc import Callable
-from pathlib import Path
+from importlib import import_module
 from typing import Any
 
 from PIL import Image
@@ -75,19 +75,20 @@ def _aecodec(spec: dict[str, Any]) -> tuple[Encode, Decode]:
 
     codec = aecodec.Codec(spec["model"])
     codec.decompress(codec.compress(Image.new("RGB", (70, 70), "teal"), 50, lossless_tiles=False))
-    folder = Path(aecodec.__file__).parent
-    if os.environ.get("AECODEC_RUNTIME") == "native" and not _has_library(folder):
-        raise RuntimeError("the native runtime is not there")
+    if os.environ.get("AECODEC_RUNTIME") == "native":
+        reason = _no_native()
+        if reason:
+            raise RuntimeError(reason)
     return codec.compress, codec.decompress
 
 
-def _has_library(folder: Path) -> bool:
-    """Whether a shared library out of a folder is loaded, as far as the system tells."""
-    maps = Path("/proc/self/maps")
-    if not maps.exists():
-        return any(path.suffix in (".so", ".dylib", ".dll") for path in folder.rglob("*"))
-    paths = (line.split(maxsplit=5)[-1] for line in maps.read_text().splitlines())
-    return any(path.startswith(f"{folder}/") and path.endswith(".so") for path in paths)
+def _no_native() -> str:
+    """Why the native runtime does not decode here; nothing if it does."""
+    loading = import_module("aecodec.decoder.loading")
+    if not hasattr(loading, "runtime_info"):
+        return "this checkout has no native runtime"
+    info = loading.runtime_info()
+    return "" if info.runtime == "native" else str(info.reason)
 
 
 def _pillow(spec: dict[str, Any]) -> tuple[Encode, Decode]:

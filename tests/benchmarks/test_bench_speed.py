@@ -162,9 +162,27 @@ def test_both_runtimes_and_another_checkout_take_part(
     assert [path.name for path in (checkout / "aecodec").iterdir()] == ["__init__.py"]
 
 
-def test_a_native_runtime_that_is_not_there_is_left_out(checkout: Path) -> None:
+@pytest.mark.parametrize(
+    ("told", "reason"),
+    [
+        ("", "this checkout has no native runtime"),
+        ("numpy", "no compiler"),
+        ("native", None),
+    ],
+)
+def test_a_native_runtime_that_is_not_there_is_left_out(
+    checkout: Path, told: str, reason: str | None
+) -> None:
+    (checkout / "aecodec" / "decoder").mkdir()
+    (checkout / "aecodec" / "decoder" / "__init__.py").touch()
+    code = f"class runtime_info: runtime, reason = {told!r}, 'no compiler'\n" if told else ""
+    (checkout / "aecodec" / "decoder" / "loading.py").write_text(code, encoding="utf-8")
     row = Contestant(NATIVE, {"kind": "aecodec", "model": None}, checkout, "native")
-    assert started([row], [1])[2] == [f"{NATIVE}: RuntimeError: the native runtime is not there"]
+    workers, running, left_out = started([row], [1])
+    for worker in workers:
+        worker.close()
+    assert left_out == ([f"{NATIVE}: RuntimeError: {reason}"] if reason else [])
+    assert running == ([] if reason else [row])
 
 
 def test_speed_command_writes_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
