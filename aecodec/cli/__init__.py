@@ -2,7 +2,8 @@
 
 Exit codes: 0 done; 1 an input failed, with one line each on standard error; 2 wrong usage; 130
 interrupted; 141 nobody reads the output further. SIGTERM and SIGHUP end the process as ever, after
-it has cleaned up. torch is imported only by the commands that compute.
+it has cleaned up. Each command imports what its work needs, and torch only where it trains or
+compresses with a search.
 """
 
 import os
