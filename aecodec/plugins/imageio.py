@@ -1,6 +1,6 @@
 """`.aec` files in imageio, from version 2.31 on: `imageio.v3.imread` and its kin.
 
-Source: imageio's "Developer guide", "How to implement a plugin"; `imageio/core/v3_plugin_api.py`.
+Source: imageio's "Developer guide", and its class `PluginV3`.
 """
 
 from collections.abc import Iterator
