@@ -15,12 +15,12 @@ from typing import TypedDict, Unpack
 
 import click
 
+from aecodec.picture.perceptual import INSTALL
 from aecodec.storage.files import write_bytes
 from benchmarks.codecs import CodecUnavailableError, ImageCodec, aecodec, describe, pillow_codec
 from benchmarks.comparison import OURS
 from benchmarks.footprint import Footprint, format_footprints, measure_footprints
 from benchmarks.machine import machine_facts
-from benchmarks.metrics import INSTALL
 from benchmarks.pictures import SIZES_HELP, load_picture, of_size, parse_sizes
 from benchmarks.rounds import Sweep, sweep
 from benchmarks.untrained import MODELS, PREFIX, untrained

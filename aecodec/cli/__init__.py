@@ -26,6 +26,7 @@ INTERRUPTED = 130
 
 _MODULES = {
     "bench": "aecodec.cli.bench",
+    "compare": "aecodec.cli.compare",
     "compress": "aecodec.cli.compress",
     "decompress": "aecodec.cli.decompress",
     "export": "aecodec.cli.train",
