@@ -6,20 +6,32 @@ from dataclasses import asdict
 import click
 
 from aecodec.cli.console import say, say_or_end
+from aecodec.cli.description import described
 from aecodec.cli.options import force_option, jobs_option, model_option
 from aecodec.cli.startup import prepare_process
+from aecodec.cli.terminal import Graphics, graphics, has_colours, is_terminal
+from aecodec.cli.thumbnail import drawn, size_for
+from aecodec.errors import AecError, InputError
 from aecodec.format.reader import TileState
 from aecodec.info import read_file_info
 from aecodec.jobs.runner import JobLog, for_each
 from aecodec.storage.arguments import load
 from aecodec.storage.files import check_output, write_bytes
-from aecodec.storage.names import identities, is_standard_output
+from aecodec.storage.names import STANDARD, identities, is_standard_output
+
+AT_ONCE = 2**22
+"""Pixels of pictures that are decoded without being asked for."""
 
 
 @click.command()
 @click.argument("files", nargs=-1, required=True, metavar="FILE...")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object a line.")
-def info(files: tuple[str, ...], as_json: bool) -> int:
+@click.option(
+    "--thumbnail/--no-thumbnail", default=None,
+    help="Show the picture, in blocks of colour if need be. By default it is shown where the "
+    "terminal is known to show pictures, of a single file.",
+)  # fmt: skip
+def info(files: tuple[str, ...], as_json: bool, thumbnail: bool | None) -> int:
     """Show header, chunks and model of .aec files.
 
     Checksums of local files are checked. Behind a URL only the starts of chunks are read.
@@ -27,9 +39,42 @@ def info(files: tuple[str, ...], as_json: bool) -> int:
 
     def work(name: str, _target: str, log: JobLog) -> None:
         found = read_file_info(name)
-        log.say(json.dumps(asdict(found)) if as_json else found.text())
+        if as_json:
+            log.say(json.dumps(asdict(found)))
+        elif is_terminal():
+            if thumbnail or (thumbnail is None and len(files) == 1 and graphics()):
+                _show(name, log, asked=bool(thumbnail))
+            log.say(described(found))
+        else:
+            log.say(found.text())
 
+    if thumbnail and (as_json or not is_terminal()):
+        raise click.UsageError("--thumbnail needs a terminal, and no --json")
     return for_each(files, files, work, say=say_or_end)
+
+
+def _show(name: str, log: JobLog, *, asked: bool) -> None:
+    """Shows a picture, or says why it is not shown, if it was asked for."""
+    kind = graphics()
+    try:
+        if name == STANDARD:
+            raise InputError("standard input is read once")
+        if kind is None and not has_colours():
+            raise InputError("the terminal shows no colours")
+        log.say(_picture(name, kind, asked=asked))
+    except (AecError, OSError) as exc:
+        if asked:
+            log.warn(f"no thumbnail: {exc}")
+
+
+def _picture(name: str, kind: Graphics | None, *, asked: bool) -> str:
+    prepare_process()
+    from aecodec.codec import Codec
+    from aecodec.jobs.preview import preview
+
+    most = None if asked else AT_ONCE
+    image = preview(Codec(), name, size_for(kind), background=(0, 0, 0), most_pixels=most)
+    return drawn(image, kind)
 
 
 @click.command()
