@@ -38,7 +38,8 @@ _MAGIC = f"""0\tstring\t\\x89AEC\taecodec image
 >20\tulelong\tx\t\\bx%d
 """
 _BEGIN, _END = "# aecodec begins\n", "# aecodec ends\n"
-_QUOTED = frozenset('"`$\\')
+_ESCAPE = "\\"
+_QUOTED = frozenset(f'"`${_ESCAPE}')
 """Letters of an Exec line that need a backslash within quotes."""
 
 
@@ -110,17 +111,20 @@ def _places() -> dict[str, Path]:
 
 def _thumbnailer(command: list[str]) -> str:
     program = " ".join(map(_quoted, command))
-    return (
-        f"[Thumbnailer Entry]\nTryExec={command[0]}\n"
-        f"Exec={program} desktop thumbnail --side %s %i %o\nMimeType={MIME_TYPE};\n"
-    )
+    entries = {
+        "TryExec": command[0],
+        "Exec": f"{program} desktop thumbnail --side %s %i %o",
+        "MimeType": f"{MIME_TYPE};",
+    }
+    escaped = (f"{name}={value.replace(_ESCAPE, _ESCAPE * 2)}\n" for name, value in entries.items())
+    return "[Thumbnailer Entry]\n" + "".join(escaped)
 
 
 def _quoted(part: str) -> str:
     """A part of an Exec line; Desktop Entry Specification, "The Exec key"."""
     if not part.isprintable():
         raise InputError(f"{part!r} cannot stand in a thumbnailer's entry")
-    escaped = "".join("\\" * (letter in _QUOTED) + letter for letter in part.replace("%", "%%"))
+    escaped = "".join(_ESCAPE * (letter in _QUOTED) + letter for letter in part.replace("%", "%%"))
     return escaped if escaped.replace("/", "").isalnum() else f'"{escaped}"'
 
 

@@ -93,6 +93,9 @@ class AecImageFile(ImageFile.ImageFile):
                 self._take(self._decoded())
         return super().load()
 
+    def load_seek(self, pos: int) -> None:
+        """Does nothing; that it is here tells `ImageFile.Parser` that `load` is of its own kind."""
+
     def verify(self) -> None:
         """Checks every checksum of the file, and decodes nothing.
 

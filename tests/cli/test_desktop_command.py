@@ -146,6 +146,8 @@ def test_thumbnails_of_what_is_none(shell: Shell, home: Path) -> None:
 def test_odd_paths_are_quoted(home: Path) -> None:
     desktop.install(['/opt/my "own" $tools/50%/aecodec'], "")
     text = (home / ".local/share/thumbnailers/aecodec.thumbnailer").read_text()
-    assert r'Exec="/opt/my \"own\" \$tools/50%%/aecodec" desktop thumbnail' in text
+    # Backslashes of the quoting are escaped once more, as in all values.
+    assert r'Exec="/opt/my \\"own\\" \\$tools/50%%/aecodec" desktop thumbnail' in text
+    assert 'TryExec=/opt/my "own" $tools/50%/aecodec\n' in text
     with pytest.raises(InputError, match="cannot stand"):
         desktop.install(["/opt/a\nb"], "")

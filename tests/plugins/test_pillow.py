@@ -312,6 +312,15 @@ def test_truncated_files_on_request(
     )
 
 
+def test_pictures_can_come_in_pieces(compressed: bytes, tiny_codec: Codec) -> None:
+    parser = ImageFile.Parser()
+    for at in range(0, len(compressed), 50):
+        parser.feed(compressed[at : at + 50])
+    np.testing.assert_array_equal(
+        np.asarray(parser.close()), tiny_codec.decompress_array(compressed)
+    )
+
+
 def test_bombs_are_refused_as_pillow_refuses_them(
     compressed: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:

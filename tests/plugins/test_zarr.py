@@ -77,6 +77,16 @@ def test_lossless_arrays(shape: tuple[int, ...], dtype: str) -> None:
     np.testing.assert_array_equal(array[:], values)
 
 
+def test_chunks_of_shards() -> None:
+    values = samples((64, 48), "uint8")
+    array: Any = zarr.create_array(
+        {}, shape=values.shape, dtype="uint8", chunks=(16, 16), shards=(32, 48), compressors=None,
+        serializer=AecZarr(lossless=True),
+    )  # fmt: skip
+    array[:] = values
+    np.testing.assert_array_equal(array[20:40, 5:20], values[20:40, 5:20])
+
+
 def test_metadata_make_the_same_codec() -> None:
     codec = AecZarr(effort=0, max_error=2)
     assert codec.to_dict() == {
