@@ -348,3 +348,34 @@ def test_the_command_line_converts_none_to_itself(path: Path) -> None:
         to_picture(path)
     with pytest.raises(InputError, match="unknown picture format"):
         picture_format("b.aec")
+
+
+KIT = Path(__file__).resolve().parents[1] / "conformance"
+
+
+def test_every_invalid_file_is_an_oserror() -> None:
+    """`UnidentifiedImageError` is one, too."""
+    use_codec(None)
+    files = sorted((KIT / "invalid").glob("*.aec"))
+    assert len(files) > 50
+    for path in files:
+        with pytest.raises(OSError, match=r"\w"), Image.open(path) as image:  # noqa: PT012
+            image.load()
+            pytest.fail(path.name)
+
+
+@pytest.mark.slow
+def test_mutated_files_decode_or_are_an_oserror(tiny_codec: Codec) -> None:
+    rng = np.random.default_rng(3)
+    whole = saved(COLOURS, xmp=XMP, quality=30)
+    outcomes = {"decoded": 0, "refused": 0}
+    for _ in range(300):
+        data = bytearray(whole)
+        for at in rng.integers(0, len(data), rng.integers(1, 4)):
+            data[at] = rng.integers(256)
+        try:
+            opened(bytes(data[: len(data) - int(rng.integers(0, 2) * rng.integers(0, 99))])).load()
+            outcomes["decoded"] += 1
+        except OSError:
+            outcomes["refused"] += 1
+    assert outcomes["refused"] > 250
