@@ -10,21 +10,21 @@ Source: Pillow's handbook, "Writing your own image plugin".
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import fields, replace
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any
 
 from PIL import Image, ImageFile, UnidentifiedImageError
 
-from aecodec.decoder.opening import open_file
 from aecodec.errors import AecError, FormatError, InputError, SignatureError
 from aecodec.format.chunks import SIDE_MAX, Limits, PixelFormat
 from aecodec.format.container import parse
 from aecodec.format.reader import FileReader
 from aecodec.options import SCALES, DecodeOptions, EncodeOptions
 from aecodec.picture.metadata import Metadata, metadata_in, metadata_of
-from aecodec.picture.picture import Picture, to_picture, to_pil
-from aecodec.plugins.codecs import plugin_codec
 from aecodec.plugins.registration import FORMAT
 from aecodec.storage.sources import read_all
+
+if TYPE_CHECKING:
+    from aecodec.picture.picture import Picture
 
 _LIMITS = Limits(pixels=SIDE_MAX**2)
 """Pillow itself refuses pictures above its own limit, `Image.MAX_IMAGE_PIXELS`."""
@@ -109,7 +109,7 @@ class AecImageFile(ImageFile.ImageFile):
         finally:
             super().verify()
 
-    def _decoded(self) -> Picture:
+    def _decoded(self) -> "Picture":
         depth = None if self.mode == "I;16" else 8
         options = DecodeOptions(scale=self._scale, depth=depth)
         try:
@@ -119,13 +119,18 @@ class AecImageFile(ImageFile.ImageFile):
                 raise
             return self._decode(replace(options, allow_truncated=True))
 
-    def _decode(self, options: DecodeOptions) -> Picture:
+    def _decode(self, options: DecodeOptions) -> "Picture":
+        from aecodec.decoder.opening import open_file  # here, since opening needs it not
+        from aecodec.plugins.codecs import plugin_codec
+
         assert self.fp is not None
         with open_file(self.fp, options, _LIMITS) as file:
             return plugin_codec().decode(file, options)
 
-    def _take(self, picture: Picture) -> None:
+    def _take(self, picture: "Picture") -> None:
         """Makes the decoded pixels those of this picture, which needs its file no more."""
+        from aecodec.picture.picture import to_pil
+
         image = to_pil(picture.whole)
         self.im, self.readonly = image.im, image.readonly
         if self._scale != 1:
@@ -147,6 +152,9 @@ def save(image: Image.Image, file: IO[bytes]) -> None:
         InputError: an argument or the mode is not acceptable; also a ValueError.
         OSError: the picture exceeds the limits, or the file cannot be written.
     """
+    from aecodec.picture.picture import to_picture
+    from aecodec.plugins.codecs import plugin_codec
+
     given = getattr(image, "encoderinfo", {})
     options = EncodeOptions(**{name: given[name] for name in _WISHES & given.keys()})
     keep = EncodeOptions(keep=given.get("keep", _KEPT)).keep
