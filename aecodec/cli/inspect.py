@@ -9,18 +9,14 @@ from aecodec.cli.console import say, say_or_end
 from aecodec.cli.description import described
 from aecodec.cli.options import force_option, jobs_option, model_option
 from aecodec.cli.startup import prepare_process
-from aecodec.cli.terminal import Graphics, graphics, has_colours, is_terminal
-from aecodec.cli.thumbnail import drawn, size_for
-from aecodec.errors import AecError, InputError
+from aecodec.cli.terminal import graphics, is_terminal
+from aecodec.cli.thumbnail import show
 from aecodec.format.reader import TileState
 from aecodec.info import read_file_info
 from aecodec.jobs.runner import JobLog, for_each
 from aecodec.storage.arguments import load
 from aecodec.storage.files import check_output, write_bytes
-from aecodec.storage.names import STANDARD, identities, is_standard_output
-
-AT_ONCE = 2**22
-"""Pixels of pictures that are decoded without being asked for."""
+from aecodec.storage.names import identities, is_standard_output
 
 
 @click.command()
@@ -43,7 +39,7 @@ def info(files: tuple[str, ...], as_json: bool, thumbnail: bool | None) -> int:
             log.say(json.dumps(asdict(found)))
         elif is_terminal():
             if thumbnail or (thumbnail is None and len(files) == 1 and graphics()):
-                _show(name, log, asked=bool(thumbnail))
+                show(name, log, asked=bool(thumbnail))
             log.say(described(found))
         else:
             log.say(found.text())
@@ -51,30 +47,6 @@ def info(files: tuple[str, ...], as_json: bool, thumbnail: bool | None) -> int:
     if thumbnail and (as_json or not is_terminal()):
         raise click.UsageError("--thumbnail needs a terminal, and no --json")
     return for_each(files, files, work, say=say_or_end)
-
-
-def _show(name: str, log: JobLog, *, asked: bool) -> None:
-    """Shows a picture, or says why it is not shown, if it was asked for."""
-    kind = graphics()
-    try:
-        if name == STANDARD:
-            raise InputError("standard input is read once")
-        if kind is None and not has_colours():
-            raise InputError("the terminal shows no colours")
-        log.say(_picture(name, kind, asked=asked))
-    except (AecError, OSError) as exc:
-        if asked:
-            log.warn(f"no thumbnail: {exc}")
-
-
-def _picture(name: str, kind: Graphics | None, *, asked: bool) -> str:
-    prepare_process()
-    from aecodec.codec import Codec
-    from aecodec.jobs.preview import preview
-
-    most = None if asked else AT_ONCE
-    image = preview(Codec(), name, size_for(kind), background=(0, 0, 0), most_pixels=most)
-    return drawn(image, kind)
 
 
 @click.command()

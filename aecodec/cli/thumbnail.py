@@ -9,11 +9,17 @@ from io import BytesIO
 from itertools import groupby
 from typing import TYPE_CHECKING
 
-from aecodec.cli.terminal import Graphics, columns
+from aecodec.cli.startup import prepare_process
+from aecodec.cli.terminal import Graphics, columns, graphics, has_colours
+from aecodec.errors import AecError, InputError
+from aecodec.jobs.runner import JobLog
+from aecodec.storage.names import STANDARD
 
 if TYPE_CHECKING:
     from PIL import Image
 
+AT_ONCE = 2**22
+"""Pixels of pictures that are decoded without being asked for."""
 SIDE = 320
 """Pixels of a side at most, where the terminal shows pixels."""
 _BLOCKS = 48
@@ -25,7 +31,31 @@ _LONGEST_PLAIN_RUN = 3
 """Sixels that are not shorter with a count before them."""
 
 
-def size_for(kind: Graphics | None) -> tuple[int, int]:
+def show(name: str, log: JobLog, *, asked: bool) -> None:
+    """Shows the picture of a file, or says why not, if it was asked for."""
+    kind = graphics()
+    try:
+        if name == STANDARD:
+            raise InputError("standard input is read once")
+        if kind is None and not has_colours():
+            raise InputError("the terminal shows no colours")
+        log.say(_picture(name, kind, most_pixels=None if asked else AT_ONCE), err=False)
+    except (AecError, OSError) as exc:
+        if asked:
+            log.warn(f"no thumbnail: {exc}")
+
+
+def _picture(name: str, kind: Graphics | None, most_pixels: int | None) -> str:
+    prepare_process()
+    from aecodec.codec import Codec
+    from aecodec.jobs.preview import preview
+
+    size = _size_for(kind)
+    image = preview(Codec(), name, size, background=(0, 0, 0), most_pixels=most_pixels)
+    return drawn(image, kind)
+
+
+def _size_for(kind: Graphics | None) -> tuple[int, int]:
     """Width and height that a picture may have, in pixels; None is for half blocks."""
     if kind is not None:
         return SIDE, SIDE

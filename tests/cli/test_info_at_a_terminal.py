@@ -16,7 +16,7 @@ from PIL import Image
 from shell import ENVIRONMENT, Shell, assert_one_line
 
 from aecodec import Codec
-from aecodec.cli import inspect, terminal
+from aecodec.cli import inspect, terminal, thumbnail
 from aecodec.cli.thumbnail import SIDE, drawn
 from aecodec.info import read_file_info
 from aecodec.jobs.preview import preview
@@ -215,7 +215,7 @@ def test_what_cannot_be_shown_is_told_if_it_was_asked_for(
     assert result.err.startswith("aecodec: own.aec: warning: no thumbnail: ")
     monkeypatch.setenv("TERM", "foot")
     assert shell.run("info", "own.aec").err == ""
-    monkeypatch.setattr(inspect, "AT_ONCE", 100)
+    monkeypatch.setattr(thumbnail, "AT_ONCE", 100)
     assert "\x1bP" not in shell.run("info", released.name).out
     monkeypatch.setenv("NO_COLOR", "1")
     monkeypatch.setenv("TERM", "xterm")
