@@ -18,12 +18,12 @@ from typing import TypedDict, Unpack
 import click
 from PIL import Image
 
+from aecodec.picture.perceptual import INSTALL
 from aecodec.storage.files import write_bytes
 from benchmarks.codecs import describe
 from benchmarks.contestants import AGAINST, PREFIX, Contestant, contestants, started
 from benchmarks.footprint import Footprint, format_footprints, measure_footprints, ratio
 from benchmarks.machine import machine_facts
-from benchmarks.metrics import INSTALL
 from benchmarks.pictures import SIZES_HELP, load_picture, of_size, parse_sizes
 from benchmarks.rounds import Sweep, sweep
 

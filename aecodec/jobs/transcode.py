@@ -33,6 +33,8 @@ from aecodec.storage.files import replacing, write_bytes
 from aecodec.storage.names import STANDARD, is_pipe, status
 from aecodec.storage.sources import is_url
 
+_OWN_SUFFIX = ".aec"
+
 Colour = tuple[int, int, int]
 """Red, green and blue, 0 to 255."""
 
@@ -253,7 +255,7 @@ def picture_format(target: str) -> str:
     kind = Image.registered_extensions().get(suffix)
     if kind is None and is_pipe(target):
         return "PNG"
-    if kind is None or kind not in Image.SAVE:
+    if kind is None or kind not in Image.SAVE or suffix == _OWN_SUFFIX:
         reason = f"unknown picture format {suffix!r}" if suffix else "its name has no extension"
         raise InputError(f"cannot write {target}: {reason}")
     return kind

@@ -14,7 +14,6 @@ from aecodec.encoder.networks import EncoderModel
 from aecodec.encoder.rdoq import DeadZone
 from aecodec.models.weights import read_weights
 
-
 SIZES = ((8, 8), (1, 1), (5, 7), (2, 13), (12, 3))
 
 pytestmark = needs_kernel
