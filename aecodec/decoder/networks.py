@@ -37,17 +37,6 @@ class TilePasses(Protocol):
     def put(self, symbols: Symbols) -> None:
         """The pass' symbols, in [-32768, 32767], and 0 in the padding."""
 
-    def round(self, y: Floats, edges: Floats | None) -> bool:
-        """All passes at once, whose symbols are rounded latents, if the runtime has a way.
-
-        Args:
-            y: `(h, w, M)`, real latents in quantization steps.
-            edges: `(64, 16)`, see `rdoq.DeadZone.edges`; None rounds to the nearest.
-
-        Returns:
-            False where the caller has to go on pass by pass.
-        """
-
     def latents(self) -> YHat:
         """`(h, w, M)` in 1/16 step, after the fourth pass."""
 
@@ -72,6 +61,22 @@ class PriorNetworks(Protocol):
 
         Raises:
             PayloadError: the words do not fit the tile.
+        """
+
+    def encode(
+        self, y: Floats, z_hat: Ints, quality_index: int, edges: Floats | None
+    ) -> tuple[bytes, YHat] | None:
+        """All passes of a tile at once for an encoder; None where a runtime has no such way.
+
+        Args:
+            y: `(h, w, M)`, in quantization steps.
+            z_hat: see `begin`.
+            quality_index: see `begin`.
+            edges: `(64, 16)`, for each level and magnitude the fraction of a step beyond which a
+                magnitude is rounded up; None rounds to the nearest.
+
+        Returns:
+            The words, and `(h, w, M)` as a decoder will see it.
         """
 
 

@@ -53,6 +53,9 @@ class SteppedPrior(Generic[Features]):
     def decode(self, _words: bytes, _size: tuple[int, int], _quality_index: int) -> None:
         """There is no shorter way."""
 
+    def encode(self, _y: Floats, _z_hat: Ints, _quality_index: int, _edges: Floats | None) -> None:
+        """There is no shorter way."""
+
 
 class SteppedPasses:
     """`networks.TilePasses` on the same."""
@@ -96,10 +99,6 @@ class SteppedPasses:
         if self._number < PASSES - 1:
             put_quarter(self._known, self._number, self._tables.known(y_hat, self._base))
         self._number += 1
-
-    def round(self, _y: Floats, _edges: Floats | None) -> bool:
-        """There is no shorter way."""
-        return False
 
     def latents(self) -> YHat:
         """See `networks.TilePasses`."""

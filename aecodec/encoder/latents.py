@@ -5,7 +5,6 @@ import numpy as np
 from aecodec.coding.ans import SYMBOL_MAX, SYMBOL_MIN, SymbolEncoder
 from aecodec.decoder.latents import (
     MEAN_STEP,
-    Code,
     Floats,
     Grid,
     Observer,
@@ -38,27 +37,25 @@ def encode_latents(
     Returns:
         The coded tile, and `y_hat` `(h, w, M)` int16 in 1/16 step, as a decoder will see it.
     """
-    grid = Grid(*y.shape[:2])
     z_hat = np.clip(_round(z), -ACTIVATION_MAX, ACTIVATION_MAX - 1).astype(np.int64)
-    passes = prior.networks.begin(z_hat, grid.size, quality_index)
-    groups: list[tuple[Symbols, Levels]] = []
-    if observe is None and passes.round(y, None if dead_zone is None else dead_zone.edges):
-        y_hat = passes.latents()
-    else:
-        y_hat = run_passes(passes, _rounding(y, grid, dead_zone, groups, observe))
-    words = passes.words()
-    if words is None:
-        words = _words_of(prior, z_hat, grid, groups)
+    found = None
+    if observe is None:
+        edges = None if dead_zone is None else dead_zone.edges
+        found = prior.networks.encode(y, z_hat, quality_index, edges)
+    if found is None:
+        found = _encode_by_steps(prior, y, z_hat, quality_index, dead_zone, observe)
+    words, y_hat = found
     return Tile(latents_checksum(y_hat), words), y_hat
 
 
-def _rounding(
-    y: Floats, grid: Grid, dead_zone: DeadZone | None, groups: list[tuple[Symbols, Levels]],
+def _encode_by_steps(
+    prior: Prior, y: Floats, z_hat: Ints, quality_index: int, dead_zone: DeadZone | None,
     observe: Observer | None,
-) -> Code:  # fmt: skip
-    """Gives the symbols of each pass, and keeps what is to be coded in `groups`."""
+) -> tuple[bytes, YHat]:  # fmt: skip
+    grid = Grid(*y.shape[:2])
     height, width = grid.padded
     padded: Floats = np.pad(y, ((0, height - grid.height), (0, width - grid.width), (0, 0)))
+    groups: list[tuple[Symbols, Levels]] = []
 
     def code(number: int, levels: Levels, means: Means) -> Symbols:
         residual: Floats = take_quarter(padded, number) - means.astype(np.float32) * MEAN_STEP
@@ -76,7 +73,12 @@ def _rounding(
             observe(*group)
         return symbols
 
-    return code
+    passes = prior.networks.begin(z_hat, grid.size, quality_index)
+    y_hat = run_passes(passes, code)
+    words = passes.words()
+    if words is None:
+        words = _words_of(prior, z_hat, grid, groups)
+    return words, y_hat
 
 
 def _words_of(prior: Prior, z_hat: Ints, grid: Grid, groups: list[tuple[Symbols, Levels]]) -> bytes:

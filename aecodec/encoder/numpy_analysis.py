@@ -7,7 +7,6 @@ from typing import Final
 
 import numpy as np
 
-from aecodec.decoder.bounds import STREAM_LIMIT
 from aecodec.decoder.gains import Doubles, Gains, multiply, round_to_stream
 from aecodec.decoder.numpy_block import ExactBlock
 from aecodec.decoder.numpy_layers import Rows, chunks
@@ -28,16 +27,8 @@ from aecodec.format.constants import (
 from aecodec.models.weights import Array, TensorTree
 from aecodec.picture.pixels import SIXTEEN_BIT_STEP, Pixels
 
-LATENT_UNITS: Final = np.float32(2.0**LATENT_FRACTION)
 LATENT_STEP: Final = np.float32(2.0**-LATENT_FRACTION)
 HYPER_STEP: Final = np.float32(2.0**-STREAM_FRACTION)
-
-
-def whole_latents(y: Floats) -> Floats:
-    """Latents in steps to integers in 1/1024 step, on the range of the stream."""
-    units = y * LATENT_UNITS
-    np.rint(units, out=units)
-    return units.clip(-STREAM_LIMIT, STREAM_LIMIT - 1, out=units)
 
 
 class NumpyAnalysis:
@@ -116,7 +107,9 @@ class NumpyAnalysis:
         reciprocals = self._tables.reciprocals[places] * 2.0**-NORMED_SHIFT
         padded = np.zeros((*(-(-side // GROUP) * GROUP for side in (height, width)), channels))
         inside = padded[:height, :width]
-        np.multiply(whole_latents(y), reciprocals, out=inside)
+        np.multiply(y, 2.0**LATENT_FRACTION, out=inside)
+        round_to_stream(inside)
+        np.multiply(inside, reciprocals, out=inside)
         round_to_stream(inside)
         return padded.astype(np.float32)
 

@@ -1,4 +1,4 @@
-"""Latents that the kernel rounds and codes in one call are those of NumPy, pass by pass."""
+"""Latents that the kernel rounds and codes are those of NumPy, pass by pass."""
 
 from pathlib import Path
 
@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 from native_kernel import LEVELS, needs_kernel
 
+from aecodec.decoder.latents import Floats
 from aecodec.decoder.loading import load_decoder
 from aecodec.decoder.native_library import VARIABLE
-from aecodec.decoder.networks import DecoderModel, Floats
+from aecodec.decoder.networks import DecoderModel
 from aecodec.encoder.latents import encode_latents
 from aecodec.encoder.networks import EncoderModel
 from aecodec.encoder.rdoq import DeadZone
@@ -40,7 +41,7 @@ def drawn_latents(kind: str, size: tuple[int, int], channels: int) -> tuple[Floa
 
 @pytest.mark.parametrize("kind", ["usual", "halves", "huge"])
 @pytest.mark.parametrize("by_cost", [False, True])
-def test_one_call_does_what_the_passes_do(
+def test_the_kernel_does_what_the_passes_do(
     kind: str, by_cost: bool, tiny_coder: EncoderModel, tiny_weights: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
@@ -70,14 +71,3 @@ def test_whoever_observes_sees_each_pass(
     assert sum(seen) == y.size
     assert len(seen) == 4
     assert encode_latents(model.prior, y, z, 90)[0] == tile
-
-
-def test_a_call_between_steps_is_refused(
-    tiny_weights: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    model = decoder(tiny_weights, "native", monkeypatch)
-    y, _ = drawn_latents("usual", (4, 4), 16)
-    passes = model.prior.networks.begin(np.zeros((1, 1, 4), np.int64), (4, 4), 0)
-    passes.predict()
-    with pytest.raises(AssertionError):
-        passes.round(y, None)

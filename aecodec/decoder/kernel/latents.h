@@ -5,7 +5,7 @@
 
 #include "prior.h"
 
-enum { MOST_SIDE = 1 << 16, EDGES = 16 };
+enum { MOST_SIDE = 1 << 16 };
 
 /* Numbers of the model at one quality: all that depends on it. */
 static void read_quality(passes *t, int32_t quality)
@@ -119,80 +119,6 @@ static void update_pass(passes *t)
     share_rows(t->team, update_row, t, t->cell_rows);
     t->predicted = false;
     t->pass++;
-}
-
-/* Symbols of what real latents are away from their means. */
-typedef struct {
-    passes *tile;
-    const float *y;     /* (rows, columns, M), in quantization steps */
-    const float *edges; /* (LEVEL_COUNT, EDGES), or NULL */
-} rounding;
-
-/* Magnitudes that are cut to this have the largest symbol all the same. */
-#define MOST_MAGNITUDE 65536.0f
-
-static int32_t round_plainly(float residual)
-{
-    float v = residual < -MOST_MAGNITUDE  ? -MOST_MAGNITUDE
-              : residual > MOST_MAGNITUDE ? MOST_MAGNITUDE
-                                          : residual;
-    v += 0.5f;
-    int32_t whole = (int32_t)v;
-    return whole - ((float)whole > v);
-}
-
-static int32_t round_by_cost(float residual, const float *edges)
-{
-    float magnitude = residual < 0 ? -residual : residual;
-    if (!(magnitude > 0.5f))
-        return 0;
-    if (magnitude > MOST_MAGNITUDE)
-        magnitude = MOST_MAGNITUDE;
-    int32_t whole = (int32_t)magnitude;
-    int32_t symbol =
-        whole + (magnitude - (float)whole > edges[whole < EDGES ? whole : EDGES - 1]);
-    return residual < 0 ? -symbol : symbol;
-}
-
-static void round_row(void *context, int32_t row, int32_t thread)
-{
-    const rounding *r = context;
-    passes *t = r->tile;
-    size_t quarter = (size_t)t->net->quarter;
-    (void)thread;
-    for (int32_t g = 0; g < 4; g++) {
-        int32_t position = POSITION[t->pass][g], line = CELL * row + position / CELL;
-        for (int32_t cell = 0; cell < t->cell_columns; cell++) {
-            int32_t column = CELL * cell + position % CELL;
-            size_t place = (((size_t)g * (size_t)t->cell_rows + (size_t)row) *
-                                (size_t)t->cell_columns + (size_t)cell) * quarter;
-            int32_t *symbols = t->symbols[t->pass] + place;
-            if (line >= t->rows || column >= t->columns) {
-                memset(symbols, 0, quarter * sizeof *symbols);
-                continue;
-            }
-            size_t at = (size_t)line * (size_t)t->columns + (size_t)column;
-            const float *y = r->y + at * (size_t)t->net->latents + (size_t)g * quarter;
-            for (size_t c = 0; c < quarter; c++) {
-                float residual = y[c] - (float)t->means[place + c] * (1.0f / 16);
-                const float *edges =
-                    r->edges ? r->edges + EDGES * t->levels[t->pass][place + c] : NULL;
-                int32_t symbol = edges ? round_by_cost(residual, edges) : round_plainly(residual);
-                symbols[c] = clip32(symbol, INT16_MIN, INT16_MAX);
-            }
-        }
-    }
-}
-
-/* All passes of a tile that has begun, whose symbols are rounded latents. */
-static void round_passes(passes *t, const float *y, const float *edges)
-{
-    rounding context = {t, y, edges};
-    while (t->pass < PASSES) {
-        predict_pass(t);
-        share_rows(t->team, round_row, &context, t->cell_rows);
-        update_pass(t);
-    }
 }
 
 /* How many places of a row of cells are coded at a position. */
@@ -310,6 +236,56 @@ static void clear_padding(passes *t)
                 ((size_t)g * (size_t)t->cell_rows + (size_t)row) * (size_t)t->cell_columns;
             memset(t->symbols[t->pass] + (place + coded) * quarter, 0,
                    ((size_t)t->cell_columns - coded) * quarter * sizeof(int32_t));
+        }
+    }
+}
+
+/* The nearest symbol, halves up. */
+static int32_t nearest_symbol(float v)
+{
+    v = v + 0.5f;
+    if (v < INT16_MIN || v > INT16_MAX)
+        return v < 0 ? INT16_MIN : INT16_MAX;
+    int32_t whole = (int32_t)v;
+    return whole - (v < (float)whole);
+}
+
+/* The symbol towards zero, or the next one where the rest exceeds the edge. */
+static int32_t cheap_symbol(float v, const float *edges)
+{
+    enum { MAGNITUDES = 16 };
+    float size = v < 0 ? -v : v;
+    if (size >= -(float)INT16_MIN)
+        return v < 0 ? INT16_MIN : INT16_MAX;
+    int32_t whole = (int32_t)size;
+    whole += size - (float)whole > edges[whole < MAGNITUDES ? whole : MAGNITUDES - 1];
+    return v < 0 ? -whole : clip32(whole, 0, INT16_MAX);
+}
+
+/* Symbols of the places of a row of cells that lie in the tile. */
+static void round_row(void *context, int32_t row, int32_t thread)
+{
+    enum { MAGNITUDES = 16 };
+    const passes *t = context;
+    int32_t quarter = t->net->quarter, m = t->net->latents;
+    (void)thread;
+    for (int32_t g = 0; g < 4; g++) {
+        int32_t position = POSITION[t->pass][g], count = coded_columns(t, row, position);
+        size_t at = ((size_t)g * (size_t)t->cell_rows + (size_t)row) * (size_t)t->cell_columns *
+                    (size_t)quarter;
+        const uint8_t *levels = t->levels[t->pass] + at;
+        const int32_t *means = t->means + at;
+        int32_t *symbols = t->symbols[t->pass] + at;
+        const float *y =
+            t->y + ((ptrdiff_t)(CELL * row + position / CELL) * t->columns + position % CELL) * m +
+            g * quarter;
+        for (int32_t p = 0; p < count; p++, y += (ptrdiff_t)CELL * m) {
+            for (int32_t c = 0; c < quarter; c++) {
+                float rest = y[c] - (float)*means++ * (1.0f / MEAN_FRACTION);
+                int32_t level = *levels++;
+                *symbols++ = t->edges ? cheap_symbol(rest, t->edges + level * MAGNITUDES)
+                                      : nearest_symbol(rest);
+            }
         }
     }
 }
