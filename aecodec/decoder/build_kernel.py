@@ -1,16 +1,13 @@
 """Compiles the kernel: for this machine, and to WebAssembly for browsers.
 
 `python -m aecodec.decoder.build_kernel` does both in a checkout. A wheel is built by
-`.ci/build_hook.py`, which has this file alone: it imports nothing but the standard library.
+`.ci/build_hook.py`, which has this file alone: it imports nothing but the standard library, and
+what only compiling needs when it compiles.
 """
 
-import argparse
 import hashlib
 import os
-import shutil
-import subprocess
 import sys
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -78,6 +75,8 @@ def wasm_compiler() -> str:
 
 
 def _found(names: Sequence[str]) -> str:
+    import shutil
+
     for name in names:
         if path := shutil.which(name):
             return path
@@ -86,6 +85,8 @@ def _found(names: Sequence[str]) -> str:
 
 def _compile(compiler: Sequence[str], options: Sequence[str], target: Path) -> None:
     """Writes beside the target and renames, since another process may have it loaded."""
+    import tempfile
+
     target.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=target.parent, prefix=".kernel-") as folder:
         made = Path(folder, target.name)
@@ -96,6 +97,8 @@ def _compile(compiler: Sequence[str], options: Sequence[str], target: Path) -> N
 
 
 def _run(command: Sequence[str]) -> str:
+    import subprocess
+
     try:
         done = subprocess.run(
             command, capture_output=True, text=True, timeout=SECONDS, check=False,
@@ -110,6 +113,8 @@ def _run(command: Sequence[str]) -> str:
 
 def main() -> int:
     """Builds what is asked for; see `--help`."""
+    import argparse
+
     parser = argparse.ArgumentParser(description="Compiles the kernel of this checkout.")
     parser.add_argument("only", nargs="?", choices=("native", "wasm"), help="by default both")
     only = parser.parse_args().only

@@ -5,9 +5,6 @@ from dataclasses import dataclass
 from aecodec.decoder.native import NativeModel, NativePrior, NativeSynthesis
 from aecodec.decoder.native_library import ANY_LEVEL, LEVELS, LibraryError, levels, wish
 from aecodec.decoder.networks import DecoderModel, Prior
-from aecodec.decoder.numpy_prior import NumpyPrior
-from aecodec.decoder.numpy_synthesis import NumpySynthesis
-from aecodec.decoder.passes import SteppedPrior
 from aecodec.decoder.prior_tables import PriorTables
 from aecodec.decoder.threads import default_threads
 from aecodec.decoder.work_sharing import Crew
@@ -31,6 +28,11 @@ def load_decoder(weights: Weights, threads: int | None = None) -> DecoderModel:
     if native is not None:
         prior, synthesis = Prior(tables, NativePrior(native)), NativeSynthesis(native)
         return DecoderModel(weights.model_id, weights.config, prior, synthesis, crew, native)
+    # late, since where the kernel decodes they are not needed
+    from aecodec.decoder.numpy_prior import NumpyPrior
+    from aecodec.decoder.numpy_synthesis import NumpySynthesis
+    from aecodec.decoder.passes import SteppedPrior
+
     prior = Prior(tables, SteppedPrior(tables, NumpyPrior(tensors["prior"], crew)))
     return DecoderModel(
         weights.model_id, weights.config, prior, NumpySynthesis(tensors["synthesis"], crew), crew

@@ -8,17 +8,20 @@ it is held to one, and it has its threads back when the last computation of the 
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from functools import cached_property
 from math import prod
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 import numpy.typing as npt
-from threadpoolctl import ThreadpoolController
 
-from aecodec.decoder.threads import default_threads
+from aecodec.decoder.threads import default_threads, usable_cores
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future, ThreadPoolExecutor
+
+    from threadpoolctl import ThreadpoolController
 
 CACHE_LINE = 64
 
@@ -58,17 +61,17 @@ def _aligned(size: int, kind: np.dtype[np.generic]) -> npt.NDArray[np.generic]:
 
 
 class Crew:
-    """A number of threads, of which the caller is one.
+    """Threads that help callers, so many with each that there are enough with the caller.
 
-    Any number of callers may share their work at the same time: the other threads help whoever
-    asks first, and a caller who finds none free works alone.
+    Any number of callers may share their work at the same time, but all helpers together are no
+    more than the cores: they help whoever asks first, and a caller who finds none free works alone.
     """
 
     def __init__(self, threads: int | None = None) -> None:
         """Starts no thread yet.
 
         Args:
-            threads: how many, at least 1; by default `default_threads()`.
+            threads: how many work for one caller, with the caller; by default `default_threads()`.
         """
         self.threads = default_threads() if threads is None else threads
         self.scratch = Scratch()
@@ -88,6 +91,8 @@ class Crew:
                 self._share(work, deque(items))
 
     def _share(self, work: Callable[[Item], object], left: deque[Item]) -> None:
+        from concurrent.futures import wait  # late, since one thread needs it not
+
         def take_turns() -> None:
             try:
                 while (item := _next(left)) is not None:
@@ -96,24 +101,28 @@ class Crew:
                 left.clear()
                 raise
 
-        helping = self._called(take_turns, min(self.threads, len(left)) - 1)
+        called = self._called(take_turns, min(self.threads, len(left)) - 1)
         try:
             take_turns()
         finally:
-            for helper in helping:
-                if not helper.cancel():
-                    helper.result()
+            helping = [helper for helper in called if not helper.cancel()]
+            wait(helping)
+        for helper in helping:
+            helper.result()
 
-    def _called(self, help_out: Callable[[], None], count: int) -> list[Future[None]]:
+    def _called(self, help_out: Callable[[], None], count: int) -> "list[Future[None]]":
         called: list[Future[None]] = []
         with suppress(RuntimeError):  # no more threads can be started: those that there are do it
             called.extend(self._pool().submit(help_out) for _ in range(count))
         return called
 
-    def _pool(self) -> ThreadPoolExecutor:
+    def _pool(self) -> "ThreadPoolExecutor":
+        from concurrent.futures import ThreadPoolExecutor
+
         with self._lock:
             if self._helpers is None:
-                self._helpers = ThreadPoolExecutor(self.threads - 1, "aecodec")
+                most = max(self.threads, usable_cores()) - 1
+                self._helpers = ThreadPoolExecutor(most, "aecodec")
             return self._helpers
 
 
@@ -134,13 +143,19 @@ class _Blas:
         self._give_back: Callable[[], object] = int
 
     @cached_property
-    def _controller(self) -> ThreadpoolController:
-        return ThreadpoolController()
+    def _controller(self) -> "ThreadpoolController | None":
+        """What sets the threads; None on systems that let Python call no library."""
+        try:
+            from threadpoolctl import ThreadpoolController
+
+            return ThreadpoolController()
+        except (ImportError, OSError, AttributeError, MemoryError):  # by how ctypes is refused
+            return None
 
     def hold(self) -> None:
         """Begins a computation."""
         with self._lock:
-            if not self._computations:
+            if not self._computations and self._controller is not None:
                 limited = self._controller.limit(limits=1, user_api="blas")
                 self._give_back = limited.restore_original_limits
             self._computations += 1
