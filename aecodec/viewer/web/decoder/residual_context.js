@@ -134,11 +134,8 @@ export class ResidualContext {
     const sumLess = weights.subarray(0, less).reduce((sum, weight) => sum + weight, 0);
     const ofOwn = -sumLess - 4 * ofGuess;
     return (place, guess) => {
-      let sum = ofOwn * numbers[own + place] + ofGuess * guess + constant;
-      for (let at = 0; at < places.length; at++) {
-        sum += weights[at] * numbers[places[at] + place];
-      }
-      return sum;
+      const rest = ofOwn * numbers[own + place] + ofGuess * guess + constant;
+      return rest + weighted(numbers, places, weights, place);
     };
   }
 
@@ -147,30 +144,40 @@ export class ResidualContext {
     const { numbers, step } = this;
     const c = plane.channel;
     const [north, west, east, south] = this.at(this.z[c], plane.near(4));
-    const four = this.at(this.t[c], plane.near(4));
-    const others = plane.before.map((o) => [this.z[o], ...this.at(this.z[o], plane.near(4))]);
-    const sheets = this.guesses[c].slice(0, 3 + 2 * others.length);
-    const near = sheets.map((sheet) => Int32Array.from(this.at(sheet, plane.near(8))));
+    const four = Int32Array.from(this.at(this.t[c], plane.near(4)));
+    const own = this.x[c];
+    const others = Int32Array.from(
+      plane.before.flatMap((o) => this.at(this.z[o], [[0, 0], ...plane.near(4)])),
+    );
+    const sheets = Int32Array.from(this.guesses[c]);
+    const near = Int32Array.from(this.guesses[c].flatMap((at) => this.at(at, plane.near(8))));
+    const count = near.length / sheets.length;
     const found = new Float64Array(sheets.length);
     return (place) => {
       const up = numbers[north + place] + numbers[south + place];
       const side = numbers[west + place] + numbers[east + place];
-      const sum = four.reduce((total, at) => total + numbers[at + place], 0);
-      found[0] = 4 * numbers[this.x[c] + place] + step * sum;
+      let sum = 0;
+      for (let n = 0; n < 4; n++) {
+        sum += numbers[four[n] + place];
+      }
+      found[0] = 4 * numbers[own + place] + step * sum;
       found[1] = 2 * up;
       found[2] = 2 * side;
-      others.forEach(([here, n, w, e, s], number) => {
-        const value = 4 * numbers[here + place];
-        found[3 + 2 * number] = value + 2 * (up - numbers[n + place] - numbers[s + place]);
-        found[4 + 2 * number] = value + 2 * (side - numbers[w + place] - numbers[e + place]);
-      });
-      let [dividend, divisor] = [0, 0];
+      for (let at = 0, to = 3; at < others.length; at += 5, to += 2) {
+        const value = 4 * numbers[others[at] + place];
+        const ends = numbers[others[at + 1] + place] + numbers[others[at + 4] + place];
+        const flanks = numbers[others[at + 2] + place] + numbers[others[at + 3] + place];
+        found[to] = value + 2 * (up - ends);
+        found[to + 1] = value + 2 * (side - flanks);
+      }
+      let dividend = 0;
+      let divisor = 0;
       for (let i = 0; i < sheets.length; i++) {
         let errors = 8;
-        for (const at of near[i]) {
-          errors += numbers[at + place];
+        for (let at = i * count; at < (i + 1) * count; at++) {
+          errors += numbers[near[at] + place];
         }
-        const weight = Math.floor(2 ** 32 / errors ** 2) + 1;
+        const weight = Math.floor(2 ** 32 / (errors * errors)) + 1;
         dividend += weight * found[i];
         divisor += weight;
         numbers[sheets[i] + place] = found[i];
@@ -184,23 +191,25 @@ export class ResidualContext {
     const { numbers } = this;
     const { alone, pairs, spread, constant } = this.activities(plane, activity);
     return (place) => {
-      let sum = constant;
-      for (let at = 0; at < alone.places.length; at++) {
-        sum += alone.weights[at] * Math.abs(numbers[alone.places[at] + place]);
-      }
-      for (let at = 0; at < pairs.weights.length; at++) {
-        const change = numbers[pairs.first[at] + place] - numbers[pairs.second[at] + place];
-        sum += pairs.weights[at] * Math.abs(change);
-      }
+      let sum = constant + magnitudes(numbers, alone, place) + changes(numbers, pairs, place);
       if (spread) {
-        const values = spread.places.map((at) => numbers[at + place]);
-        const total = values[0] + values[1] + values[2] + values[3];
-        sum += spread.weight * values.reduce((all, t) => all + Math.abs(4 * t - total), 0);
+        const { weight, places } = spread;
+        let total = 0;
+        for (let at = 0; at < 4; at++) {
+          total += numbers[places[at] + place];
+        }
+        for (let at = 0; at < 4; at++) {
+          sum += weight * Math.abs(4 * numbers[places[at] + place] - total);
+        }
       }
       let low = 0;
       for (let high = thresholds.length; low < high; ) {
         const middle = (low + high) >> 1;
-        [low, high] = thresholds[middle] <= sum ? [middle + 1, high] : [low, middle];
+        if (thresholds[middle] <= sum) {
+          low = middle + 1;
+        } else {
+          high = middle;
+        }
       }
       return low;
     };
@@ -269,6 +278,30 @@ export class ResidualContext {
     }
     return new Uint8Array(samples.buffer);
   }
+}
+
+function weighted(numbers, places, weights, place) {
+  let sum = 0;
+  for (let at = 0; at < places.length; at++) {
+    sum += weights[at] * numbers[places[at] + place];
+  }
+  return sum;
+}
+
+function magnitudes(numbers, { places, weights }, place) {
+  let sum = 0;
+  for (let at = 0; at < places.length; at++) {
+    sum += weights[at] * Math.abs(numbers[places[at] + place]);
+  }
+  return sum;
+}
+
+function changes(numbers, { first, second, weights }, place) {
+  let sum = 0;
+  for (let at = 0; at < weights.length; at++) {
+    sum += weights[at] * Math.abs(numbers[first[at] + place] - numbers[second[at] + place]);
+  }
+  return sum;
 }
 
 function column(rows, number, Kind) {
