@@ -34,7 +34,7 @@ _LENGTH = struct.Struct("<Q")
 def web_files() -> dict[str, bytes]:
     """Everything that a web server needs, by paths in one folder.
 
-    `decode.html` shows pictures, also those of a link `decode.html?src=PATH`, and `aec-img.js` makes
+    `decode.html` shows pictures, also that of a link `decode.html?src=PATH`, and `aec-img.js` makes
     `<img src="x.aec">` work in other pages. Weights are without what only encoders need.
 
     Raises:
@@ -42,8 +42,7 @@ def web_files() -> dict[str, bytes]:
     """
     found = {path: data for path, data in _scripts() if path not in _NOT_SERVED}
     models, tables = _stored()
-    for name, data in (*models.values(), *tables.values()):
-        found[name] = data
+    found.update((*models.values(), *tables.values()))
     index = {
         "kernel": KERNEL,
         "models": {key: name for key, (name, _) in models.items()},
@@ -74,8 +73,9 @@ def decoder_page() -> str:
             raise WeightsError("a script of the package cannot stand in a page")
     page = scripts[PAGE].decode()
     policy = (
-        f"default-src 'none'; script-src {_hash(code)} 'wasm-unsafe-eval'; style-src {_hash(style)}; "
-        "img-src data: blob:; worker-src blob:; base-uri 'none'; form-action 'none'"
+        f"default-src 'none'; script-src {_hash(code)} 'wasm-unsafe-eval'; "
+        f"style-src {_hash(style)}; img-src data: blob:; worker-src blob:; "
+        "base-uri 'none'; form-action 'none'"
     )
     page = _POLICY.sub(lambda found: found[1] + policy, page)
     page = page.replace(_MODULE_TAG, "").replace(_STYLE_TAG, f"    <style>{style}</style>\n")
@@ -88,7 +88,7 @@ def decoder_page() -> str:
 
 
 def linked(entry: str, read: Callable[[str], str]) -> str:
-    """A module and all that it imports, as one script without modules.
+    r"""A module and all that it imports, as one script without modules.
 
     Args:
         entry: path of the module.
@@ -98,8 +98,8 @@ def linked(entry: str, read: Callable[[str], str]) -> str:
         ValueError: modules import each other in a circle, or in a form that is not understood.
 
     Example:
-        >>> texts = {"a.js": 'import { one } from "./b.js";\\nprint(one);\\n'}
-        >>> texts["b.js"] = "export const one = 1;\\n"
+        >>> texts = {"a.js": 'import { one } from "./b.js";\nprint(one);\n'}
+        >>> texts["b.js"] = "export const one = 1;\n"
         >>> print(linked("a.js", lambda path: texts[path]))
         (() => {
         "use strict";

@@ -67,7 +67,7 @@ export function orientationOf({ exif, xmp }) {
 export function upright(metadata) {
   let { exif, xmp } = metadata;
   if (exif) {
-    exif = exif.slice();
+    exif = new Uint8Array(exif);
     orientationPlace(exif)?.write(1);
   }
   if (xmp) {

@@ -63,7 +63,7 @@ function damaged(reason) {
 
 /** The elements of a tensor of 32 bits. */
 export function integers({ bytes }) {
-  const words = new Int32Array(bytes.slice().buffer);
+  const words = new Int32Array(new Uint8Array(bytes).buffer);
   return new Int32Array(littleEndian(words).slice().buffer);
 }
 
