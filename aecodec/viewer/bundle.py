@@ -81,7 +81,7 @@ def decoder_page() -> str:
     page = page.replace(_MODULE_TAG, "").replace(_STYLE_TAG, f"    <style>{style}</style>\n")
     parts = (
         f'<script type="text/plain" id="worker">{worker}</script>',
-        f'<script type="application/json" id="files">{json.dumps(embedded)}</script>',
+        f'<script type="application/json" id="resources">{json.dumps(embedded)}</script>',
         f"<script>{code}</script>",
     )
     return page.replace("  </body>", "\n".join((*parts, "  </body>")))

@@ -9,4 +9,4 @@ function textOf(id) {
 
 const source = new Blob([textOf("worker")], { type: "text/javascript" });
 const worker = new Worker(URL.createObjectURL(source));
-startPage(new DecoderClient(worker, { files: JSON.parse(textOf("files")) }));
+startPage(new DecoderClient(worker, { files: JSON.parse(textOf("resources")) }));

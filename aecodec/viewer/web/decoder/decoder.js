@@ -63,10 +63,17 @@ export class Decoder {
       const picture = new PictureDecoder(stream, view, resources);
       return await picture.decode(this.limits.memoryBytes, options.progress);
     } finally {
-      if (resources.model?.kernel.size > KEPT_MEMORY) {
+      const kernel = resources.model?.kernel;
+      if (kernel?.hasFailed || kernel?.size > KEPT_MEMORY) {
         this.models.delete(stream.header.modelId);
       }
     }
+  }
+
+  /** Loads what decoding a file needs, so that it is there when `decode` is called. */
+  async prepare(bytes) {
+    const stream = parse(bytes, this.limits);
+    await this.resources(stream, viewOf(stream.header));
   }
 
   async resources(stream, view) {

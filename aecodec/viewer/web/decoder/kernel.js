@@ -41,6 +41,7 @@ export class Kernel {
 
   constructor(exports) {
     this.exports = exports;
+    this.hasFailed = false;
     exports._initialize?.();
     if (exports.aec_abi() !== ABI) {
       throw new AecError("WeightsError", "kernel.wasm has another interface");
@@ -57,6 +58,7 @@ export class Kernel {
     try {
       return this.exports[name](...values);
     } catch (error) {
+      this.hasFailed = true;
       throw new AecError("LimitError", `the kernel has failed: ${error.message}`);
     }
   }
@@ -74,7 +76,9 @@ export class Kernel {
       }
       return use(...places);
     } finally {
-      places.reverse().forEach((place) => this.exports.aec_release(place));
+      if (!this.hasFailed) {
+        places.reverse().forEach((place) => this.exports.aec_release(place));
+      }
     }
   }
 

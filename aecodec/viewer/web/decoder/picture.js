@@ -123,19 +123,22 @@ export class PictureDecoder {
   decodeTile(number) {
     const { header, stream } = this;
     const box = tileBox(header, number);
-    const alpha = header.alpha ? this.lossless(stream.alphas[number], box, true) : null;
+    let whole = null;
     if (this.isLossless(number)) {
-      this.pasteWhole(this.lossless(stream.tiles[number], box, header.gray), box, alpha);
+      whole = this.lossless(stream.tiles[number], box, header.gray);
     } else if (stream.layer) {
-      this.pasteWhole(this.refined(number, box), box, alpha);
+      whole = this.refined(number, box);
     } else {
-      const shared = overlap(box, this.view.positions);
-      for (const part of partsOf(shared, PART)) {
-        this.pasteLearned(number, part, this.view.scale, this.view.bits);
+      for (const part of partsOf(overlap(box, this.view.positions), PART)) {
+        this.pasteLearned(number, part);
       }
     }
+    const alpha = header.alpha ? this.lossless(stream.alphas[number], box, true) : null;
+    if (whole) {
+      this.pasteWhole(whole, header.gray ? 1 : 3, 0, box, alpha);
+    }
     if (alpha) {
-      this.pastePlane(alpha, box);
+      this.pasteWhole(alpha, 1, header.channels - 1, box);
     }
   }
 
@@ -224,22 +227,17 @@ export class PictureDecoder {
     }
   }
 
-  /** Puts the colours of a whole tile into the view, with its alpha at hand. */
-  pasteWhole(samples, box, alpha) {
+  /** Puts samples of a whole tile into the view, from its channel `first` on. */
+  pasteWhole(samples, channels, first, box, alpha = null) {
     const [height, width] = sidesOf(this.header, box);
-    const channels = this.header.gray ? 1 : 3;
     const small = shrink({ samples, height, width, channels }, this.view.scale, alpha);
-    this.paste(this.wanted(small.samples), channels, 0, this.scaled(box), this.scaled(box));
+    const place = this.scaled(box);
+    this.paste(this.wanted(small.samples), channels, first, place, place);
   }
 
-  pastePlane(alpha, box) {
-    const [height, width] = sidesOf(this.header, box);
-    const small = shrink({ samples: alpha, height, width, channels: 1 }, this.view.scale);
-    const last = this.header.channels - 1;
-    this.paste(this.wanted(small.samples), 1, last, this.scaled(box), this.scaled(box));
-  }
-
-  pasteLearned(number, part, scale, bits) {
+  /** Puts a part of a learned tile into the view. */
+  pasteLearned(number, part) {
+    const { scale, bits } = this.view;
     const { window, samples } = this.synthesize(number, part, scale, bits);
     const side = STRIDE / scale;
     const whole = { top: window.top * side, left: window.left * side, right: window.right * side };

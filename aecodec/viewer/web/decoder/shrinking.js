@@ -25,11 +25,22 @@ export function shrink(picture, scale, alpha = null) {
       const square = squareOf(picture, row * scale, column * scale, scale);
       const count = add(picture, square, alpha, sums) || add(picture, square, null, sums);
       for (let channel = 0; channel < channels; channel++) {
-        found[to + channel] = Math.floor(sums[channel] / count + 0.5);
+        found[to + channel] = mean(sums[channel], count, samples.BYTES_PER_ELEMENT);
       }
     }
   }
   return { samples: found, height, width, channels };
+}
+
+/**
+ * A sum divided by a count, rounded half up; of 8-bit samples as the package's decoder in Python
+ * rounds, which takes halves down where the count is no power of two.
+ */
+function mean(sum, count, width) {
+  if (width === 2) {
+    return Math.floor(sum / count + 0.5);
+  }
+  return Math.floor(((sum + (count >> 1)) * Math.floor(2 ** 24 / count)) / 2 ** 24);
 }
 
 function squareOf({ height, width }, top, left, scale) {
