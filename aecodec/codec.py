@@ -1,7 +1,4 @@
-"""Pictures to `.aec` bytes and back: the facade over encoder and decoder.
-
-Models, and torch with them, are loaded when a picture first needs them.
-"""
+"""Pictures to `.aec` bytes and back: the facade over encoder and decoder, with models on demand."""
 
 import threading
 from collections.abc import Callable, Iterator
@@ -67,17 +64,20 @@ class Codec:
     """
 
     def __init__(
-        self, model: "str | os.PathLike[str] | None" = None, *, limits: Limits = DEFAULT_LIMITS
-    ) -> None:
+        self, model: "str | os.PathLike[str] | None" = None, *, limits: Limits = DEFAULT_LIMITS,
+        threads: int | None = None,
+    ) -> None:  # fmt: skip
         """Prepares a codec; models are loaded on first use.
 
         Args:
             model: the name of a released model, or a weights file as `aecodec export` makes it; by
                 default the default model for compression, and for each file the model that made it.
             limits: what decoding may use.
+            threads: how many decode a picture together, 1 or more (else InputError), see
+                `decoder/threads.py`.
         """
         self.limits = limits
-        self._models = ModelStore(model)
+        self._models = ModelStore(model, threads)
         self._lock = threading.Lock()
         self._encoder: EncoderModel | None = None
 
@@ -207,10 +207,9 @@ class Codec:
         check_optional((*optional, *digest), self.limits)
         encoder = self.encoder
         form = PixelFormat.of(
-            rgb=not source.gray,
-            sixteen_bit=source.sixteen_bit,
+            rgb=not source.gray, sixteen_bit=source.sixteen_bit,
             alpha=source.alpha(0, 1) is not None,
-        )
+        )  # fmt: skip
         header = Header(
             source.width, source.height, form, options.tile_exponent, options.quality_index,
             encoder.decoder.model_id,

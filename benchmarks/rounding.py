@@ -101,7 +101,7 @@ class _Bits:
 def _coded(model: EncoderModel, pixels: Pixels, index: int) -> _Bits:
     prior = model.decoder.prior
     y = np.ascontiguousarray(model.analyze(pixels, index))
-    tile, _ = encode_latents(prior, y, model.hyper_analyze(y, index), index)
+    tile, _ = encode_latents(prior, y, model.analysis.hyper(y, index), index)
     tables = [prior.tables.hyper_tables]
     bits = 0.0
 

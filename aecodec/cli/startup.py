@@ -8,6 +8,8 @@ import platform
 import sys
 from functools import cache
 
+from aecodec.decoder.threads import usable_cores
+
 SPIN_COUNT = "1000"
 """Rounds that GNU OpenMP's threads wait in a loop before they sleep, by default 300,000.
 
@@ -46,13 +48,6 @@ def prepare_process(jobs: int = 1) -> None:
         os.environ["GOMP_SPINCOUNT"] = SPIN_COUNT
     if jobs > 1 and "OMP_NUM_THREADS" not in os.environ:
         os.environ["OMP_NUM_THREADS"] = str(max(1, usable_cores() // jobs))
-
-
-def usable_cores() -> int:
-    """How many cores this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 @cache

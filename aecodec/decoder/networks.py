@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from aecodec.decoder.prior_tables import Ints, PriorTables
+from aecodec.decoder.work_sharing import Crew
 from aecodec.models.config import ModelConfig
 from aecodec.picture.pixels import Pixels
 
@@ -81,9 +82,11 @@ class DecoderModel:
         config: sizes.
         prior: of the latents.
         synthesis: latents to pixels.
+        crew: the threads that both work with.
     """
 
     model_id: bytes
     config: ModelConfig
     prior: Prior
     synthesis: SynthesisNetwork
+    crew: Crew

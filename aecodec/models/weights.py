@@ -1,8 +1,8 @@
 """The weights file: released form of a model, checked when it is read, never unpickled.
 
 It is a safetensors file; SPECIFICATION.md, section 15, says what is in it. `prior.*` and
-`synthesis.*` hold the exact integer path, `analysis.*` and `hyper_analysis.*` the encoder's float
-transforms, `parent.*` knots that only further training needs.
+`synthesis.*` hold what decoders need, `analysis.*` and `hyper_analysis.*` what encoders need
+besides, all in integers, and `parent.*` knots that only further training needs.
 """
 
 import hashlib

@@ -22,7 +22,7 @@ from check_decoder import (
     expected_pixels,
     load_manifest,
 )
-from test_exactness import ReferenceDecoder
+from exact_reference import PriorReference
 
 import aecodec
 from aecodec.codec import Codec
@@ -137,7 +137,7 @@ def test_the_decoder_in_plain_integers_agrees(name: str) -> None:
     assert isinstance(tile, Tile)
     box = tile_box(stream.header, 0)
     tensors = registry.released_weights(released).tensors["prior"]
-    y_hat = ReferenceDecoder(tensors, tile.words).decode(
+    y_hat = PriorReference(tensors, tile.words).decode(
         Grid(box.height, box.width), stream.header.quality_index
     )
     assert digest(y_hat.astype("<i2")) == entry["latents_sha256"]

@@ -159,9 +159,7 @@ def test_another_config_than_the_tensors_have_is_refused(
             read_weights(path)
 
 
-@pytest.mark.parametrize(
-    "name", ["analysis.entry.weight", "hyper_analysis.exit.bias", "analysis.first.expand.weight"]
-)
+@pytest.mark.parametrize("name", ["parent.prior.base", "parent.hyper_prior.logits"])
 def test_weights_that_are_not_finite_are_not_loaded(
     name: str, tiny_weights: Path, tmp_path: Path
 ) -> None:
