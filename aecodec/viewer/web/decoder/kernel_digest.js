@@ -1,3 +1,3 @@
-/** SHA-256 of kernel.wasm: a damaged kernel could give wrong pixels that no checksum covers. */
+/** SHA-256 of kernel.wasm: a damaged kernel could give wrong pixels. */
 export const KERNEL_SHA256 =
-  "b6fbb3a0f98c1ab1e7509670f3cc58a4d8e6663171e77cb3a1d5ee4d998984c4";
+  "27884a826a602630123304d43b1f80d3b2ef5ce94f2b07786b2f732ae78b510b";
