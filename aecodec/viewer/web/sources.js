@@ -12,11 +12,23 @@ const INDEX = "resources.json";
  * @param {string} base URL of the folder where the index is
  */
 export async function fetchedSources(base) {
-  const index = JSON.parse(new TextDecoder().decode(await fetched(new URL(INDEX, base))));
+  const index = readIndex(await fetched(new URL(INDEX, base)));
   const source = (name) => () => fetched(new URL(name, base));
   const each = (names) =>
     Object.fromEntries(Object.entries(names).map(([id, name]) => [id, source(name)]));
   return { kernel: source(index.kernel), models: each(index.models), tables: each(index.tables) };
+}
+
+function readIndex(bytes) {
+  try {
+    const { kernel, models, tables } = JSON.parse(new TextDecoder().decode(bytes));
+    if (kernel && models && tables) {
+      return { kernel, models, tables };
+    }
+  } catch (error) {
+    throw new AecError("WeightsError", `${INDEX} is damaged: ${error.message}`);
+  }
+  throw new AecError("WeightsError", `${INDEX} is damaged`);
 }
 
 async function fetched(url) {

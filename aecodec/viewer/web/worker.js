@@ -6,24 +6,30 @@ import { turned, upright } from "./decoder/metadata.js";
 import { encodePng } from "./png.js";
 import { fetchedSources, givenSources } from "./sources.js";
 
-let decoder = null;
+/** A promise of the decoder, which rejects where its files are not there. */
+let started = null;
 
 const TASKS = {
   /** Where files are: {base} on a server, or {files} in the page. */
   async start({ base, files, limits }) {
-    decoder = new Decoder(files ? givenSources(files) : await fetchedSources(base), limits);
+    const sources = async () => (files ? givenSources(files) : fetchedSources(base));
+    started = sources().then((found) => new Decoder(found, limits));
+    await started;
   },
 
-  inspect: async ({ bytes }) => decoder.inspect(bytes),
+  inspect: async ({ bytes }) => (await started).inspect(bytes),
 
   /** Samples as they are stored. */
-  decode: ({ bytes, options }, progress) => decoder.decode(bytes, { ...options, progress }),
+  async decode({ bytes, options }, progress) {
+    return (await started).decode(bytes, { ...options, progress });
+  },
 
   /**
    * A PNG, turned as the file says: to be shown with the colour profile alone, or to be saved
    * (`small`) with all metadata.
    */
   async picture({ bytes, options, small }, progress) {
+    const decoder = await started;
     const info = decoder.inspect(bytes);
     await decoder.prepare(bytes);
     const start = performance.now();
@@ -50,7 +56,9 @@ async function run({ id, task, values }) {
     const moved = result?.samples ? [result.samples.buffer] : [];
     self.postMessage({ id, result }, moved);
   } catch (error) {
-    const name = error instanceof AecError ? error.name : "LimitError";
-    self.postMessage({ id, error: { name, message: error.message } });
+    const isKnown = error instanceof AecError || !(error instanceof RangeError);
+    self.postMessage({
+      id, error: { name: isKnown ? error.name : "LimitError", message: error.message },
+    });
   }
 }
