@@ -17,19 +17,34 @@ from aecodec.storage.names import identities, is_standard_output
 
 
 @click.command()
-@click.argument("files", nargs=-1, required=True, metavar="FILE...")
+@click.argument("files", nargs=-1, metavar="FILE...")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object a line.")
-def info(files: tuple[str, ...], as_json: bool) -> int:
+@click.option("--runtime", is_flag=True, help="Show what computes on this machine instead.")
+def info(files: tuple[str, ...], as_json: bool, runtime: bool) -> int:
     """Show header, chunks and model of .aec files.
 
     Checksums of local files are checked. Behind a URL only the starts of chunks are read.
     """
+    if runtime:
+        if files:
+            raise click.UsageError("--runtime takes no files")
+        return _show_runtime(as_json)
+    if not files:
+        raise click.UsageError("Missing argument 'FILE...'.")
 
     def work(name: str, _target: str, log: JobLog) -> None:
         found = read_file_info(name)
         log.say(json.dumps(asdict(found)) if as_json else found.text())
 
     return for_each(files, files, work, say=say_or_end)
+
+
+def _show_runtime(as_json: bool) -> int:
+    from aecodec.decoder.loading import runtime_info
+
+    found = runtime_info()
+    say_or_end(json.dumps(asdict(found)) if as_json else found.text(), err=False)
+    return 0
 
 
 @click.command()

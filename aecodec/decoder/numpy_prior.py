@@ -9,7 +9,6 @@ import numpy as np
 import numpy.typing as npt
 
 from aecodec.decoder.bounds import ACCUMULATOR_LIMIT, accumulator_bounds
-from aecodec.decoder.networks import Known
 from aecodec.decoder.numpy_layers import (
     Depthwise,
     PerChannel,
@@ -19,6 +18,7 @@ from aecodec.decoder.numpy_layers import (
     chunks,
     layer_of,
 )
+from aecodec.decoder.passes import Known
 from aecodec.decoder.prior_tables import Ints
 from aecodec.decoder.work_sharing import Crew, Floats
 from aecodec.errors import WeightsError
@@ -32,7 +32,7 @@ Layer = tuple[Array, Array, Array]
 
 
 class NumpyPrior:
-    """`networks.PriorNetworks` by NumPy; features are `(h, w, H)` float32."""
+    """`passes.PassNetworks` by NumPy; features are `(h, w, H)` float32."""
 
     def __init__(self, tensors: TensorTree, crew: Crew) -> None:
         """Builds the networks of the part `prior` of a weights file.
@@ -53,7 +53,7 @@ class NumpyPrior:
         ]
 
     def features(self, z_hat: Ints, quality_index: int) -> Floats:
-        """See `networks.PriorNetworks`."""
+        """See `passes.PassNetworks`."""
         crew = self._crew
         x = self._entry(np.ascontiguousarray(z_hat, np.float32), crew)
         self._first(x, crew)
@@ -70,7 +70,7 @@ class NumpyPrior:
         return x
 
     def first(self, features: Floats) -> Known:
-        """See `networks.PriorNetworks`."""
+        """See `passes.PassNetworks`."""
         found = np.empty((*features.shape[:2], self._head.outputs), np.float32)
 
         def predicted(rows: Rows) -> None:
@@ -80,7 +80,7 @@ class NumpyPrior:
         return found
 
     def corrections(self, number: int, known: Known, features: Floats) -> Known:
-        """See `networks.PriorNetworks`."""
+        """See `passes.PassNetworks`."""
         return self._passes[number - 1](known, features, self._crew)
 
 

@@ -10,9 +10,10 @@ from exact_reference import PASS_POSITION, PriorReference
 
 from aecodec.codec import Codec
 from aecodec.decoder.bounds import ACCUMULATOR_LIMIT, accumulator_bounds
-from aecodec.decoder.latents import Grid, decode_latents, take_quarter
+from aecodec.decoder.latents import Grid, decode_latents
 from aecodec.decoder.networks import Prior
 from aecodec.decoder.numpy_prior import NumpyPrior
+from aecodec.decoder.passes import SteppedPrior, take_quarter
 from aecodec.decoder.work_sharing import Crew
 from aecodec.encoder.latents import encode_latents
 from aecodec.encoder.networks import EncoderModel
@@ -68,7 +69,9 @@ def test_threads_give_the_same_words(tensors: TensorTree, tiny_coder: EncoderMod
     y, z = extreme_latents(5, (90, 121, 16)), extreme_latents(6, (23, 31, 4))
     tables = tiny_coder.decoder.prior.tables
     results = [
-        encode_latents(Prior(tables, NumpyPrior(tensors, Crew(threads))), y, z, 100)
+        encode_latents(
+            Prior(tables, SteppedPrior(tables, NumpyPrior(tensors, Crew(threads)))), y, z, 100
+        )
         for threads in (1, 2, 3)
     ]
     for tile, y_hat in results[1:]:

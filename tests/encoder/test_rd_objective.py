@@ -13,7 +13,7 @@ from conftest import make_picture
 from aecodec.autoencoder.quantization import quantize_ste
 from aecodec.autoencoder.transforms import to_model_space
 from aecodec.codec import Codec
-from aecodec.decoder.latents import take_quarter
+from aecodec.decoder.passes import take_quarter
 from aecodec.encoder.latent_refinement import Effort
 from aecodec.encoder.latents import encode_latents
 from aecodec.encoder.networks import EncoderModel
