@@ -1,3 +1,3 @@
 /** SHA-256 of kernel.wasm: a damaged kernel could give wrong pixels. */
 export const KERNEL_SHA256 =
-  "27884a826a602630123304d43b1f80d3b2ef5ce94f2b07786b2f732ae78b510b";
+  "a20fa1cdcf05c8bab0d31a3f76efe03623bbfac12022d6acd9ddd70b515be314";
