@@ -2,7 +2,7 @@
 
 import ctypes
 import weakref
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -24,35 +24,36 @@ from aecodec.format.constants import GROUP, PASSES, STRIDE
 from aecodec.models.weights import Array, TensorTree, Weights
 from aecodec.picture.pixels import Pixels
 
+Integers = npt.NDArray[np.int32]
+
 PLACES_PER_THREAD = 64
 """Latents that keep a thread busy for longer than it takes to start."""
 
 
-class NativeModel:
-    """A model in the kernel, ready for decoding; safe to use from several threads."""
+class NativeHandle:
+    """Weights in the kernel, ready to compute; safe to use from several threads."""
 
-    def __init__(self, weights: Weights, threads: int) -> None:
+    def __init__(self, handle: int | None, tensors: Mapping[str, Array], threads: int) -> None:
         """Hands the weights over.
 
         Args:
-            weights: of the model.
+            handle: what the kernel made for models of these sizes.
+            tensors: all that it asks for, by their names in the file.
             threads: that share the work of one call.
 
         Raises:
-            LibraryError: there is no kernel, or it does not take these weights.
+            LibraryError: the kernel does not take these weights.
         """
         self.library = library()
-        self.config = config = weights.config
         self.threads = threads
-        handle = self.library.aec_create(
-            wish().level, config.channels, config.latent_channels, config.hyper_channels,
-            config.context_channels, config.synthesis_blocks,
-        )  # fmt: skip
         if not handle:
             raise LibraryError("the kernel has no such level, or takes no model of these sizes")
         self.handle = handle
         self._finalizer = weakref.finalize(self, self.library.aec_free, handle)
-        self._give(weights)
+        kept = {name: np.require(array, requirements="C") for name, array in tensors.items()}
+        statuses = [self._tensor(name, array) for name, array in kept.items()]
+        if any(statuses) or self.library.aec_ready(handle) != OK:
+            raise LibraryError(self.library.aec_message(handle).decode())
 
     @property
     def level(self) -> str:
@@ -64,22 +65,30 @@ class NativeModel:
         height, width = size
         return max(1, min(self.threads, height * width // PLACES_PER_THREAD))
 
-    def _give(self, weights: Weights) -> None:
-        kept = [
-            tensor
-            for part in ("prior", "synthesis")
-            for tensor in _flat(weights.tensors[part], f"{part}.")
-        ]
-        statuses = [self._tensor(name, array) for name, array in kept]
-        if any(statuses) or self.library.aec_ready(self.handle) != OK:
-            raise LibraryError(self.library.aec_message(self.handle).decode())
-
     def _tensor(self, name: str, array: Array) -> int:
         shape = (ctypes.c_uint32 * array.ndim)(*array.shape)
         status: int = self.library.aec_tensor(
             self.handle, name.encode(), array.ctypes.data, 8 * array.itemsize, array.ndim, shape
         )
         return status
+
+
+class NativeModel(NativeHandle):
+    """A model that decodes."""
+
+    def __init__(self, weights: Weights, threads: int) -> None:
+        """Takes a whole model.
+
+        Raises:
+            LibraryError: there is no kernel, or it does not take these weights.
+        """
+        self.config = c = weights.config
+        handle = library().aec_create(
+            wish().level, c.channels, c.latent_channels, c.hyper_channels, c.context_channels,
+            c.synthesis_blocks,
+        )  # fmt: skip
+        parts = {name: weights.tensors[name] for name in ("prior", "synthesis")}
+        super().__init__(handle, dict(_flat(TensorTree({}, parts))), threads)
 
 
 class NativePrior:
@@ -179,6 +188,64 @@ class NativeSynthesis:
         return samples
 
 
+class NativeAnalysis(NativeHandle):
+    """What encoders ask of a model, SPECIFICATION.md, section 19; all arrays hold integers."""
+
+    def __init__(self, weights: Weights, threads: int) -> None:
+        """Takes a whole model.
+
+        Raises:
+            LibraryError: there is no kernel, or it does not take these weights.
+        """
+        self.config = c = weights.config
+        handle = library().aec_create_analysis(
+            wish().level, c.channels, c.latent_channels, c.hyper_channels, c.context_channels,
+            c.analysis_blocks,
+        )  # fmt: skip
+        parts = {name: weights.tensors[name] for name in ("analysis", "hyper_analysis")}
+        tables = weights.tensors["prior"]["tables"]
+        tensors = dict(_flat(TensorTree({}, parts)))
+        tensors |= {f"prior.tables.{n}": tables.array(n) for n in ("base", "reciprocals")}
+        super().__init__(handle, tensors, threads)
+
+    def begin(self, pixels: Pixels) -> Integers:
+        """`(16h, 16w, 3)` or `(16h, 16w)` uint8 or uint16 to `(2h, 2w, C)`."""
+        contiguous = np.ascontiguousarray(pixels)
+        size = height, width = pixels.shape[0] // STRIDE, pixels.shape[1] // STRIDE
+        begun = np.empty((2 * height, 2 * width, self.config.channels), np.int32)
+        status = self.library.aec_analyze_begin(
+            self.handle, contiguous.ctypes.data, *size, pixels.dtype == np.uint16,
+            pixels.ndim == 2, self.workers(size), begun.ctypes.data,
+        )  # fmt: skip
+        _check(status)
+        return begun
+
+    def finish(self, begun: Integers, quality_index: int) -> Integers:
+        """What `begin` gave to latents `(h, w, M)` in 1/1024 step."""
+        contiguous = np.ascontiguousarray(begun)
+        size = height, width = begun.shape[0] // 2, begun.shape[1] // 2
+        y = np.empty((height, width, self.config.latent_channels), np.int32)
+        status = self.library.aec_analyze_finish(
+            self.handle, contiguous.ctypes.data, *size, quality_index, self.workers(size),
+            y.ctypes.data,
+        )  # fmt: skip
+        _check(status)
+        return y
+
+    def hyper(self, y: Integers, quality_index: int) -> Integers:
+        """Latents `(h, w, M)` in 1/1024 step to `(ceil(h/4), ceil(w/4), Z)` in 2^-14."""
+        contiguous = np.ascontiguousarray(y)
+        size = height, width = y.shape[0], y.shape[1]
+        rows, columns = (-(-side // GROUP) for side in (height, width))
+        z = np.empty((rows, columns, self.config.hyper_channels), np.int32)
+        status = self.library.aec_analyze_hyper(
+            self.handle, contiguous.ctypes.data, *size, quality_index, self.workers(size),
+            z.ctypes.data,
+        )  # fmt: skip
+        _check(status)
+        return z
+
+
 def _check(status: int) -> None:
     """Raises MemoryError; any other fault of arguments is one of this module."""
     if status == MEMORY:
@@ -186,9 +253,9 @@ def _check(status: int) -> None:
     assert status == OK, status
 
 
-def _flat(tree: TensorTree, prefix: str) -> Iterator[tuple[str, Array]]:
-    """Contiguous tensors with their whole names."""
+def _flat(tree: TensorTree, prefix: str = "") -> Iterator[tuple[str, Array]]:
+    """Tensors with their whole names."""
     for name, array in tree.arrays.items():
-        yield prefix + name, array if array.flags.c_contiguous else array.copy()
+        yield prefix + name, array
     for name, part in tree.parts.items():
         yield from _flat(part, f"{prefix}{name}.")

@@ -39,6 +39,10 @@ _FUNCTIONS: Final = {
     "aec_latents": (_INT, [_POINTER, _POINTER]),
     "aec_words": (_POINTER, [_POINTER, ctypes.POINTER(_SIZE)]),
     "aec_end": (None, [_POINTER]),
+    "aec_create_analysis": (_POINTER, [_INT] * 6),
+    "aec_analyze_begin": (_INT, [_POINTER, _POINTER, *[_INT] * 5, _POINTER]),
+    "aec_analyze_finish": (_INT, [_POINTER, _POINTER, *[_INT] * 4, _POINTER]),
+    "aec_analyze_hyper": (_INT, [_POINTER, _POINTER, *[_INT] * 4, _POINTER]),
 }  # fmt: skip
 
 
@@ -72,7 +76,7 @@ def wish() -> Wish:
         return Wish(native=False)
     if value in LEVELS:
         return Wish(level=LEVELS.index(value))
-    names = ", ".join(("numpy", "native", *LEVELS))
+    names = ", ".join(("numpy", "native", *(name for name in LEVELS if name != "simd128")))
     raise InputError(f"{VARIABLE} is {value!r}, not one of {names}")
 
 

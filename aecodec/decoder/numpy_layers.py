@@ -17,8 +17,8 @@ from aecodec.decoder.work_sharing import Floats
 from aecodec.errors import WeightsError
 from aecodec.models.weights import Array, TensorTree
 
-CHUNK = 2**16
-"""Numbers of one array that are worked on at a time, 256 KiB."""
+CHUNK = 3 * 2**14
+"""Numbers of one array that are worked on at a time, 192 KiB."""
 
 REPEATED = 2**13
 """About how many numbers a row of channels is repeated to, since NumPy begins each row slowly."""

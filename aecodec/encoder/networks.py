@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Protocol
 from aecodec.decoder.latents import Floats
 from aecodec.decoder.loading import load_decoder
 from aecodec.decoder.networks import DecoderModel
+from aecodec.encoder.kernel_analysis import native_analysis
 from aecodec.encoder.numpy_analysis import NumpyAnalysis
 from aecodec.encoder.rdoq import symbol_costs
 from aecodec.models.config import SearchSettings
@@ -85,6 +86,10 @@ def load_encoder(weights: Weights, decoder: DecoderModel | None = None) -> Encod
         WeightsError: the weights would not decode exactly, or do not fit.
     """
     decoder = decoder or load_decoder(weights)
-    analysis, hyper_analysis = (weights.tensors[part] for part in ("analysis", "hyper_analysis"))
-    networks = NumpyAnalysis(analysis, hyper_analysis, decoder.prior.tables, decoder.crew)
+    networks = native_analysis(weights, decoder) or _numpy_analysis(weights, decoder)
     return EncoderModel(decoder, weights.search, networks, weights)
+
+
+def _numpy_analysis(weights: Weights, decoder: DecoderModel) -> NumpyAnalysis:
+    analysis, hyper_analysis = (weights.tensors[part] for part in ("analysis", "hyper_analysis"))
+    return NumpyAnalysis(analysis, hyper_analysis, decoder.prior.tables, decoder.crew)

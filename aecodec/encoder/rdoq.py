@@ -23,11 +23,16 @@ COSTS = 16
 SHIFT_MAX = 0.6
 """Largest distance of a threshold from the middle between two symbols."""
 
+COST_STEP = 2.0**-12
+"""Unit of costs, in bits: logarithms may differ between machines in their last places."""
+
 
 def symbol_costs(tables: Sequence[SymbolTable]) -> Floats:
     """Bits of the symbols 0 to COSTS under each table, `(tables, COSTS + 1)`."""
     symbols = np.arange(COSTS + 1, dtype=np.int32)
-    return np.array([table.bits(symbols) for table in tables], np.float32)
+    bits = np.array([table.bits(symbols) for table in tables])
+    costs: Floats = (np.rint(bits / COST_STEP) * COST_STEP).astype(np.float32)
+    return costs
 
 
 class DeadZone:

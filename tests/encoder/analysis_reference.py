@@ -45,7 +45,8 @@ def conv(x: Ints, tensors: TensorTree) -> Ints:
 def hswish(v: Ints, fraction: int) -> Ints:
     u = v.clip(-(2 ** (20 - fraction)), 2 ** (20 - fraction) - 1)
     knee = 2 ** (fraction + 2)
-    return u * (u.clip(-knee, knee) + knee)
+    found: Ints = u * (u.clip(-knee, knee) + knee)
+    return found
 
 
 def block(stream: Ints, tensors: TensorTree) -> Ints:

@@ -30,7 +30,8 @@ def error(model: HyperpriorModel, statistics: InputStatistics, x: Tensor) -> flo
     """Mean squared difference of exact and real synthesis at the highest quality."""
     q = torch.ones(len(x))
     part = statistics.of_part("synthesis")
-    exact = NumpySynthesis(TensorTree.of(export_synthesis(model.synthesis, part)), Crew(1))
+    tensors = TensorTree.of(export_synthesis(model.synthesis, part))
+    exact = NumpySynthesis(tensors, Crew(1))
     with torch.no_grad():
         y = quantize(model.estimate(model.analysis(x, q), q).y_hat * 16)
         expected = (model.synthesis(y / 16, q).clamp(0, 1) * 65535).permute(0, 2, 3, 1)

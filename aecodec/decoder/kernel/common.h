@@ -74,22 +74,16 @@ typedef struct {
     reading read;
 } hswish;
 
-/* A linear layer of the stream's full width, and how its sums are rounded: the sum of high parts
-   `x` and of low parts `y` is (x + high) * 4096 + (y + low). */
+/* A linear layer of numbers that need two parts, v = high * 2^bits + low. Its sums are
+   over * 2^bits + rest, with rest in [0, 2^bits - 1]. */
 typedef struct {
     linear layer; /* its bias and shift are not used */
-    int32_t *high;
-    int32_t *low;
+    int32_t bits;
+    int32_t *high, *low; /* the bias, in the same parts */
+    /* How sums become numbers of the stream: (clip(over) * factor + (rest >> small)) >> large,
+       with `most` as the limit; NULL for the exit. */
+    int32_t *most, *factor, *small, *large;
 } wide;
-
-/* What rounds the sums of `up`: for a sum c * 4096 + l, clip((clip(c) * factor + (l >> small)) >>
-   rest) with `most` as the limit of c. */
-typedef struct {
-    int32_t *most;
-    int32_t *factor;
-    int32_t *small;
-    int32_t *rest;
-} wide_shift;
 
 /* Inputs of a linear layer: `places` vectors of it, `step` elements from one to the next. */
 typedef struct {
@@ -110,8 +104,8 @@ typedef struct {
     void (*add_clipped)(const linear *layer, inputs in, int32_t places, int16_t *out);
     void (*raw)(const linear *layer, inputs in, int32_t places, int32_t *out);
     void (*add_raw)(const linear *layer, inputs in, int32_t places, int32_t *out);
-    void (*up)(const wide *layer, const wide_shift *shift, inputs high, inputs low, int32_t places,
-               int32_t *out, ptrdiff_t step);
+    void (*to_stream)(const wide *layer, inputs high, inputs low, int32_t places, int32_t *out,
+                      ptrdiff_t step);
     void (*sums)(const wide *layer, inputs high, inputs low, int32_t places, int64_t *out);
     void (*bytes)(const wide *layer, int32_t shift, inputs high, inputs low, int32_t places,
                   uint8_t *out);

@@ -39,6 +39,7 @@
 #include "prior.h"
 #include "latents.h"
 #include "synthesis.h"
+#include "analysis.h"
 #include "levels.h"
 
 struct aec_model {
@@ -47,8 +48,10 @@ struct aec_model {
     bool is_ready, is_closed;
     memory own;
     packer packer;
+    bool analyzes; /* or decodes */
     prior prior;
     synthesis synthesis;
+    analysis analysis;
 };
 
 struct aec_tile {
@@ -84,10 +87,8 @@ static bool are_sizes_valid(const sizes *s)
            s->context <= MOST && s->blocks >= 1 && s->blocks <= MOST_BLOCKS;
 }
 
-aec_model *aec_create(int32_t level, int32_t channels, int32_t latent_channels,
-                      int32_t hyper_channels, int32_t context_channels, int32_t synthesis_blocks)
+static aec_model *create(int32_t level, sizes s, bool analyzes)
 {
-    sizes s = {channels, latent_channels, hyper_channels, context_channels, synthesis_blocks};
     if (level < 0)
         level = fastest_level();
     const operations *run = operations_of(level);
@@ -97,6 +98,7 @@ aec_model *aec_create(int32_t level, int32_t channels, int32_t latent_channels,
     memset(model, 0, sizeof *model);
     model->level = level;
     model->sizes = s;
+    model->analyzes = analyzes;
     model->packer.run = run;
     tensor_list *list = &model->packer.list;
     list->all = allocate((size_t)most_tensors(&s) * sizeof *list->all);
@@ -104,9 +106,28 @@ aec_model *aec_create(int32_t level, int32_t channels, int32_t latent_channels,
         system_release(model);
         return NULL;
     }
-    expect_prior(list, &s);
-    expect_synthesis(list, &s);
+    if (analyzes) {
+        expect_analysis(list, &s);
+    } else {
+        expect_prior(list, &s);
+        expect_synthesis(list, &s);
+    }
     return model;
+}
+
+aec_model *aec_create(int32_t level, int32_t channels, int32_t latent_channels,
+                      int32_t hyper_channels, int32_t context_channels, int32_t synthesis_blocks)
+{
+    sizes s = {channels, latent_channels, hyper_channels, context_channels, synthesis_blocks};
+    return create(level, s, false);
+}
+
+aec_model *aec_create_analysis(int32_t level, int32_t channels, int32_t latent_channels,
+                               int32_t hyper_channels, int32_t context_channels,
+                               int32_t analysis_blocks)
+{
+    sizes s = {channels, latent_channels, hyper_channels, context_channels, analysis_blocks};
+    return create(level, s, true);
 }
 
 int32_t aec_tensor(aec_model *model, const char *name, const void *data, int32_t bits,
@@ -153,8 +174,12 @@ int32_t aec_ready(aec_model *model)
     p->owner = &model->own;
     if (!are_tensors_there(&p->list))
         return AEC_WEIGHTS;
-    pack_prior(p, &model->prior, &model->sizes);
-    pack_synthesis(p, &model->synthesis, &model->sizes);
+    if (model->analyzes) {
+        pack_analysis(p, &model->analysis, &model->sizes);
+    } else {
+        pack_prior(p, &model->prior, &model->sizes);
+        pack_synthesis(p, &model->synthesis, &model->sizes);
+    }
     system_release(p->list.all);
     p->list.all = NULL;
     if (model->own.failed) {
@@ -184,18 +209,19 @@ void aec_free(aec_model *model)
     system_release(model);
 }
 
-static bool is_request_valid(const aec_model *model, int32_t rows, int32_t columns, int32_t quality,
-                             int32_t threads)
+static bool is_request_valid(const aec_model *model, bool analyzes, int32_t rows, int32_t columns,
+                             int32_t quality, int32_t threads)
 {
-    return model->is_ready && rows >= 1 && rows <= MOST_SIDE && columns >= 1 &&
-           columns <= MOST_SIDE && quality >= 0 && quality < QUALITIES && threads >= 1;
+    return model->is_ready && model->analyzes == analyzes && rows >= 1 && rows <= MOST_SIDE &&
+           columns >= 1 && columns <= MOST_SIDE && quality >= 0 && quality < QUALITIES &&
+           threads >= 1;
 }
 
 int32_t aec_decode_latents(const aec_model *model, const void *words, size_t word_count,
                            int32_t rows, int32_t columns, int32_t quality, int32_t threads,
                            int16_t *y_hat)
 {
-    if (!is_request_valid(model, rows, columns, quality, threads))
+    if (!is_request_valid(model, false, rows, columns, quality, threads))
         return AEC_ARGUMENT;
     team helpers;
     passes t;
@@ -213,8 +239,8 @@ int32_t aec_synthesize(const aec_model *model, const int16_t *y_hat, int32_t row
                        int32_t sixteen_bit, int32_t gray, int32_t threads, void *samples)
 {
     bool is_scale = scale == 1 || scale == 2 || scale == 4 || scale == 8;
-    if (!is_request_valid(model, rows, columns, quality, threads) || !is_scale || inside_rows < 1 ||
-        inside_columns < 1)
+    if (!is_request_valid(model, false, rows, columns, quality, threads) || !is_scale ||
+        inside_rows < 1 || inside_columns < 1)
         return AEC_ARGUMENT;
     team helpers;
     window w = {.net = &model->synthesis,
@@ -240,7 +266,7 @@ int32_t aec_synthesize(const aec_model *model, const int16_t *y_hat, int32_t row
 aec_tile *aec_begin(const aec_model *model, const int32_t *hyper, int32_t rows, int32_t columns,
                     int32_t quality, int32_t threads)
 {
-    if (!is_request_valid(model, rows, columns, quality, threads))
+    if (!is_request_valid(model, false, rows, columns, quality, threads))
         return NULL;
     aec_tile *tile = allocate(sizeof *tile);
     if (!tile)
@@ -332,6 +358,70 @@ void aec_end(aec_tile *tile)
     system_release(tile->writer.words);
     release_all(&tile->passes.own);
     system_release(tile);
+}
+
+int32_t aec_analyze_begin(const aec_model *model, const void *pixels, int32_t rows, int32_t columns,
+                          int32_t sixteen_bit, int32_t gray, int32_t threads, int32_t *begun)
+{
+    if (!is_request_valid(model, true, rows, columns, 0, threads))
+        return AEC_ARGUMENT;
+    team helpers;
+    begin_team(&helpers, threads);
+    analyzer a = {.net = &model->analysis,
+                  .run = model->packer.run,
+                  .team = &helpers,
+                  .rows = rows,
+                  .columns = columns,
+                  .pixels = pixels,
+                  .sixteen_bit = sixteen_bit != 0,
+                  .gray = gray != 0,
+                  .to = begun};
+    bool is_done = begin_analysis(&a);
+    end_team(&helpers);
+    release_all(&a.own);
+    return is_done ? AEC_OK : AEC_MEMORY;
+}
+
+int32_t aec_analyze_finish(const aec_model *model, const int32_t *begun, int32_t rows,
+                           int32_t columns, int32_t quality, int32_t threads, int32_t *y)
+{
+    if (!is_request_valid(model, true, rows, columns, quality, threads))
+        return AEC_ARGUMENT;
+    team helpers;
+    begin_team(&helpers, threads);
+    analyzer a = {.net = &model->analysis,
+                  .run = model->packer.run,
+                  .team = &helpers,
+                  .rows = rows,
+                  .columns = columns,
+                  .from = begun,
+                  .to = y};
+    bool is_done = finish_analysis(&a, quality);
+    end_team(&helpers);
+    release_all(&a.own);
+    return is_done ? AEC_OK : AEC_MEMORY;
+}
+
+int32_t aec_analyze_hyper(const aec_model *model, const int32_t *y, int32_t rows, int32_t columns,
+                          int32_t quality, int32_t threads, int32_t *z)
+{
+    if (!is_request_valid(model, true, rows, columns, quality, threads))
+        return AEC_ARGUMENT;
+    team helpers;
+    begin_team(&helpers, threads);
+    analyzer a = {.net = &model->analysis,
+                  .run = model->packer.run,
+                  .team = &helpers,
+                  .rows = up_to(rows, GROUP),
+                  .columns = up_to(columns, GROUP),
+                  .from = y,
+                  .from_rows = rows,
+                  .from_columns = columns,
+                  .to = z};
+    bool is_done = hyper_analysis(&a, quality);
+    end_team(&helpers);
+    release_all(&a.own);
+    return is_done ? AEC_OK : AEC_MEMORY;
 }
 
 /* Four bytes at a time would need larger tables, and what this reads is small. */

@@ -143,6 +143,34 @@ const uint32_t *aec_words(aec_tile *tile, size_t *word_count);
 /* Frees a tile; NULL is nothing. */
 void aec_end(aec_tile *tile);
 
+/* Begins a model that analyzes pictures for an encoder, section 19, as aec_create does: it takes
+   the tensors whose names begin with "analysis." or "hyper_analysis.", and prior.tables.base and
+   prior.tables.reciprocals. Models that analyze do not decode, and the other way round. */
+aec_model *aec_create_analysis(int32_t level, int32_t channels, int32_t latent_channels,
+                               int32_t hyper_channels, int32_t context_channels,
+                               int32_t analysis_blocks);
+
+/* The part of the analysis that does not depend on the quality.
+
+   pixels: (16 * rows, 16 * columns, 3), or without the last axis if gray, of uint8_t, or uint16_t
+       if sixteen_bit.
+   begun: (2 * rows, 2 * columns, C), is written.
+
+   Gives AEC_OK, AEC_MEMORY or AEC_ARGUMENT. */
+int32_t aec_analyze_begin(const aec_model *model, const void *pixels, int32_t rows, int32_t columns,
+                          int32_t sixteen_bit, int32_t gray, int32_t threads, int32_t *begun);
+
+/* The rest of it. y: (rows, columns, M), is written, in 1/1024 step. */
+int32_t aec_analyze_finish(const aec_model *model, const int32_t *begun, int32_t rows,
+                           int32_t columns, int32_t quality, int32_t threads, int32_t *y);
+
+/* The hyper-analysis of the latents of one tile.
+
+   y: (rows, columns, M), in 1/1024 step, within [-2^22, 2^22 - 1].
+   z: (padded rows / 4, padded columns / 4, Z), is written, in 2^-14. */
+int32_t aec_analyze_hyper(const aec_model *model, const int32_t *y, int32_t rows, int32_t columns,
+                          int32_t quality, int32_t threads, int32_t *z);
+
 /* CRC-32 of section 1.4, of bytes that follow those of which `crc` is the CRC; 0 for none. */
 uint32_t aec_crc32(uint32_t crc, const void *bytes, size_t size);
 

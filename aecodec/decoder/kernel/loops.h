@@ -215,7 +215,7 @@ APART void NAME(add_raw)(const linear *layer, inputs in, int32_t places, int32_t
     NAME(raw_or_add)(layer, in, places, out, true);
 }
 
-/* Sums of a layer of the stream: (over, rest) stand for over * 4096 + rest, rest in [0, 4095]. */
+/* Sums of a layer of two parts. */
 INLINE void NAME(convolve_wide)(NAME(block) * over, NAME(block) * rest, const wide *layer,
                                 inputs high, inputs low, int32_t n, int count)
 {
@@ -226,14 +226,14 @@ INLINE void NAME(convolve_wide)(NAME(block) * over, NAME(block) * rest, const wi
     UNROLL
     for (int r = 0; r < count; r++) {
         for (int side = 0; side < 2; side++) {
-            over->of[r][side] += rest->of[r][side] >> SPLIT_BITS;
-            rest->of[r][side] &= SPLIT - 1;
+            over->of[r][side] += rest->of[r][side] >> layer->bits;
+            rest->of[r][side] &= (1 << layer->bits) - 1;
         }
     }
 }
 
-INLINE void NAME(up_block)(const wide *layer, const wide_shift *shift, inputs high, inputs low,
-                           int32_t *out, ptrdiff_t step, int32_t n, int32_t p, int count)
+INLINE void NAME(to_stream_block)(const wide *layer, inputs high, inputs low, int32_t *out,
+                                  ptrdiff_t step, int32_t n, int32_t p, int count)
 {
     vector least = NAME(all)(STREAM_LOW), most = NAME(all)(STREAM_HIGH);
     NAME(block) over, rest;
@@ -242,20 +242,20 @@ INLINE void NAME(up_block)(const wide *layer, const wide_shift *shift, inputs hi
     for (int r = 0; r < count; r++) {
         for (int side = 0; side < 2; side++) {
             int32_t at = n + side * LANES;
-            vector limit = NAME(load)(shift->most + at);
+            vector limit = NAME(load)(layer->most + at);
             vector v = NAME(clamp)(over.of[r][side], ~limit, limit);
-            v *= NAME(load)(shift->factor + at);
-            v += rest.of[r][side] >> NAME(load)(shift->small + at);
-            v >>= NAME(load)(shift->rest + at);
+            v *= NAME(load)(layer->factor + at);
+            v += rest.of[r][side] >> NAME(load)(layer->small + at);
+            v >>= NAME(load)(layer->large + at);
             NAME(store)(out + (p + r) * step + at, NAME(clamp)(v, least, most));
         }
     }
 }
 
-APART void NAME(up)(const wide *layer, const wide_shift *shift, inputs high, inputs low,
-                    int32_t places, int32_t *out, ptrdiff_t step){
+APART void NAME(to_stream)(const wide *layer, inputs high, inputs low, int32_t places, int32_t *out,
+                           ptrdiff_t step){
     FOR_BLOCKS(layer -> layer.outputs, places,
-               NAME(up_block)(layer, shift, high, low, out, step, n, p, count))}
+               NAME(to_stream_block)(layer, high, low, out, step, n, p, count))}
 
 INLINE void NAME(sums_block)(const wide *layer, inputs high, inputs low, int64_t *out, int32_t n,
                              int32_t p, int count)
@@ -390,7 +390,7 @@ static const operations NAME(operations) = {
     .add_clipped = NAME(add_clipped),
     .raw = NAME(raw),
     .add_raw = NAME(add_raw),
-    .up = NAME(up),
+    .to_stream = NAME(to_stream),
     .sums = NAME(sums),
     .bytes = NAME(bytes),
     .depthwise_row = NAME(depthwise_row),

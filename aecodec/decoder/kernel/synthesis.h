@@ -3,166 +3,36 @@
 #ifndef AEC_SYNTHESIS_H
 #define AEC_SYNTHESIS_H
 
-#include "latents.h"
+#include "stream.h"
 
-enum { GAIN_SHIFT = 16, GAIN_LIMIT = 786432, STREAM_FRACTION = 14, EXIT_SHIFT_MOST = 16 };
-enum { EXIT_OUTPUTS = COLOURS * PATCH_PIXELS, UP = 2 };
-/* Weights of `up` and of the exit: with them the sums of low parts fit 32 bits. */
-enum { WIDE_SUM_LIMIT = (1 << 20) - 2 };
-#define BIAS_LIMIT ((int64_t)1 << 44)
-
-typedef struct {
-    int32_t width; /* D, padded */
-    reading read;  /* of mix_in */
-    linear mix_in, mix_out, expand, contract;
-    hswish inner, outer;
-    depthwise middle;
-    reading expand_read;
-} synthesis_block;
+enum { EXIT_SHIFT_MOST = 16, EXIT_OUTPUTS = COLOURS * PATCH_PIXELS };
 
 typedef struct {
     int32_t channels, latents, blocks; /* C, M and B */
     int32_t width, latent_width;       /* C and M, padded */
-    synthesis_block first, *rest;      /* the last of the rest is `last` */
+    stream_block first, *rest;         /* the last of the rest is `last` */
     wide up[4], exit;                  /* `up` by position */
-    wide_shift up_shift[4];
-    int32_t fraction; /* of what the exit gives */
+    int32_t fraction;                  /* of what the exit gives */
     int32_t *outer_knots, *inner_knots;
 } synthesis;
 
 /* -- Packing -- */
 
-static void pack_hswish(packer *p, hswish *after, const char *block, const char *layer,
-                        const char *reader)
-{
-    char name[NAME_ROOM] = "";
-    append(name, NAME_ROOM, block);
-    append(name, NAME_ROOM, layer);
-    const tensor *fraction = tensor_of(&p->list, name, "fraction");
-    if (!lies_within(&p->list, fraction, 7, 12)) {
-        fail(p, AEC_WEIGHTS);
-        return;
-    }
-    int32_t f = (int32_t)element(fraction, 0);
-    after->limit = 1 << (20 - f);
-    after->knee = 4 << f;
-    name[0] = 0;
-    append(name, NAME_ROOM, block);
-    append(name, NAME_ROOM, reader);
-    pack_reading(p, &after->read, name);
-}
-
-static void pack_block_layer(packer *p, linear *layer, const char *block, const char *name)
-{
-    char whole[NAME_ROOM] = "";
-    append(whole, NAME_ROOM, block);
-    append(whole, NAME_ROOM, name);
-    check_layer(p, whole, SYNTHESIS_INPUT);
-    pack_linear(p, layer, whole);
-}
-
-static void pack_block(packer *p, synthesis_block *block, const char *name, int32_t width)
-{
-    char part[NAME_ROOM] = "";
-    block->width = up_to(width, WIDE);
-    pack_block_layer(p, &block->mix_in, name, ".mix_in");
-    pack_block_layer(p, &block->mix_out, name, ".mix_out");
-    pack_block_layer(p, &block->expand, name, ".expand");
-    pack_block_layer(p, &block->contract, name, ".contract");
-    pack_hswish(p, &block->inner, name, ".mix_in", ".depthwise");
-    pack_hswish(p, &block->outer, name, ".expand", ".contract");
-    append(part, NAME_ROOM, name);
-    append(part, NAME_ROOM, ".depthwise");
-    check_layer(p, part, SYNTHESIS_INPUT);
-    pack_depthwise(p, &block->middle, part);
-    part[0] = 0;
-    append(part, NAME_ROOM, name);
-    append(part, NAME_ROOM, ".mix_in");
-    pack_reading(p, &block->read, part);
-    part[0] = 0;
-    append(part, NAME_ROOM, name);
-    append(part, NAME_ROOM, ".expand");
-    pack_reading(p, &block->expand_read, part);
-}
-
-/* Proves that the sums of a layer of the stream's full width fit 32 bits in both parts. */
-static void check_wide(packer *p, const char *group)
-{
-    const tensor *weight = tensor_of(&p->list, group, "weight");
-    const tensor *bias = tensor_of(&p->list, group, "bias");
-    uint32_t inputs = weight->shape[0], outputs = weight->shape[1];
-    if (!lies_within(&p->list, bias, -BIAS_LIMIT, BIAS_LIMIT))
-        fail(p, AEC_WEIGHTS);
-    for (uint32_t o = 0; o < outputs; o++) {
-        int64_t sum = 0;
-        for (uint32_t i = 0; i < inputs; i++)
-            sum += magnitude(element(weight, (size_t)i * outputs + o));
-        int64_t high = SYNTHESIS_INPUT * sum + (magnitude(element(bias, o)) >> SPLIT_BITS);
-        if (sum > WIDE_SUM_LIMIT || high > INT32_MAX - (1 << 21)) {
-            complain(&p->list, group, " may exceed 44 bits");
-            fail(p, AEC_UNSUPPORTED);
-            return;
-        }
-    }
-}
-
-/* Packs chosen outputs of such a layer. more: (outputs) or NULL, is added to the bias. */
-static void pack_wide(packer *p, wide *layer, const char *group, const int32_t *outputs,
-                      int32_t count, const int64_t *more)
-{
-    const tensor *weight = tensor_of(&p->list, group, "weight");
-    const tensor *bias = tensor_of(&p->list, group, "bias");
-    int32_t inputs = (int32_t)weight->shape[0], all = up_to(inputs, 2);
-    int32_t *columns = take_numbers(p, all);
-    layer->high = take_numbers(p, count);
-    layer->low = take_numbers(p, count);
-    if (!columns || !layer->high || !layer->low)
-        return;
-    count_up(columns, 0, inputs, all);
-    pack_weights(p, &layer->layer, weight, (selection){outputs, columns, count, all}, 1,
-                 weight->shape[1]);
-    for (int32_t n = 0; n < count; n++) {
-        int64_t b = outputs[n] < 0 ? 0 : element(bias, (size_t)outputs[n]) + (more ? more[n] : 0);
-        layer->high[n] = (int32_t)(b >> SPLIT_BITS);
-        layer->low[n] = (int32_t)(b & (SPLIT - 1));
-    }
-}
-
-static void pack_up_shift(packer *p, wide_shift *to, const int32_t *outputs, int32_t count)
-{
-    const tensor *shift = tensor_of(&p->list, "synthesis.up", "shift");
-    to->most = take_numbers(p, count);
-    to->factor = take_numbers(p, count);
-    to->small = take_numbers(p, count);
-    to->rest = take_numbers(p, count);
-    if (!to->most || !to->factor || !to->small || !to->rest)
-        return;
-    for (int32_t n = 0; n < count; n++) {
-        int32_t s = outputs[n] < 0 ? SPLIT_BITS : (int32_t)element(shift, (size_t)outputs[n]);
-        bool wide = s >= SPLIT_BITS;
-        to->most[n] = wide ? INT32_MAX : 1 << (10 + s); /* beyond it the stream is clipped */
-        to->factor[n] = wide ? 1 : 1 << (SPLIT_BITS - s);
-        to->small[n] = wide ? SPLIT_BITS : s;
-        to->rest[n] = wide ? s - SPLIT_BITS : 0;
-    }
-}
-
 static void pack_up(packer *p, synthesis *net)
 {
     const tensor *shift = tensor_of(&p->list, "synthesis.up", "shift");
-    int32_t *outputs = take_numbers(p, net->width);
-    int64_t *halves = take(p->owner, (uint32_t)net->width, sizeof *halves);
+    int32_t inputs = up_to(net->latents, 2);
+    int32_t *outputs = take_numbers(p, net->width), *columns = take_numbers(p, inputs);
     check_wide(p, "synthesis.up");
     if (!lies_within(&p->list, shift, 1, SHIFT_MOST))
         fail(p, AEC_WEIGHTS);
-    if (!outputs || !halves || p->fault != AEC_OK)
+    if (!outputs || !columns)
         return;
+    count_up(columns, 0, net->latents, inputs);
     for (int32_t position = 0; position < 4; position++) {
         count_up(outputs, position * net->channels, net->channels, net->width);
-        for (int32_t n = 0; n < net->width; n++)
-            halves[n] = outputs[n] < 0 ? 0 : 1 << (element(shift, (size_t)outputs[n]) - 1);
-        pack_wide(p, &net->up[position], "synthesis.up", outputs, net->width, halves);
-        pack_up_shift(p, &net->up_shift[position], outputs, net->width);
+        pack_wide(p, &net->up[position], "synthesis.up",
+                  (selection){outputs, columns, net->width, inputs}, SPLIT_BITS, true);
     }
 }
 
@@ -170,28 +40,19 @@ static void pack_up(packer *p, synthesis *net)
 static void pack_exit(packer *p, synthesis *net)
 {
     const tensor *shift = tensor_of(&p->list, "synthesis.exit", "shift");
-    int32_t *outputs = take_numbers(p, EXIT_OUTPUTS);
+    int32_t inputs = up_to(net->channels, 2);
+    int32_t *outputs = take_numbers(p, EXIT_OUTPUTS), *columns = take_numbers(p, inputs);
     check_wide(p, "synthesis.exit");
     if (!lies_within(&p->list, shift, 0, EXIT_SHIFT_MOST))
         fail(p, AEC_WEIGHTS);
-    if (!outputs || p->fault != AEC_OK)
+    if (!outputs || !columns)
         return;
     for (int32_t n = 0; n < EXIT_OUTPUTS; n++)
         outputs[n] = n % COLOURS * PATCH_PIXELS + n / COLOURS;
-    pack_wide(p, &net->exit, "synthesis.exit", outputs, EXIT_OUTPUTS, NULL);
+    count_up(columns, 0, net->channels, inputs);
+    pack_wide(p, &net->exit, "synthesis.exit", (selection){outputs, columns, EXIT_OUTPUTS, inputs},
+              SPLIT_BITS, false);
     net->fraction = STREAM_FRACTION + (int32_t)element(shift, 0);
-}
-
-static int32_t *pack_knots(packer *p, const char *name)
-{
-    const tensor *t = tensor_of(&p->list, "synthesis", name);
-    uint32_t length = length_of(t);
-    int32_t *knots = take(p->owner, length, sizeof *knots);
-    if (!lies_within(&p->list, t, -GAIN_LIMIT, GAIN_LIMIT))
-        fail(p, AEC_WEIGHTS);
-    for (uint32_t i = 0; knots && i < length; i++)
-        knots[i] = (int32_t)element(t, i);
-    return knots;
 }
 
 static void pack_synthesis(packer *p, synthesis *net, const sizes *s)
@@ -211,59 +72,8 @@ static void pack_synthesis(packer *p, synthesis *net, const sizes *s)
     }
     pack_up(p, net);
     pack_exit(p, net);
-    net->outer_knots = pack_knots(p, "outer_gain");
-    net->inner_knots = pack_knots(p, "inner_gain");
-}
-
-/* -- Gains, section 11.4 -- */
-
-static uint64_t square_root(uint64_t n)
-{
-    uint64_t root = 0;
-    for (uint64_t bit = (uint64_t)1 << 31; bit; bit >>= 1)
-        if ((root + bit) * (root + bit) <= n)
-            root += bit;
-    return root;
-}
-
-/* The logarithm at a quality between two knots that are `count` numbers apart. */
-static int32_t logarithm_at(const int32_t *knots, int32_t count, int32_t quality)
-{
-    int32_t knot = (KNOTS - 1) * quality / (QUALITIES - 1);
-    int32_t part = (KNOTS - 1) * quality % (QUALITIES - 1);
-    if (knot == KNOTS - 1) {
-        knot--;
-        part = QUALITIES - 1;
-    }
-    int64_t v = (int64_t)knots[knot * count] * (QUALITIES - 1 - part) +
-                (int64_t)knots[(knot + 1) * count] * part;
-    int64_t twice = 2 * v + QUALITIES - 1, whole = 2 * (QUALITIES - 1);
-    return (int32_t)(twice / whole - (twice % whole < 0));
-}
-
-static int64_t power_of_two(int32_t logarithm, const uint64_t roots[16])
-{
-    uint64_t power = 1 << 30;
-    for (int n = 15; n >= 0; n--)
-        if (logarithm >> n & 1)
-            power = (power * roots[n] + (1 << 29)) >> 30;
-    int32_t shift = 14 - (logarithm >> 16);
-    return (int64_t)((power + ((uint64_t)1 << (shift - 1))) >> shift);
-}
-
-/* Gains in units of 1, exact, of all channels at a quality; 0 in the padding. */
-static void read_gains(const int32_t *knots, int32_t count, int32_t width, int32_t quality,
-                       double *gains)
-{
-    uint64_t roots[16];
-    roots[15] = square_root((uint64_t)1 << 61);
-    for (int n = 14; n >= 0; n--)
-        roots[n] = square_root(roots[n + 1] << 30);
-    for (int32_t c = 0; c < width; c++)
-        gains[c] = c < count
-                       ? (double)power_of_two(logarithm_at(knots + c, count, quality), roots) /
-                             (1 << GAIN_SHIFT)
-                       : 0;
+    net->outer_knots = pack_knots(p, "synthesis", "outer_gain");
+    net->inner_knots = pack_knots(p, "synthesis", "inner_gain");
 }
 
 /* -- One window -- */
@@ -300,30 +110,6 @@ static int16_t *window_scratch(const window *w, int32_t thread)
     return w->scratch + (size_t)thread * w->scratch_step;
 }
 
-/* What a block makes of a row of the stream before its neighbours matter. */
-static void enter_block_row(const window *w, const synthesis_block *block, const int32_t *stream,
-                            const padded *to, int32_t row, int32_t columns, int16_t *scratch)
-{
-    w->run->read_stream(&block->read, stream, columns, block->width, scratch);
-    w->run->activate(&block->mix_in, &block->inner, (inputs){scratch, block->width}, columns,
-                     inside_row(to, row, block->width), block->width);
-}
-
-/* The rest of a block, of one row of the stream. */
-static void leave_block_row(const window *w, const synthesis_block *block, const padded *from,
-                            int32_t *stream, int32_t row, int32_t columns, int16_t *scratch)
-{
-    ptrdiff_t width = block->width;
-    int16_t *wide = scratch + columns * width;
-    w->run->depthwise_row(&block->middle, from->data + row * from->row, from->row, columns,
-                          INPUT_LOW, INPUT_HIGH, scratch);
-    w->run->add_to_stream(&block->mix_out, (inputs){scratch, width}, columns, stream);
-    w->run->read_stream(&block->expand_read, stream, columns, block->width, scratch);
-    w->run->activate(&block->expand, &block->outer, (inputs){scratch, width}, columns, wide,
-                     block->expand.outputs);
-    w->run->add_to_stream(&block->contract, (inputs){wide, block->expand.outputs}, columns, stream);
-}
-
 static void first_row(void *context, int32_t row, int32_t thread)
 {
     const window *w = context;
@@ -336,7 +122,7 @@ static void first_row(void *context, int32_t row, int32_t thread)
             place[c] = c < net->latents ? y_hat[(ptrdiff_t)p * net->latents + c] : 0;
     }
     w->run->scale(w->outer, w->columns, net->latent_width, stream);
-    enter_block_row(w, &net->first, stream, &w->latent_padded, row, w->columns,
+    enter_block_row(w->run, &net->first, stream, &w->latent_padded, row, w->columns,
                     window_scratch(w, thread));
 }
 
@@ -347,7 +133,8 @@ static void enter_rest_row(const window *w, int32_t block, int32_t row, int16_t 
     int32_t *stream = w->stream + (ptrdiff_t)row * columns * w->net->width;
     if (block == w->net->blocks - 1)
         w->run->scale(w->inner, columns, w->net->width, stream);
-    enter_block_row(w, &w->net->rest[block], stream, &w->padded[block % 2], row, columns, scratch);
+    enter_block_row(w->run, &w->net->rest[block], stream, &w->padded[block % 2], row, columns,
+                    scratch);
 }
 
 static void up_row(void *context, int32_t row, int32_t thread)
@@ -357,13 +144,13 @@ static void up_row(void *context, int32_t row, int32_t thread)
     int16_t *high = window_scratch(w, thread);
     int16_t *low = high + (ptrdiff_t)w->columns * net->latent_width;
     int32_t *stream = w->latent_stream + (ptrdiff_t)row * w->columns * net->latent_width;
-    leave_block_row(w, &net->first, &w->latent_padded, stream, row, w->columns, high);
+    leave_block_row(w->run, &net->first, &w->latent_padded, stream, row, w->columns, high);
     w->run->split(stream, (size_t)w->columns * (size_t)net->latent_width, high, low);
     for (int32_t position = 0; position < 4; position++) {
         ptrdiff_t place = (ptrdiff_t)(UP * row + position / UP) * UP * w->columns + position % UP;
-        w->run->up(&net->up[position], &net->up_shift[position], (inputs){high, net->latent_width},
-                   (inputs){low, net->latent_width}, w->columns, w->stream + place * net->width,
-                   (ptrdiff_t)UP * net->width);
+        w->run->to_stream(&net->up[position], (inputs){high, net->latent_width},
+                          (inputs){low, net->latent_width}, w->columns,
+                          w->stream + place * net->width, (ptrdiff_t)UP * net->width);
     }
     for (int32_t r = UP * row; r < UP * row + UP; r++)
         enter_rest_row(w, 0, r, high);
@@ -437,7 +224,8 @@ static void rest_row(void *context, int32_t row, int32_t thread)
     int32_t columns = UP * w->columns, block = w->block;
     int16_t *scratch = window_scratch(w, thread);
     int32_t *stream = w->stream + (ptrdiff_t)row * columns * w->net->width;
-    leave_block_row(w, &w->net->rest[block], &w->padded[block % 2], stream, row, columns, scratch);
+    leave_block_row(w->run, &w->net->rest[block], &w->padded[block % 2], stream, row, columns,
+                    scratch);
     if (block + 1 < w->net->blocks)
         enter_rest_row(w, block + 1, row, scratch);
     else

@@ -193,7 +193,47 @@ static void expect_synthesis(tensor_list *list, const sizes *s)
     }
 }
 
-/* At least as many as `expect_prior` and `expect_synthesis` add. */
+static void expect_wide(tensor_list *list, const char *layer, int32_t inputs, int32_t outputs)
+{
+    expect(list, layer, "weight", 16, (uint32_t)inputs, (uint32_t)outputs, 0, 0);
+    expect(list, layer, "bias", 64, (uint32_t)outputs, 0, 0, 0);
+    expect(list, layer, "shift", 8, (uint32_t)outputs, 0, 0, 0);
+}
+
+/* The name of block n of the analysis at stride 8 after its first one. */
+static void analysis_block_name(char name[NAME_ROOM], int32_t n)
+{
+    name[0] = 0;
+    append(name, NAME_ROOM, "analysis.blocks.");
+    append_number(name, NAME_ROOM, n);
+}
+
+/* Those of the analysis and the hyper-analysis, and of the prior what they read. */
+static void expect_analysis(tensor_list *list, const sizes *s)
+{
+    uint32_t c = (uint32_t)s->channels, m = (uint32_t)s->latents;
+    int32_t h = s->context;
+    expect(list, "prior.tables", "base", 16, QUALITIES, m, 0, 0);
+    expect(list, "prior.tables", "reciprocals", 32, NORMS, 0, 0, 0);
+    expect(list, "analysis", "inner_gain", 32, KNOTS, c, 0, 0);
+    expect(list, "analysis", "outer_gain", 32, KNOTS, m, 0, 0);
+    expect_wide(list, "analysis.entry", COLOURS * PATCH_PIXELS, s->channels);
+    expect_wide(list, "analysis.down", 4 * s->channels, s->latents);
+    expect_block(list, "analysis.first", s->channels);
+    for (int32_t n = 0; n < s->blocks - 1; n++) {
+        char name[NAME_ROOM];
+        analysis_block_name(name, n);
+        expect_block(list, name, s->channels);
+    }
+    expect_block(list, "analysis.last", s->latents);
+    expect_wide(list, "hyper_analysis.entry", s->latents, h);
+    expect_block(list, "hyper_analysis.first", h);
+    expect_wide(list, "hyper_analysis.down", 4 * h, h);
+    expect_block(list, "hyper_analysis.second", h);
+    expect_wide(list, "hyper_analysis.exit", 4 * h, s->hypers);
+}
+
+/* At least as many as `expect_prior` and `expect_synthesis` add, or `expect_analysis`. */
 static int32_t most_tensors(const sizes *s)
 {
     return 114 + 21 * (s->blocks + 1);

@@ -1,3 +1,3 @@
 /** SHA-256 of kernel.wasm: a damaged kernel could give wrong pixels. */
 export const KERNEL_SHA256 =
-  "a20fa1cdcf05c8bab0d31a3f76efe03623bbfac12022d6acd9ddd70b515be314";
+  "553a68b58fc0af14847f932bade5ccf37ea0119354dd5afdaae068858007c64c";
