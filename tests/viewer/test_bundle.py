@@ -7,16 +7,23 @@ from hashlib import sha256
 from pathlib import Path
 
 import pytest
-from browsers import MODEL, MODELS, SCRIPTS, TABLES, Node
+from browsers import MODEL, MODELS, SCRIPTS, TABLES, Node, program
 from safetensors.numpy import load
 from shell import Shell
 
-from aecodec.decoder.build_kernel import wasm_digest_script
+from aecodec.decoder.build_kernel import (
+    build_wasm,
+    source_digest,
+    wasm_compiler,
+    wasm_digest_script,
+)
 from aecodec.errors import WeightsError
 from aecodec.models.weights import model_digest
 from aecodec.viewer.bundle import decoder_page, decoder_weights, linked, web_files
 
 KERNEL_BYTES_MAX = 100_000
+COMPILER = "Debian clang version 14.0.6"
+"""What has compiled the kernel of the package."""
 FILE_LINES, FUNCTION_LINES = 400, 60
 _OUTSIDE = re.compile(r"""(?:https?:)?//[\w.-]+\.\w+|@import|url\(""")
 _FUNCTION = re.compile(r"^( *)(?:(?:export |async |static |get )*(?:function\b|[\w*]+\())[^;]*\{$")
@@ -37,6 +44,19 @@ def test_the_kernel_is_small_and_the_one_that_scripts_expect() -> None:
     assert len(kernel) <= KERNEL_BYTES_MAX
     script = (SCRIPTS / "decoder" / "kernel_digest.js").read_text(encoding="utf-8")
     assert script == wasm_digest_script(kernel)
+
+
+def test_the_kernel_is_built_from_the_sources_at_hand(tmp_path: Path) -> None:
+    """The same compiler gives the same bytes; other ones give the same functions."""
+    kernel = (SCRIPTS / "kernel.wasm").read_bytes()
+    assert source_digest().encode() in kernel
+    program("clang", "clang-14")
+    program("wasm-ld", "wasm-ld-14")
+    built = tmp_path / "kernel.wasm"
+    build_wasm(built)
+    assert source_digest().encode() in built.read_bytes()
+    if wasm_compiler() == COMPILER:
+        assert built.read_bytes() == kernel
 
 
 def test_scripts_name_nothing_outside() -> None:
