@@ -41,6 +41,7 @@ VALID: list[Entry] = MANIFEST["valid"]
 INVALID: list[Entry] = MANIFEST["invalid"]
 MIXED = KIT / "valid" / "tiles-mixed.aec"
 LEARNED = KIT / "valid" / "rgb-17x33.aec"
+CORPUS = sorted((Path(__file__).parents[1] / "data" / "mutated").glob("*.aec"))
 SCALED = ("tiles-3x2", "tiles-gray", "tiles-mixed", "gray16", "layer-exact", "lossless-webp")
 
 
@@ -223,7 +224,7 @@ def test_mutated_files_end_as_in_python(
     mutator: Mutator, tiny_weights: Path, tmp_path: Path
 ) -> None:
     """The same pixels or an error of the same name, for a model of other sizes, too."""
-    tasks: list[Task] = []
+    tasks: list[Task] = [{"file": path} for path in CORPUS]
     for number in range(600):
         path = tmp_path / f"{number}.aec"
         path.write_bytes(mutator.input(number))

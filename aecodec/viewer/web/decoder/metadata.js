@@ -37,8 +37,9 @@ function commentOf(payload) {
   if (end < 1) {
     return [];
   }
+  const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
   const [key, text] = [payload.subarray(0, end), payload.subarray(end + 1)];
-  return [{ key: new TextDecoder().decode(key), text: new TextDecoder().decode(text) }];
+  return [{ key: decoder.decode(key), text: decoder.decode(text) }];
 }
 
 function resolutionOf(payload) {
