@@ -45,7 +45,7 @@ def on_kernel(
     patch.setenv(VARIABLE, level)
     model = load_encoder(weights, load_decoder(weights, threads))
     assert model.decoder.native is not None
-    assert type(model.analysis).__name__ == "KernelAnalysis"
+    assert type(model.analysis).__name__ == "NativeAnalysis"
     if level != "native":
         assert model.decoder.native.level == level
     return model

@@ -24,7 +24,7 @@ from aecodec.format.constants import GROUP, PASSES, STRIDE
 from aecodec.models.weights import Array, TensorTree, Weights
 from aecodec.picture.pixels import Pixels
 
-Integers = npt.NDArray[np.int32]
+Floats = npt.NDArray[np.float32]
 
 PLACES_PER_THREAD = 64
 """Latents that keep a thread busy for longer than it takes to start."""
@@ -117,6 +117,15 @@ class NativePrior:
         _check(status)
         return y_hat
 
+    def encode(
+        self, y: Floats, z_hat: Ints, quality_index: int, edges: Floats | None
+    ) -> tuple[bytes, YHat]:
+        """See `networks.PriorNetworks`."""
+        passes = NativePasses(self._model, z_hat, (y.shape[0], y.shape[1]), quality_index)
+        for _ in range(PASSES):
+            passes.round(y, edges)
+        return passes.words(), passes.latents()
+
 
 class NativePasses:
     """`networks.TilePasses` on the kernel."""
@@ -147,6 +156,13 @@ class NativePasses:
         """See `networks.TilePasses`."""
         contiguous = np.ascontiguousarray(symbols, np.int32)
         _check(self._library.aec_put(self._handle, contiguous.ctypes.data))
+
+    def round(self, y: Floats, edges: Floats | None) -> None:
+        """Predicts a pass and puts what latents `(h, w, M)` round to; see `encode`."""
+        latents = np.ascontiguousarray(y, np.float32)
+        kept = None if edges is None else np.ascontiguousarray(edges, np.float32)
+        place = None if kept is None else kept.ctypes.data
+        _check(self._library.aec_round(self._handle, latents.ctypes.data, place))
 
     def latents(self) -> YHat:
         """See `networks.TilePasses`."""
@@ -189,7 +205,10 @@ class NativeSynthesis:
 
 
 class NativeAnalysis(NativeHandle):
-    """What encoders ask of a model, SPECIFICATION.md, section 19; all arrays hold integers."""
+    """What encoders ask of a model, SPECIFICATION.md, section 19.
+
+    It satisfies `AnalysisNetworks` of the encoder.
+    """
 
     def __init__(self, weights: Weights, threads: int) -> None:
         """Takes a whole model.
@@ -208,7 +227,7 @@ class NativeAnalysis(NativeHandle):
         tensors |= {f"prior.tables.{n}": tables.array(n) for n in ("base", "reciprocals")}
         super().__init__(handle, tensors, threads)
 
-    def begin(self, pixels: Pixels) -> Integers:
+    def begin(self, pixels: Pixels) -> Array:
         """`(16h, 16w, 3)` or `(16h, 16w)` uint8 or uint16 to `(2h, 2w, C)`."""
         contiguous = np.ascontiguousarray(pixels)
         size = height, width = pixels.shape[0] // STRIDE, pixels.shape[1] // STRIDE
@@ -220,11 +239,11 @@ class NativeAnalysis(NativeHandle):
         _check(status)
         return begun
 
-    def finish(self, begun: Integers, quality_index: int) -> Integers:
-        """What `begin` gave to latents `(h, w, M)` in 1/1024 step."""
-        contiguous = np.ascontiguousarray(begun)
+    def finish(self, begun: Array, quality_index: int) -> Floats:
+        """What `begin` gave to latents `(h, w, M)` in steps, multiples of 1/1024."""
+        contiguous = np.ascontiguousarray(begun, np.int32)
         size = height, width = begun.shape[0] // 2, begun.shape[1] // 2
-        y = np.empty((height, width, self.config.latent_channels), np.int32)
+        y = np.empty((height, width, self.config.latent_channels), np.float32)
         status = self.library.aec_analyze_finish(
             self.handle, contiguous.ctypes.data, *size, quality_index, self.workers(size),
             y.ctypes.data,
@@ -232,12 +251,12 @@ class NativeAnalysis(NativeHandle):
         _check(status)
         return y
 
-    def hyper(self, y: Integers, quality_index: int) -> Integers:
-        """Latents `(h, w, M)` in 1/1024 step to `(ceil(h/4), ceil(w/4), Z)` in 2^-14."""
-        contiguous = np.ascontiguousarray(y)
+    def hyper(self, y: Floats, quality_index: int) -> Floats:
+        """Latents `(h, w, M)` in steps to `(ceil(h/4), ceil(w/4), Z)`, multiples of 2**-14."""
+        contiguous = np.ascontiguousarray(y, np.float32)
         size = height, width = y.shape[0], y.shape[1]
         rows, columns = (-(-side // GROUP) for side in (height, width))
-        z = np.empty((rows, columns, self.config.hyper_channels), np.int32)
+        z = np.empty((rows, columns, self.config.hyper_channels), np.float32)
         status = self.library.aec_analyze_hyper(
             self.handle, contiguous.ctypes.data, *size, quality_index, self.workers(size),
             z.ctypes.data,

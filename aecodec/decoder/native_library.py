@@ -36,6 +36,7 @@ _FUNCTIONS: Final = {
     "aec_begin": (_POINTER, [_POINTER, _POINTER, _INT, _INT, _INT, _INT]),
     "aec_predict": (_INT, [_POINTER, _POINTER, _POINTER]),
     "aec_put": (_INT, [_POINTER, _POINTER]),
+    "aec_round": (_INT, [_POINTER, _POINTER, _POINTER]),
     "aec_latents": (_INT, [_POINTER, _POINTER]),
     "aec_words": (_POINTER, [_POINTER, ctypes.POINTER(_SIZE)]),
     "aec_end": (None, [_POINTER]),

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from aecodec.decoder.native import NativeModel
 
 YHat = npt.NDArray[np.int16]
+Floats = npt.NDArray[np.float32]
 Symbols = npt.NDArray[np.int32]
 Levels = npt.NDArray[np.uint8]
 Means = npt.NDArray[np.int32] | npt.NDArray[np.int64]
@@ -60,6 +61,22 @@ class PriorNetworks(Protocol):
 
         Raises:
             PayloadError: the words do not fit the tile.
+        """
+
+    def encode(
+        self, y: Floats, z_hat: Ints, quality_index: int, edges: Floats | None
+    ) -> tuple[bytes, YHat] | None:
+        """All passes of a tile at once for an encoder; None where a runtime has no such way.
+
+        Args:
+            y: `(h, w, M)`, in quantization steps.
+            z_hat: see `begin`.
+            quality_index: see `begin`.
+            edges: `(64, 16)`, for each level and magnitude the fraction of a step beyond which a
+                magnitude is rounded up; None rounds to the nearest.
+
+        Returns:
+            The words, and `(h, w, M)` as a decoder will see it.
         """
 
 

@@ -5,7 +5,7 @@ from typing import Any, Generic, Protocol, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from aecodec.decoder.networks import Levels, Means, Symbols, TilePasses, YHat
+from aecodec.decoder.networks import Floats, Levels, Means, Symbols, TilePasses, YHat
 from aecodec.decoder.prior_tables import Ints, PriorTables
 from aecodec.format.constants import GROUP, MEAN_FRACTION, PASS_POSITION, PASSES
 
@@ -51,6 +51,9 @@ class SteppedPrior(Generic[Features]):
         return SteppedPasses(self._tables, self._networks, z_hat, size, quality_index)
 
     def decode(self, _words: bytes, _size: tuple[int, int], _quality_index: int) -> None:
+        """There is no shorter way."""
+
+    def encode(self, _y: Floats, _z_hat: Ints, _quality_index: int, _edges: Floats | None) -> None:
         """There is no shorter way."""
 
 

@@ -37,10 +37,24 @@ def encode_latents(
     Returns:
         The coded tile, and `y_hat` `(h, w, M)` int16 in 1/16 step, as a decoder will see it.
     """
+    z_hat = np.clip(_round(z), -ACTIVATION_MAX, ACTIVATION_MAX - 1).astype(np.int64)
+    found = None
+    if observe is None:
+        edges = None if dead_zone is None else dead_zone.edges
+        found = prior.networks.encode(y, z_hat, quality_index, edges)
+    if found is None:
+        found = _encode_by_steps(prior, y, z_hat, quality_index, dead_zone, observe)
+    words, y_hat = found
+    return Tile(latents_checksum(y_hat), words), y_hat
+
+
+def _encode_by_steps(
+    prior: Prior, y: Floats, z_hat: Ints, quality_index: int, dead_zone: DeadZone | None,
+    observe: Observer | None,
+) -> tuple[bytes, YHat]:  # fmt: skip
     grid = Grid(*y.shape[:2])
     height, width = grid.padded
     padded: Floats = np.pad(y, ((0, height - grid.height), (0, width - grid.width), (0, 0)))
-    z_hat = np.clip(_round(z), -ACTIVATION_MAX, ACTIVATION_MAX - 1).astype(np.int64)
     groups: list[tuple[Symbols, Levels]] = []
 
     def code(number: int, levels: Levels, means: Means) -> Symbols:
@@ -64,7 +78,7 @@ def encode_latents(
     words = passes.words()
     if words is None:
         words = _words_of(prior, z_hat, grid, groups)
-    return Tile(latents_checksum(y_hat), words), y_hat
+    return words, y_hat
 
 
 def _words_of(prior: Prior, z_hat: Ints, grid: Grid, groups: list[tuple[Symbols, Levels]]) -> bytes:

@@ -1,13 +1,15 @@
 """What encoding needs of a model: the decoder, and the exact analysis behind one interface."""
 
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Protocol
 
 from aecodec.decoder.latents import Floats
 from aecodec.decoder.loading import load_decoder
+from aecodec.decoder.native import NativeAnalysis
+from aecodec.decoder.native_library import LibraryError
 from aecodec.decoder.networks import DecoderModel
-from aecodec.encoder.kernel_analysis import native_analysis
 from aecodec.encoder.numpy_analysis import NumpyAnalysis
 from aecodec.encoder.rdoq import symbol_costs
 from aecodec.models.config import SearchSettings
@@ -86,8 +88,17 @@ def load_encoder(weights: Weights, decoder: DecoderModel | None = None) -> Encod
         WeightsError: the weights would not decode exactly, or do not fit.
     """
     decoder = decoder or load_decoder(weights)
-    networks = native_analysis(weights, decoder) or _numpy_analysis(weights, decoder)
+    networks = _native_analysis(weights, decoder) or _numpy_analysis(weights, decoder)
     return EncoderModel(decoder, weights.search, networks, weights)
+
+
+def _native_analysis(weights: Weights, decoder: DecoderModel) -> NativeAnalysis | None:
+    """None where the decoder is not on the kernel, or the kernel does not take the analysis."""
+    if decoder.native is None:
+        return None
+    with suppress(LibraryError):
+        return NativeAnalysis(weights, decoder.native.threads)
+    return None
 
 
 def _numpy_analysis(weights: Weights, decoder: DecoderModel) -> NumpyAnalysis:

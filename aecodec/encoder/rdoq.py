@@ -42,13 +42,14 @@ class DeadZone:
         """Takes costs from `symbol_costs`, and w in bits per squared quantization step."""
         shift = np.diff(costs, axis=1) / (2.0 * weight)
         edges = 0.5 + shift.clip(0.0, SHIFT_MAX).astype(np.float32)
-        self._edges: Floats = np.ascontiguousarray(edges).reshape(-1)
+        self.edges: Floats = np.ascontiguousarray(edges)
+        """`(tables, COSTS)`, the fraction of a step beyond which a magnitude is rounded up."""
 
     def __call__(self, residual: Floats, levels: npt.NDArray[np.uint8]) -> Floats:
         """Symbols of `residual`, any shape, given the number of each one's table."""
         magnitude = np.abs(residual)
         whole = np.floor(magnitude)
         places = levels * np.intp(COSTS) + np.minimum(whole, COSTS - 1).astype(np.intp)
-        edges = self._edges.take(places)
+        edges = self.edges.take(places)
         symbols: Floats = np.copysign(whole + (magnitude - whole > edges), residual)
         return symbols

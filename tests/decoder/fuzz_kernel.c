@@ -210,6 +210,34 @@ static uint32_t run_passes(const aec_model *model, int32_t rows, int32_t columns
     return crc;
 }
 
+/* Latents of any size, rounded and coded, and decoded again. */
+static uint32_t run_rounding(const aec_model *model, int32_t rows, int32_t columns)
+{
+    size_t hypers = (size_t)(up_to(rows, 4) / 4 * up_to(columns, 4) / 4 * model->sizes.hypers);
+    size_t size = (size_t)(rows * columns * model->sizes.latents), count = 0;
+    int32_t *hyper = calloc(hypers, 4), quality = (int32_t)between(0, 400);
+    float *y = malloc(4 * size), edges[LEVEL_COUNT * 16];
+    int16_t *y_hat = malloc(2 * size), *again = malloc(2 * size);
+    for (size_t i = 0; i < size; i++)
+        y[i] = (float)between(-9999999, 9999999) * (between(0, 2) ? 1e-5f : 1e20f);
+    for (int i = 0; i < LEVEL_COUNT * 16; i++)
+        edges[i] = (float)between(0, 1000) * 1e-3f;
+    aec_tile *tile = aec_begin(model, hyper, rows, columns, quality, (int32_t)between(1, 3));
+    for (int k = 0; k < PASSES; k++)
+        check(aec_round(tile, y, k % 2 ? edges : NULL) == AEC_OK, "round");
+    check(aec_round(tile, y, NULL) == AEC_ARGUMENT && aec_latents(tile, y_hat) == AEC_OK, "end");
+    const uint32_t *words = aec_words(tile, &count);
+    int32_t status = aec_decode_latents(model, words, count, rows, columns, quality, 2, again);
+    check(status == AEC_OK && !memcmp(y_hat, again, 2 * size), "decoded rounded latents");
+    uint32_t crc = aec_crc32(0, words, 4 * count);
+    aec_end(tile);
+    free(hyper);
+    free(y);
+    free(y_hat);
+    free(again);
+    return crc;
+}
+
 static uint32_t run_analysis(const aec_model *model, int32_t rows, int32_t columns)
 {
     int32_t deep = (int32_t)between(0, 1), gray = (int32_t)between(0, 1);
@@ -219,7 +247,8 @@ static uint32_t run_analysis(const aec_model *model, int32_t rows, int32_t colum
     size_t y_size = places * (size_t)model->sizes.latents;
     size_t z_size = (size_t)(up_to(rows, 4) / 4 * up_to(columns, 4) / 4 * model->sizes.hypers);
     void *pixels = random_bytes(256 * places * (gray ? 1 : 3) * (deep ? 2 : 1));
-    int32_t *begun = malloc(4 * begun_size), *y = malloc(4 * y_size), *z = malloc(4 * z_size);
+    int32_t *begun = malloc(4 * begun_size);
+    float *y = malloc(4 * y_size), *z = malloc(4 * z_size);
     check(aec_analyze_begin(model, pixels, rows, columns, deep, gray, threads, begun) == AEC_OK &&
               aec_analyze_finish(model, begun, rows, columns, quality, threads, y) == AEC_OK &&
               aec_analyze_hyper(model, y, rows, columns, quality, threads, z) == AEC_OK,
@@ -261,9 +290,10 @@ static bool one_round(uint64_t seed, bool analyzes, int wrong)
             is_taken = true;
             random_state = ~seed;
             int32_t rows = (int32_t)between(1, 6), columns = (int32_t)between(1, 14);
-            crc = analyzes ? run_analysis(model, rows, columns)
-                           : run_synthesis(model, rows, columns) ^ run_words(model, rows, columns) ^
-                                 run_passes(model, rows, columns);
+            crc = analyzes
+                      ? run_analysis(model, rows, columns)
+                      : run_synthesis(model, rows, columns) ^ run_words(model, rows, columns) ^
+                            run_passes(model, rows, columns) ^ run_rounding(model, rows, columns);
         }
         check(is_first || crc == expected, "levels differ");
         expected = crc;

@@ -153,7 +153,7 @@ def kinds_of_pictures() -> Iterator["npt.NDArray[np.uint8]"]:
     """Noise, photographs, few colours, gradients, blocks, repetitions, of odd sizes."""
     rng = np.random.default_rng(3)
     photograph = make_picture(140, 150)
-    for number in range(36):
+    for number in range(18):
         height, width = rng.integers(1, 140, 2)
         palette = rng.integers(0, 256, (rng.integers(2, 60), 3))
         blocks = np.kron(rng.integers(0, 5, (20, 30, 3)) * 60, np.ones((7, 5, 1), np.int64))

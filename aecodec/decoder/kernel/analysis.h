@@ -5,7 +5,7 @@
 
 #include "stream.h"
 
-enum { SAMPLE_BITS = 8, SIXTEEN_BIT_STEP = 257, NORMED_SHIFT = 17 };
+enum { SAMPLE_BITS = 8, NORMED_SHIFT = 17, LATENT_UNITS = 1024 };
 enum { LINEAR_SHIFT_LEAST = 12, LINEAR_SUM_MOST = (1 << 20) - 4 };
 enum { PATCH_INPUTS = COLOURS * PATCH_PIXELS };
 #define LINEAR_BIAS_MOST ((int64_t)1 << 38)
@@ -110,9 +110,11 @@ typedef struct {
     int32_t block;         /* of the rest, that is computed */
     const void *pixels;
     bool sixteen_bit, gray;
-    const int32_t *from; /* what is analyzed after the pixels, not padded */
+    const int32_t *begun_from; /* streams and latents outside of this are not padded */
+    int32_t *begun_to;
+    const float *from;
     int32_t from_rows, from_columns;
-    int32_t *to; /* the result, not padded */
+    float *to;
     double *gains, *outer;
     int32_t *large, *small; /* the stream before and after `down` */
     int32_t *row_scratch;   /* a row of numbers for each thread */
@@ -138,6 +140,28 @@ static void copy_channels(int32_t *to, int32_t to_step, const int32_t *from, int
     }
 }
 
+/* Numbers of a stream in their real unit, without padding. */
+static void to_floats(float *to, const int32_t *from, int32_t from_step, int32_t channels,
+                      int32_t places, float unit)
+{
+    for (int32_t p = 0; p < places; p++, to += channels, from += from_step)
+        for (int32_t c = 0; c < channels; c++)
+            to[c] = (float)from[c] * unit;
+}
+
+/* The other way round, to the nearest, halves up, with zeros in the padding. */
+static void from_floats(int32_t *to, int32_t to_step, const float *from, int32_t channels,
+                        int32_t places, double units)
+{
+    for (int32_t p = 0; p < places; p++, to += to_step, from += channels) {
+        for (int32_t c = 0; c < to_step; c++) {
+            double v = c < channels ? (double)from[c] * units + 0.5 : 0;
+            v = v < STREAM_LOW ? STREAM_LOW : v > STREAM_HIGH ? STREAM_HIGH : v;
+            to[c] = (int32_t)(v + (1 << 23)) - (1 << 23);
+        }
+    }
+}
+
 /* One linear layer of each 2x2 places: rows 2 * row and 2 * row + 1 of a stream of `width`. */
 static void halve_rows(const analyzer *a, const wide *layer, const int32_t *stream, int32_t width,
                        int32_t row, int32_t columns, int16_t *high, int32_t *out)
@@ -156,7 +180,8 @@ static void halve_rows(const analyzer *a, const wide *layer, const int32_t *stre
                       columns, out, layer->layer.outputs);
 }
 
-/* Samples of a row of patches as inputs of `entry`, in two parts. */
+/* Samples of a row of patches as inputs of `entry`, in two parts. Both are the sample itself where
+   it has 8 bits. */
 static void read_patches(const analyzer *a, int32_t row, int16_t *high, int16_t *low)
 {
     int32_t places = UP * a->columns, colours = a->gray ? 1 : COLOURS;
@@ -166,12 +191,15 @@ static void read_patches(const analyzer *a, int32_t row, int16_t *high, int16_t 
         for (int32_t x = 0; x < places * PATCH; x++) {
             for (int32_t t = 0; t < COLOURS; t++) {
                 ptrdiff_t from = start + (ptrdiff_t)x * colours + (a->gray ? 0 : t);
-                int32_t v = a->sixteen_bit ? ((const uint16_t *)a->pixels)[from]
-                                           : ((const uint8_t *)a->pixels)[from] * SIXTEEN_BIT_STEP;
                 ptrdiff_t to = (ptrdiff_t)(x / PATCH) * PATCH_INPUTS + t * PATCH_PIXELS +
                                y * PATCH + x % PATCH;
-                high[to] = (int16_t)(v >> SAMPLE_BITS);
-                low[to] = (int16_t)(v & ((1 << SAMPLE_BITS) - 1));
+                if (a->sixteen_bit) {
+                    uint16_t v = ((const uint16_t *)a->pixels)[from];
+                    high[to] = (int16_t)(v >> SAMPLE_BITS);
+                    low[to] = (int16_t)(v & 0xFF);
+                } else {
+                    high[to] = ((const uint8_t *)a->pixels)[from];
+                }
             }
         }
     }
@@ -181,7 +209,8 @@ static void patches_row(void *context, int32_t row, int32_t thread)
 {
     const analyzer *a = context;
     int32_t places = UP * a->columns, width = a->net->width;
-    int16_t *high = analyzer_scratch(a, thread), *low = high + (ptrdiff_t)places * PATCH_INPUTS;
+    int16_t *high = analyzer_scratch(a, thread);
+    int16_t *low = a->sixteen_bit ? high + (ptrdiff_t)places * PATCH_INPUTS : high;
     int32_t *stream = a->large + (ptrdiff_t)row * places * width;
     read_patches(a, row, high, low);
     a->run->to_stream(&a->net->entry, (inputs){high, PATCH_INPUTS}, (inputs){low, PATCH_INPUTS},
@@ -196,8 +225,8 @@ static void begun_row(void *context, int32_t row, int32_t thread)
     int32_t *stream = a->large + (ptrdiff_t)row * places * width;
     leave_block_row(a->run, &a->net->first, &a->large_padded[0], stream, row, places,
                     analyzer_scratch(a, thread));
-    copy_channels(a->to + (ptrdiff_t)row * places * channels, channels, stream, width, channels,
-                  places);
+    copy_channels(a->begun_to + (ptrdiff_t)row * places * channels, channels, stream, width,
+                  channels, places);
 }
 
 /* What was begun, scaled; and the entry of the first block of the rest. */
@@ -206,8 +235,8 @@ static void scaled_row(void *context, int32_t row, int32_t thread)
     const analyzer *a = context;
     int32_t places = UP * a->columns, width = a->net->width, channels = a->net->channels;
     int32_t *stream = a->large + (ptrdiff_t)row * places * width;
-    copy_channels(stream, width, a->from + (ptrdiff_t)row * places * channels, channels, channels,
-                  places);
+    copy_channels(stream, width, a->begun_from + (ptrdiff_t)row * places * channels, channels,
+                  channels, places);
     a->run->scale(a->gains, places, width, stream);
     if (a->net->blocks > 1)
         enter_block_row(a->run, &a->net->rest[0], stream, &a->large_padded[0], row, places,
@@ -244,8 +273,8 @@ static void latents_row(void *context, int32_t row, int32_t thread)
     leave_block_row(a->run, &a->net->last, &a->small_padded, stream, row, a->columns,
                     analyzer_scratch(a, thread));
     a->run->scale(a->outer, a->columns, width, stream);
-    copy_channels(a->to + (ptrdiff_t)row * a->columns * latents, latents, stream, width, latents,
-                  a->columns);
+    to_floats(a->to + (ptrdiff_t)row * a->columns * latents, stream, width, latents, a->columns,
+              1.0f / LATENT_UNITS);
 }
 
 /* Latents over what their scales lead to expect, and the entry of the hyper-analysis. */
@@ -260,8 +289,8 @@ static void hyper_entry_row(void *context, int32_t row, int32_t thread)
     int32_t *stream = a->large + (ptrdiff_t)row * a->columns * context_width;
     memset(normed, 0, (size_t)count * sizeof *normed);
     if (row < a->from_rows)
-        copy_channels(normed, width, a->from + (ptrdiff_t)row * a->from_columns * net->latents,
-                      net->latents, net->latents, a->from_columns);
+        from_floats(normed, width, a->from + (ptrdiff_t)row * a->from_columns * net->latents,
+                    net->latents, a->from_columns, LATENT_UNITS);
     a->run->scale(a->gains, a->columns, width, normed);
     a->run->split(normed, (size_t)count, high, low);
     a->run->to_stream(&net->hyper_entry, (inputs){high, width}, (inputs){low, width}, a->columns,
@@ -297,7 +326,8 @@ static void hyper_exit_row(void *context, int32_t row, int32_t thread)
     int32_t *out = a->row_scratch + (size_t)thread * a->row_step;
     halve_rows(a, &a->net->hyper_exit, a->small, a->net->context_width, row, columns,
                analyzer_scratch(a, thread), out);
-    copy_channels(a->to + (ptrdiff_t)row * columns * hypers, hypers, out, width, hypers, columns);
+    to_floats(a->to + (ptrdiff_t)row * columns * hypers, out, width, hypers, columns,
+              1.0f / (1 << STREAM_FRACTION));
 }
 
 /* Memory for streams of given widths before and after they are halved. */

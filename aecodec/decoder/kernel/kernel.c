@@ -330,6 +330,25 @@ int32_t aec_put(aec_tile *tile, const int32_t *symbols)
     return AEC_OK;
 }
 
+int32_t aec_round(aec_tile *tile, const float *y, const float *edges)
+{
+    passes *t = &tile->passes;
+    if (t->predicted || t->pass >= PASSES)
+        return AEC_ARGUMENT;
+    team helpers;
+    begin_team(&helpers, tile->threads);
+    t->team = &helpers;
+    t->y = y;
+    t->edges = edges;
+    predict_pass(t);
+    share_rows(&helpers, round_row, t, t->cell_rows);
+    clear_padding(t);
+    update_pass(t);
+    t->team = NULL;
+    end_team(&helpers);
+    return AEC_OK;
+}
+
 int32_t aec_latents(aec_tile *tile, int16_t *y_hat)
 {
     if (tile->passes.pass < PASSES)
@@ -375,7 +394,7 @@ int32_t aec_analyze_begin(const aec_model *model, const void *pixels, int32_t ro
                   .pixels = pixels,
                   .sixteen_bit = sixteen_bit != 0,
                   .gray = gray != 0,
-                  .to = begun};
+                  .begun_to = begun};
     bool is_done = begin_analysis(&a);
     end_team(&helpers);
     release_all(&a.own);
@@ -383,7 +402,7 @@ int32_t aec_analyze_begin(const aec_model *model, const void *pixels, int32_t ro
 }
 
 int32_t aec_analyze_finish(const aec_model *model, const int32_t *begun, int32_t rows,
-                           int32_t columns, int32_t quality, int32_t threads, int32_t *y)
+                           int32_t columns, int32_t quality, int32_t threads, float *y)
 {
     if (!is_request_valid(model, true, rows, columns, quality, threads))
         return AEC_ARGUMENT;
@@ -394,7 +413,7 @@ int32_t aec_analyze_finish(const aec_model *model, const int32_t *begun, int32_t
                   .team = &helpers,
                   .rows = rows,
                   .columns = columns,
-                  .from = begun,
+                  .begun_from = begun,
                   .to = y};
     bool is_done = finish_analysis(&a, quality);
     end_team(&helpers);
@@ -402,8 +421,8 @@ int32_t aec_analyze_finish(const aec_model *model, const int32_t *begun, int32_t
     return is_done ? AEC_OK : AEC_MEMORY;
 }
 
-int32_t aec_analyze_hyper(const aec_model *model, const int32_t *y, int32_t rows, int32_t columns,
-                          int32_t quality, int32_t threads, int32_t *z)
+int32_t aec_analyze_hyper(const aec_model *model, const float *y, int32_t rows, int32_t columns,
+                          int32_t quality, int32_t threads, float *z)
 {
     if (!is_request_valid(model, true, rows, columns, quality, threads))
         return AEC_ARGUMENT;

@@ -132,6 +132,15 @@ int32_t aec_predict(aec_tile *tile, uint8_t *levels, int32_t *means);
    those in the padding are ignored and count as 0. */
 int32_t aec_put(aec_tile *tile, const int32_t *symbols);
 
+/* Predicts the next pass and puts the symbols that latents round to.
+
+   y: (rows, columns, M), in quantization steps, finite.
+   edges: (64, 16), for the table of each level and each magnitude, beyond which fraction of the
+   step a magnitude is rounded up; those from 16 on share the last edge. NULL rounds to the nearest.
+
+   Gives AEC_OK, or AEC_ARGUMENT where aec_predict does. */
+int32_t aec_round(aec_tile *tile, const float *y, const float *edges);
+
 /* The latents (rows, columns, M) after the fourth pass. */
 int32_t aec_latents(aec_tile *tile, int16_t *y_hat);
 
@@ -160,16 +169,16 @@ aec_model *aec_create_analysis(int32_t level, int32_t channels, int32_t latent_c
 int32_t aec_analyze_begin(const aec_model *model, const void *pixels, int32_t rows, int32_t columns,
                           int32_t sixteen_bit, int32_t gray, int32_t threads, int32_t *begun);
 
-/* The rest of it. y: (rows, columns, M), is written, in 1/1024 step. */
+/* The rest of it. y: (rows, columns, M), is written, multiples of 1/1024 step in steps. */
 int32_t aec_analyze_finish(const aec_model *model, const int32_t *begun, int32_t rows,
-                           int32_t columns, int32_t quality, int32_t threads, int32_t *y);
+                           int32_t columns, int32_t quality, int32_t threads, float *y);
 
 /* The hyper-analysis of the latents of one tile.
 
-   y: (rows, columns, M), in 1/1024 step, within [-2^22, 2^22 - 1].
-   z: (padded rows / 4, padded columns / 4, Z), is written, in 2^-14. */
-int32_t aec_analyze_hyper(const aec_model *model, const int32_t *y, int32_t rows, int32_t columns,
-                          int32_t quality, int32_t threads, int32_t *z);
+   y: (rows, columns, M), in steps, finite; others than multiples of 1/1024 are rounded.
+   z: (padded rows / 4, padded columns / 4, Z), is written, multiples of 2^-14. */
+int32_t aec_analyze_hyper(const aec_model *model, const float *y, int32_t rows, int32_t columns,
+                          int32_t quality, int32_t threads, float *z);
 
 /* CRC-32 of section 1.4, of bytes that follow those of which `crc` is the CRC; 0 for none. */
 uint32_t aec_crc32(uint32_t crc, const void *bytes, size_t size);

@@ -240,6 +240,56 @@ static void clear_padding(passes *t)
     }
 }
 
+/* The nearest symbol, halves up. */
+static int32_t nearest_symbol(float v)
+{
+    v = v + 0.5f;
+    if (v < INT16_MIN || v > INT16_MAX)
+        return v < 0 ? INT16_MIN : INT16_MAX;
+    int32_t whole = (int32_t)v;
+    return whole - (v < (float)whole);
+}
+
+/* The symbol towards zero, or the next one where the rest exceeds the edge. */
+static int32_t cheap_symbol(float v, const float *edges)
+{
+    enum { MAGNITUDES = 16 };
+    float size = v < 0 ? -v : v;
+    if (size >= -(float)INT16_MIN)
+        return v < 0 ? INT16_MIN : INT16_MAX;
+    int32_t whole = (int32_t)size;
+    whole += size - (float)whole > edges[whole < MAGNITUDES ? whole : MAGNITUDES - 1];
+    return v < 0 ? -whole : clip32(whole, 0, INT16_MAX);
+}
+
+/* Symbols of the places of a row of cells that lie in the tile. */
+static void round_row(void *context, int32_t row, int32_t thread)
+{
+    enum { MAGNITUDES = 16 };
+    const passes *t = context;
+    int32_t quarter = t->net->quarter, m = t->net->latents;
+    (void)thread;
+    for (int32_t g = 0; g < 4; g++) {
+        int32_t position = POSITION[t->pass][g], count = coded_columns(t, row, position);
+        size_t at = ((size_t)g * (size_t)t->cell_rows + (size_t)row) * (size_t)t->cell_columns *
+                    (size_t)quarter;
+        const uint8_t *levels = t->levels[t->pass] + at;
+        const int32_t *means = t->means + at;
+        int32_t *symbols = t->symbols[t->pass] + at;
+        const float *y =
+            t->y + ((ptrdiff_t)(CELL * row + position / CELL) * t->columns + position % CELL) * m +
+            g * quarter;
+        for (int32_t p = 0; p < count; p++, y += (ptrdiff_t)CELL * m) {
+            for (int32_t c = 0; c < quarter; c++) {
+                float rest = y[c] - (float)*means++ * (1.0f / MEAN_FRACTION);
+                int32_t level = *levels++;
+                *symbols++ = t->edges ? cheap_symbol(rest, t->edges + level * MAGNITUDES)
+                                      : nearest_symbol(rest);
+            }
+        }
+    }
+}
+
 static void copy_latents(const passes *t, int16_t *y_hat)
 {
     size_t row = (size_t)t->columns * (size_t)t->net->latents;

@@ -219,10 +219,23 @@ APART void NAME(add_raw)(const linear *layer, inputs in, int32_t places, int32_t
 INLINE void NAME(convolve_wide)(NAME(block) * over, NAME(block) * rest, const wide *layer,
                                 inputs high, inputs low, int32_t n, int count)
 {
-    NAME(begin)(over, layer->high, n, count);
-    NAME(multiply_layer)(over, &layer->layer, high, n, count);
-    NAME(begin)(rest, layer->low, n, count);
-    NAME(multiply_layer)(rest, &layer->layer, low, n, count);
+    if (high.data == low.data) { /* then one product is both */
+        NAME(begin)(rest, layer->low, n, count);
+        NAME(multiply_layer)(rest, &layer->layer, low, n, count);
+        UNROLL
+        for (int r = 0; r < count; r++) {
+            for (int side = 0; side < 2; side++) {
+                int32_t at = n + side * LANES;
+                over->of[r][side] =
+                    rest->of[r][side] - NAME(load)(layer->low + at) + NAME(load)(layer->high + at);
+            }
+        }
+    } else {
+        NAME(begin)(over, layer->high, n, count);
+        NAME(multiply_layer)(over, &layer->layer, high, n, count);
+        NAME(begin)(rest, layer->low, n, count);
+        NAME(multiply_layer)(rest, &layer->layer, low, n, count);
+    }
     UNROLL
     for (int r = 0; r < count; r++) {
         for (int side = 0; side < 2; side++) {

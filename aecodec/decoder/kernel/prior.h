@@ -283,7 +283,7 @@ typedef struct {
     size_t scratch_step;
     int32_t *head_scratch;
     size_t head_step;
-    uint32_t *words;
+    const float *y, *edges; /* what is rounded, and how; see aec_round */
 } passes;
 
 static padded take_padded(memory *own, int32_t rows, int32_t columns, int32_t width, int32_t border)
