@@ -24,7 +24,7 @@ from aecodec.viewer.bundle import decoder_page, decoder_weights, linked, web_fil
 KERNEL_BYTES_MAX = 100_000
 COMPILER = "Debian clang version 14.0.6"
 """What has compiled the kernel of the package."""
-FILE_LINES, FUNCTION_LINES = 400, 60
+FILE_LINES, FUNCTION_LINES, LINE = 400, 60, 100
 _OUTSIDE = re.compile(r"""(?:https?:)?//[\w.-]+\.\w+|@import|url\(""")
 _FUNCTION = re.compile(r"^( *)(?:(?:export |async |static |get )*(?:function\b|[\w*]+\())[^;]*\{$")
 
@@ -70,6 +70,7 @@ def test_scripts_and_their_functions_are_small() -> None:
     for path in texts():
         lines = path.read_text(encoding="utf-8").splitlines()
         assert len(lines) <= FILE_LINES, path.name
+        assert max(map(len, lines)) <= LINE or path.suffix == ".html", path.name
         for number, line in enumerate(lines):
             start = _FUNCTION.match(line)
             if start:

@@ -27,8 +27,13 @@ export function sizeText(bytes) {
   return `${unit && bytes < 99.5 ? bytes.toFixed(1) : Math.round(bytes)} ${units[unit]}`;
 }
 
+function timeText(milliseconds) {
+  const seconds = milliseconds / 1000;
+  return seconds < 1 ? `${Math.round(milliseconds)} ms` : `${seconds.toFixed(1)} s`;
+}
+
 function colourText({ gray, alpha, bits }) {
-  return `${gray ? "gray" : "colour"}${alpha ? " with transparency" : ""}, ${bits} bits`;
+  return `${gray ? "gray" : "colour"}${alpha ? " and alpha" : ""}, ${bits} bits`;
 }
 
 function codingText({ layer, tiles, header }) {
@@ -60,7 +65,7 @@ function metadataText({ icc, exif, xmp, iptc, text }) {
 export function factsOf(size, { info, milliseconds, scale }) {
   const { header, metadata, orientation } = info;
   const sides = [header.width, header.height];
-  const [width, height] = orientation >= 5 ? sides.reverse() : sides;
+  const [width, height] = orientation >= 5 ? [sides[1], sides[0]] : sides;
   const shrunk = scale > 1 ? `, shown at 1/${scale}` : "";
   return [
     ["Pixels", `${width} × ${height}${shrunk}`],
@@ -69,7 +74,7 @@ export function factsOf(size, { info, milliseconds, scale }) {
     ["Coding", codingText(info)],
     ["Samples", colourText(header)],
     ["Metadata", metadataText(metadata)],
-    ["Decoded in", milliseconds < 1000 ? `${Math.round(milliseconds)} ms` : `${(milliseconds / 1000).toFixed(1)} s`],
+    ["Decoded in", timeText(milliseconds)],
     ...metadata.text.map(({ key, text }) => [key, text]),
   ];
 }

@@ -211,7 +211,7 @@ function nameOf(link) {
 async function fetchBytes(link) {
   const url = new URL(link, location.href);
   if (location.protocol === "file:") {
-    throw new AecError("InputError", "without a server a page cannot load files by itself: open it");
+    throw new AecError("InputError", "without a server a page cannot load files by itself");
   }
   if (url.origin !== location.origin) {
     throw new AecError("InputError", `${url.origin} is another origin than that of this page`);
@@ -220,7 +220,8 @@ async function fetchBytes(link) {
     throw new AecError("InputError", `cannot load ${url.pathname}: ${error.message}`);
   });
   if (!response.ok) {
-    throw new AecError("InputError", `cannot load ${url.pathname}: the server says ${response.status}`);
+    const reason = `the server says ${response.status}`;
+    throw new AecError("InputError", `cannot load ${url.pathname}: ${reason}`);
   }
   return new Uint8Array(await response.arrayBuffer());
 }

@@ -141,7 +141,8 @@ function readHeader(chunk, limits) {
   }
   const view = new DataView(chunk.payload.buffer, chunk.payload.byteOffset, 16);
   const [width, height] = [view.getUint32(0, true), view.getUint32(4, true)];
-  const [format, exponent, quality] = [view.getUint8(8), view.getUint8(9), view.getUint16(10, true)];
+  const [format, exponent] = [view.getUint8(8), view.getUint8(9)];
+  const quality = view.getUint16(10, true);
   if (format > 7) {
     throw new AecError("UnsupportedError", `pixel format ${format} is unknown`);
   }

@@ -121,7 +121,8 @@ export class Decoder {
     }
     const tables = readTables(await this.sources.tables[id]());
     if (tables.id !== id) {
-      throw new AecError("WeightsError", `the residual tables are damaged: ${tables.id}, not ${id}`);
+      const reason = `${tables.id}, not ${id}`;
+      throw new AecError("WeightsError", `the residual tables are damaged: ${reason}`);
     }
     return tables;
   }

@@ -261,7 +261,7 @@ export class PictureDecoder {
     return Uint8Array.from(samples, (value) => Math.floor((value + 128) / 257));
   }
 
-  /** Copies the part `area` of samples that lie at `whole` into the view, as far as it wants them. */
+  /** Copies the part `area` of samples that lie at `whole` into the view, where it wants them. */
   paste(samples, channels, first, whole, area) {
     const { view } = this;
     const shared = overlap(area, view.area);

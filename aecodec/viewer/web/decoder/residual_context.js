@@ -39,7 +39,7 @@ export class ResidualContext {
   }
 
   fill(lossy, channel) {
-    const { numbers, stride, height, width, channels } = this;
+    const { numbers, height, width, channels } = this;
     for (let row = -PAD, at = this.x[channel]; row < height + PAD; row++) {
       const source = Math.min(Math.max(row, 0), height - 1) * width;
       for (let column = -PAD; column < width + PAD; column++, at++) {
@@ -114,7 +114,8 @@ export class ResidualContext {
   /** The features of section 13.5 but for the mean guess and the 1: `less` are minus x_c. */
   features(plane) {
     const c = plane.channel;
-    const less = [...this.at(this.z[c], plane.near(16)), ...this.at(this.x[c], [...SIDES, ...CORNERS])];
+    const less = this.at(this.z[c], plane.near(16));
+    less.push(...this.at(this.x[c], [...SIDES, ...CORNERS]));
     for (const other of plane.others) {
       const known = plane.before.includes(other);
       less.push(...this.at(this.z[other], known ? plane.around(13) : plane.near(4)));
