@@ -60,6 +60,11 @@ export class PictureDecoder {
     Object.assign(this, { stream, view, model, tables, header: stream.header });
     this.kept = new Map();
     this.isLossless = (number) => "coder" in stream.tiles[number];
+    /** Learned tiles before each tile: RESIs have their order. */
+    this.places = new Int32Array(stream.tiles.length);
+    for (let number = 1; number < this.places.length; number++) {
+      this.places[number] = this.places[number - 1] + Number(!this.isLossless(number - 1));
+    }
     const { top, left, bottom, right } = view.area;
     this.width = right - left;
     this.height = bottom - top;
@@ -90,9 +95,13 @@ export class PictureDecoder {
     const length = this.width * this.height * channels;
     this.samples = allocate(bits === 16 ? Uint16Array : Uint8Array, length);
     const numbers = PictureDecoder.tiles(this.stream, this.view);
+    let row = 0;
     for (const [done, number] of numbers.entries()) {
+      if (Math.floor(number / this.header.columns) !== row) {
+        row = Math.floor(number / this.header.columns);
+        this.forget(number);
+      }
       this.decodeTile(number);
-      this.forget(number);
       await progress(done + 1, numbers.length);
     }
     return { width: this.width, height: this.height, channels, bits, samples: this.samples };
@@ -110,7 +119,7 @@ export class PictureDecoder {
       const positions = pixels / STRIDE ** 2;
       const row = (Math.min(3 * side, header.height) * header.width) / STRIDE ** 2;
       needed += 2 * model.latentChannels * row;
-      needed += positions * (16 * model.contextChannels + 12 * model.latentChannels);
+      needed += positions * (10 * model.contextChannels + 8 * model.latentChannels);
       const window = Math.min(positions, PART ** 2) * 4;
       needed += window * (16 * model.channels + 4 * model.latentChannels);
     }
@@ -165,8 +174,7 @@ export class PictureDecoder {
         lossy.set(samples.subarray(from, from + columns * channels), to * channels);
       }
     }
-    const before = stream.tiles.slice(0, number).filter((_, n) => !this.isLossless(n)).length;
-    const residual = stream.residuals[before];
+    const residual = stream.residuals[this.places[number]];
     return decodeResidual(residual, lossy, height, width, this.tables, stream.layer.bound);
   }
 
@@ -216,13 +224,13 @@ export class PictureDecoder {
     return this.kept.get(number);
   }
 
-  /** Drops latents that no later tile looks into. */
-  forget(done) {
+  /** Drops latents that no tile from the row of tiles of `number` on looks into. */
+  forget(number) {
     const { columns } = this.header;
-    const above = Math.floor(done / columns) - 1;
-    for (const number of this.kept.keys()) {
-      if (Math.floor(number / columns) < above) {
-        this.kept.delete(number);
+    const above = Math.floor(number / columns) - 1;
+    for (const kept of this.kept.keys()) {
+      if (Math.floor(kept / columns) < above) {
+        this.kept.delete(kept);
       }
     }
   }
