@@ -16,7 +16,8 @@ from torch import Tensor
 
 from aecodec.autoencoder.model import HyperpriorModel
 from aecodec.autoencoder.transforms import to_model_space
-from aecodec.decoder.latents import Grid, Levels, Symbols, decode_latents
+from aecodec.decoder.latents import Grid, decode_latents
+from aecodec.decoder.networks import Levels, Symbols
 from aecodec.encoder.latents import encode_latents
 from aecodec.encoder.networks import EncoderModel, load_encoder
 from aecodec.errors import AecError

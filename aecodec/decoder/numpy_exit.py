@@ -184,14 +184,11 @@ class _Places:
     def __init__(self, layer: Exit, wanted: Sampling, down: _Axis, right: _Axis) -> None:
         self._last = down.last, right.last
         self._inner = layer.layer(wanted, down.groups, right.groups)
-        if wanted.scale == 1:
-            return
-        self._right = layer.layer(wanted, down.groups, right.last_groups)
-        self._below = layer.layer(wanted, down.last_groups, right.groups)
-        self._corner = layer.layer(wanted, down.last_groups, right.last_groups)
-        self._has_edges = True
-
-    _has_edges = False
+        self._has_edges = wanted.scale > 1
+        if self._has_edges:
+            self._right = layer.layer(wanted, down.groups, right.last_groups)
+            self._below = layer.layer(wanted, down.last_groups, right.groups)
+            self._corner = layer.layer(wanted, down.last_groups, right.last_groups)
 
     def __call__(self, places: Doubles, rows: Rows, sums: Doubles) -> None:
         """`(r, w, C)` to `(r, w, ...)`, given which rows of the picture they are."""

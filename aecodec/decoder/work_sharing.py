@@ -8,17 +8,19 @@ it is held to one, and it has its threads back when the last computation of the 
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager, suppress
 from functools import cached_property
 from math import prod
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 import numpy.typing as npt
-from threadpoolctl import ThreadpoolController
 
-from aecodec.decoder.threads import default_threads
+from aecodec.decoder.threads import default_threads, usable_cores
+
+if TYPE_CHECKING:
+    from threadpoolctl import ThreadpoolController
 
 CACHE_LINE = 64
 
@@ -58,17 +60,17 @@ def _aligned(size: int, kind: np.dtype[np.generic]) -> npt.NDArray[np.generic]:
 
 
 class Crew:
-    """A number of threads, of which the caller is one.
+    """Threads that help callers, so many with each that there are enough with the caller.
 
-    Any number of callers may share their work at the same time: the other threads help whoever
-    asks first, and a caller who finds none free works alone.
+    Any number of callers may share their work at the same time, but all helpers together are no
+    more than the cores: they help whoever asks first, and a caller who finds none free works alone.
     """
 
     def __init__(self, threads: int | None = None) -> None:
         """Starts no thread yet.
 
         Args:
-            threads: how many, at least 1; by default `default_threads()`.
+            threads: how many work for one caller, with the caller; by default `default_threads()`.
         """
         self.threads = default_threads() if threads is None else threads
         self.scratch = Scratch()
@@ -96,13 +98,14 @@ class Crew:
                 left.clear()
                 raise
 
-        helping = self._called(take_turns, min(self.threads, len(left)) - 1)
+        called = self._called(take_turns, min(self.threads, len(left)) - 1)
         try:
             take_turns()
         finally:
-            for helper in helping:
-                if not helper.cancel():
-                    helper.result()
+            helping = [helper for helper in called if not helper.cancel()]
+            wait(helping)
+        for helper in helping:
+            helper.result()
 
     def _called(self, help_out: Callable[[], None], count: int) -> list[Future[None]]:
         called: list[Future[None]] = []
@@ -113,7 +116,8 @@ class Crew:
     def _pool(self) -> ThreadPoolExecutor:
         with self._lock:
             if self._helpers is None:
-                self._helpers = ThreadPoolExecutor(self.threads - 1, "aecodec")
+                most = max(self.threads, usable_cores()) - 1
+                self._helpers = ThreadPoolExecutor(most, "aecodec")
             return self._helpers
 
 
@@ -134,13 +138,19 @@ class _Blas:
         self._give_back: Callable[[], object] = int
 
     @cached_property
-    def _controller(self) -> ThreadpoolController:
-        return ThreadpoolController()
+    def _controller(self) -> "ThreadpoolController | None":
+        """What sets the threads; None on systems that let Python call no library."""
+        try:
+            from threadpoolctl import ThreadpoolController
+
+            return ThreadpoolController()
+        except (ImportError, OSError, AttributeError, MemoryError):  # by how ctypes is refused
+            return None
 
     def hold(self) -> None:
         """Begins a computation."""
         with self._lock:
-            if not self._computations:
+            if not self._computations and self._controller is not None:
                 limited = self._controller.limit(limits=1, user_api="blas")
                 self._give_back = limited.restore_original_limits
             self._computations += 1

@@ -2,6 +2,7 @@
 
 import hashlib
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -23,10 +24,12 @@ from check_decoder import (
     load_manifest,
 )
 from exact_reference import PriorReference
+from native_kernel import LEVELS
 
 import aecodec
 from aecodec.codec import Codec
 from aecodec.decoder.latents import Grid, decode_latents
+from aecodec.decoder.native_library import VARIABLE
 from aecodec.format.chunks import LosslessTile, PixelCoder, Tile
 from aecodec.format.container import Stream, parse
 from aecodec.format.digest import has_digest
@@ -40,9 +43,12 @@ REFERENCE = ("rgb-1x1", "gray-1x1", "rgb-17x33", "extremes-100")
 """Files that the decoder in plain NumPy integers can decode in reasonable time."""
 
 
-@pytest.fixture(scope="module")
-def codec() -> Codec:
-    return Codec()
+@pytest.fixture(scope="module", params=["numpy", *LEVELS])
+def codec(request: pytest.FixtureRequest) -> Iterator[Codec]:
+    """A decoder on each runtime, and on each level of the kernel."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(VARIABLE, request.param)
+        yield Codec()
 
 
 def name_of(entry: Entry) -> str:

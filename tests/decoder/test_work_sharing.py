@@ -13,6 +13,7 @@ from threadpoolctl import threadpool_info, threadpool_limits
 
 from aecodec.codec import Codec
 from aecodec.decoder import threads as thread_numbers
+from aecodec.decoder import work_sharing
 from aecodec.decoder.threads import DEFAULT_MOST, default_threads
 from aecodec.decoder.work_sharing import Crew, Scratch, blas_on_one_thread
 
@@ -35,8 +36,9 @@ def test_threads_work_at_the_same_time() -> None:
     Crew(3).share(lambda _: meet.wait(), range(3))
 
 
-def test_who_finds_no_help_works_alone() -> None:
+def test_who_finds_no_help_works_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     """Both helpers are busy with the first caller, until the second one is done."""
+    monkeypatch.setattr(work_sharing, "usable_cores", lambda: 2)
     crew, busy, second_is_done = Crew(3), threading.Barrier(4, timeout=20), threading.Event()
 
     def wait(_: int) -> None:
@@ -52,6 +54,16 @@ def test_who_finds_no_help_works_alone() -> None:
     second_is_done.set()
     first.join(20)
     assert not first.is_alive()
+
+
+def test_several_callers_have_helpers_of_their_own_where_cores_suffice(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(work_sharing, "usable_cores", lambda: 6)
+    crew, meet = Crew(3), threading.Barrier(6, timeout=20)
+    with ThreadPoolExecutor(2) as callers:
+        calls = [callers.submit(crew.share, lambda _: meet.wait(), range(3)) for _ in range(2)]
+    assert [call.result() for call in calls] == [None, None]
 
 
 @pytest.mark.parametrize("threads", [1, 3])
@@ -105,6 +117,17 @@ def test_overlapping_computations_leave_blas_as_it_was() -> None:
         assert set(blas_threads()) == {1}
         second.__exit__(None, None, None)
         assert blas_threads() == before
+
+
+@pytest.mark.parametrize("refused", ["threadpoolctl", "ctypes"])
+def test_without_ctypes_blas_stays_as_it_is(refused: str) -> None:
+    code = (
+        f"import sys, numpy; sys.modules[{refused!r}] = None\n"
+        "from aecodec.decoder.work_sharing import Crew\n"
+        "done = []; Crew(2).share(done.append, range(5)); print(sorted(done), end='')"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "[0, 1, 2, 3, 4]"
 
 
 def test_scratch_is_used_again_by_its_own_thread_alone() -> None:

@@ -5,7 +5,9 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import pytest
 from conftest import make_picture, make_sixteen_bit
+from PIL import Image
 
 from aecodec import Codec
 from aecodec.options import DEFAULT_EFFORT, EncodeWishes
@@ -27,6 +29,7 @@ WITHOUT = """
 import sys
 sys.modules["torch"] = None  # whoever imports it now fails
 import numpy as np
+import pytest
 from aecodec import Codec
 codec, folder = Codec(sys.argv[1]), sys.argv[2]
 for name in {names}:
@@ -48,6 +51,26 @@ def test_compression_needs_no_torch(tiny_codec: Codec, tiny_weights: Path, tmp_p
         for kind, wishes in WISHES.items():
             data = (tmp_path / f"{name}.{kind}").read_bytes()
             assert data == tiny_codec.compress(pixels, **wishes), (name, kind)
+
+
+@pytest.mark.parametrize("arguments", [[], ["-e", "0"], ["--lossless"], ["--psnr", "32"]])
+def test_the_command_loads_no_torch(
+    arguments: list[str], tiny_codec: Codec, tiny_weights: Path, tmp_path: Path
+) -> None:
+    picture, found = tmp_path / "picture.png", tmp_path / "picture.aec"
+    Image.fromarray(PICTURES["colour"]).save(picture)
+    code = (
+        "import sys\nfrom aecodec.cli import main\n"
+        "try: main()\nfinally: print('torch' in sys.modules)"
+    )
+    command = ["compress", str(picture), "-o", str(found), "--model", str(tiny_weights)]
+    done = subprocess.run(
+        [sys.executable, "-c", code, *command, *arguments],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[-1] == "False"
+    assert tiny_codec.decompress_array(found).shape == PICTURES["colour"].shape
 
 
 def test_the_default_effort_is_one_of_these() -> None:
