@@ -1,7 +1,7 @@
 """Compiles the kernel: for this machine, and to WebAssembly for browsers.
 
 `python -m aecodec.decoder.build_kernel` does both in a checkout. A wheel is built by
-`.ci/build_hook.py`, which has this file alone: it imports nothing but the standard library.
+the hook under `.ci`, which has this file alone: it imports nothing but the standard library.
 """
 
 import argparse
