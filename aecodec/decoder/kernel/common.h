@@ -21,7 +21,6 @@
 #endif
 
 #define INLINE static inline __attribute__((always_inline))
-/* Unrolls a loop of few rounds, early enough for its sums to stay in registers. */
 #if defined(__clang__)
 #define UNROLL _Pragma("clang loop unroll(full)")
 #else

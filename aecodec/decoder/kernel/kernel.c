@@ -14,11 +14,12 @@
 #include <wasm_simd128.h>
 #define WASM
 #define LEVEL simd128
+#define ROWS 4
 #else
 #define LEVEL plain
+#define ROWS 4
 #endif
 #define LANES 4
-#define ROWS 4
 #define FEW_ROWS 1
 #include "vectors.h"
 #include "loops.h"
