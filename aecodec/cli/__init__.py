@@ -40,6 +40,7 @@ _MODULES = {
     "repair": "aecodec.cli.inspect",
     "train": "aecodec.cli.train",
     "verify": "aecodec.cli.inspect",
+    "view": "aecodec.cli.view",
 }
 """Where each command is, to be imported when it is called."""
 

@@ -14,7 +14,7 @@
 #include <wasm_simd128.h>
 #define WASM
 #define LEVEL simd128
-#define ROWS 6
+#define ROWS 4
 #else
 #define LEVEL plain
 #define ROWS 4
