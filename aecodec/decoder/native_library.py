@@ -13,7 +13,7 @@ from aecodec.errors import InputError
 ABI: Final = 1
 OK, WEIGHTS, UNSUPPORTED, PAYLOAD, MEMORY, ARGUMENT = range(6)
 """What functions of the kernel return; `kernel/kernel.h` says when."""
-LEVELS: Final = ("plain", "simd128", "sse4.1", "avx2", "avx512")
+LEVELS: Final = ("plain", "simd128", "sse4.1", "avx2", "avx-vnni", "avx512", "neon")
 """Names of instruction levels, by their numbers."""
 ANY_LEVEL: Final = -1
 VARIABLE: Final = "AECODEC_RUNTIME"
