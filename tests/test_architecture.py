@@ -11,7 +11,7 @@ import pytest
 
 ROWS = (
     {"cli"},
-    {"export", "jobs"},
+    {"export", "jobs", "plugins", "viewer"},
     {"codec"},
     {"encoder"},
     {"decoder", "training"},
@@ -26,6 +26,7 @@ HEAVY = {
     "training": {"*"},
     "export": {"*"},
     "encoder": {"rd_objective", "symbol_costs", "trainable"},
+    "plugins": {"torch"},
 }
 """Modules that may load torch when they are imported, as patterns; no other may."""
 OF_COMMANDS = {"click", "ctypes", "signal"}

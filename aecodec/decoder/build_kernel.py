@@ -1,16 +1,13 @@
 """Compiles the kernel: for this machine, and to WebAssembly for browsers.
 
 `python -m aecodec.decoder.build_kernel` does both in a checkout. The hook that builds wheels runs
-this file alone: it imports nothing but the standard library.
+this file alone: it imports nothing but the standard library, and what only compiling needs when it
+compiles.
 """
 
-import argparse
 import hashlib
 import os
-import shutil
-import subprocess
 import sys
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -18,6 +15,8 @@ SOURCES = Path(__file__).with_name("kernel")
 LIBRARY_NAME = "kernel.dylib" if sys.platform == "darwin" else "kernel.so"
 WASM = Path("viewer", "web", "kernel.wasm")
 """Where the browsers' kernel lies within the package."""
+WASM_DIGEST = Path("viewer", "web", "decoder", "kernel_digest.js")
+"""Where browsers find the kernel's SHA-256: a damaged one could give wrong pixels."""
 
 COMPILERS = ("cc", "gcc", "clang")
 WASM_COMPILERS = ("clang", "clang-14")
@@ -68,6 +67,15 @@ def build_wasm(target: Path) -> None:
     _compile([_found(WASM_COMPILERS)], _WASM, target)
 
 
+def wasm_digest_script(kernel: bytes) -> str:
+    """The script that tells browsers which kernel is whole."""
+    digest = hashlib.sha256(kernel).hexdigest()
+    return (
+        "/** SHA-256 of kernel.wasm: a damaged kernel could give wrong pixels. */\n"
+        f'export const KERNEL_SHA256 =\n  "{digest}";\n'
+    )
+
+
 def wasm_compiler() -> str:
     """What the compiler of WebAssembly says of its version; "" without one."""
     try:
@@ -78,6 +86,8 @@ def wasm_compiler() -> str:
 
 
 def _found(names: Sequence[str]) -> str:
+    import shutil
+
     for name in names:
         if path := shutil.which(name):
             return path
@@ -86,6 +96,8 @@ def _found(names: Sequence[str]) -> str:
 
 def _compile(compiler: Sequence[str], options: Sequence[str], target: Path) -> None:
     """Writes beside the target and renames, since another process may have it loaded."""
+    import tempfile
+
     target.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=target.parent, prefix=".kernel-") as folder:
         made = Path(folder, target.name)
@@ -96,6 +108,8 @@ def _compile(compiler: Sequence[str], options: Sequence[str], target: Path) -> N
 
 
 def _run(command: Sequence[str]) -> str:
+    import subprocess
+
     try:
         done = subprocess.run(
             command, capture_output=True, text=True, timeout=SECONDS, check=False,
@@ -110,6 +124,8 @@ def _run(command: Sequence[str]) -> str:
 
 def main() -> int:
     """Builds what is asked for; see `--help`."""
+    import argparse
+
     parser = argparse.ArgumentParser(description="Compiles the kernel of this checkout.")
     parser.add_argument("only", nargs="?", choices=("native", "wasm"), help="by default both")
     only = parser.parse_args().only
@@ -122,6 +138,9 @@ def main() -> int:
         if only in (None, name):
             try:
                 build(target)
+                if name == "wasm":
+                    script = wasm_digest_script(target.read_bytes())
+                    (SOURCES.parents[1] / WASM_DIGEST).write_text(script, encoding="utf-8")
                 sys.stdout.write(f"{target}: {target.stat().st_size} bytes\n")
             except BuildError as exc:
                 failed = True

@@ -8,7 +8,6 @@ it is held to one, and it has its threads back when the last computation of the 
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager, suppress
 from functools import cached_property
 from math import prod
@@ -20,6 +19,8 @@ import numpy.typing as npt
 from aecodec.decoder.threads import default_threads, usable_cores
 
 if TYPE_CHECKING:
+    from concurrent.futures import Future, ThreadPoolExecutor
+
     from threadpoolctl import ThreadpoolController
 
 CACHE_LINE = 64
@@ -90,6 +91,8 @@ class Crew:
                 self._share(work, deque(items))
 
     def _share(self, work: Callable[[Item], object], left: deque[Item]) -> None:
+        from concurrent.futures import wait  # late, since one thread needs it not
+
         def take_turns() -> None:
             try:
                 while (item := _next(left)) is not None:
@@ -107,13 +110,15 @@ class Crew:
         for helper in helping:
             helper.result()
 
-    def _called(self, help_out: Callable[[], None], count: int) -> list[Future[None]]:
+    def _called(self, help_out: Callable[[], None], count: int) -> "list[Future[None]]":
         called: list[Future[None]] = []
         with suppress(RuntimeError):  # no more threads can be started: those that there are do it
             called.extend(self._pool().submit(help_out) for _ in range(count))
         return called
 
-    def _pool(self) -> ThreadPoolExecutor:
+    def _pool(self) -> "ThreadPoolExecutor":
+        from concurrent.futures import ThreadPoolExecutor
+
         with self._lock:
             if self._helpers is None:
                 most = max(self.threads, usable_cores()) - 1

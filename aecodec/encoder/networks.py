@@ -12,7 +12,8 @@ from aecodec.decoder.runtime_choice import LibraryError
 from aecodec.encoder.numpy_analysis import NumpyAnalysis
 from aecodec.encoder.rdoq import symbol_costs
 from aecodec.models.config import SearchSettings
-from aecodec.models.weights import Array, Weights
+from aecodec.models.tensor_file import Array
+from aecodec.models.weights import Weights
 from aecodec.picture.pixels import Pixels
 
 if TYPE_CHECKING:

@@ -35,7 +35,7 @@ from aecodec.format.constants import (
     SCALE_LEVELS,
 )
 from aecodec.format.quality import QUALITIES
-from aecodec.models.weights import Array
+from aecodec.models.tensor_file import Array
 
 SCALE_ESCAPE, HYPER_ESCAPE = 2**4, 2**6
 """Counts of what lies beyond a table of latents, and of hyper-latents."""

@@ -12,7 +12,7 @@ from aecodec.errors import WeightsError
 from aecodec.export.blocks import log_gains, round_blocks
 from aecodec.export.input_statistics import InputStatistics
 from aecodec.format.constants import EXIT_SHIFT_MAX, STREAM_FRACTION
-from aecodec.models.weights import Array
+from aecodec.models.tensor_file import Array
 
 
 @torch.no_grad()

@@ -16,9 +16,8 @@ from aecodec.export.input_statistics import InputStatistics
 from aecodec.export.prior import export_prior
 from aecodec.export.synthesis import export_synthesis
 from aecodec.models.config import SearchSettings
+from aecodec.models.tensor_file import Array, Tensors
 from aecodec.models.weights import (
-    Array,
-    Tensors,
     TensorTree,
     Weights,
     check_tensors,

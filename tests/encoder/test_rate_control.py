@@ -81,7 +81,7 @@ def test_the_analysis_begins_once_if_there_is_room(
     tiny_codec: Codec, monkeypatch: pytest.MonkeyPatch, room: int
 ) -> None:
     pixels = make_picture(100, 90)
-    monkeypatch.setattr("aecodec.codec.KEPT_BYTES", room)
+    monkeypatch.setattr("aecodec.encoder.rate_control.KEPT_BYTES", room)
     begin, begun = tiny_codec.encoder.analysis.begin, 0
 
     def count(pixels: Pixels) -> Array:

@@ -12,10 +12,10 @@ from safetensors.numpy import load_file, save_file
 from aecodec.decoder.loading import load_decoder
 from aecodec.errors import WeightsError
 from aecodec.models.registry import DEFAULT_MODEL, MODELS, load_model
+from aecodec.models.tensor_file import Array
 from aecodec.models.weights import (
     FORMAT,
     MODEL_ID_BYTES,
-    Array,
     TensorTree,
     model_digest,
     read_weights,
