@@ -1,4 +1,9 @@
-/* The kernel as one translation unit: its levels, and the functions of kernel.h. */
+/* The kernel as one translation unit, and the functions of kernel.h.
+
+   vectors.h, loops.h and row_loops.h are compiled once for each instruction level; x86.h says for
+   which. memory.h, threads.h and coder.h stand for themselves. tensors.h and packing.h take a
+   weights file; prior.h, passes.h and latents.h decode latents; stream.h, synthesis.h and
+   analysis.h turn them into pixels and back. */
 
 #include "kernel.h"
 
