@@ -167,8 +167,8 @@ class SOAP(MatrixOptimizer):
         step = states[0]["step"]
         bias = [1.0 - torch.pow(beta, step) for beta in self.BETAS]
         root = (second / bias[1]).sqrt() + self.EPSILON
-        # With equal betas and fixed bases no entry exceeds 1, by the Cauchy-Schwarz inequality; where
-        # bases have turned, the second moments are those of other axes, and entries would explode.
+        # With equal betas and fixed bases no entry exceeds 1, by the Cauchy-Schwarz inequality.
+        # Where bases have turned, second moments are those of other axes: entries would explode.
         normed = (_turn(first / bias[0], bases) / root).clamp(-1, 1)
         direction = _turn_back(normed, bases)
         self._scatter(params, "second", self._follow(params, gradients, second, keep))
