@@ -11,7 +11,7 @@ from typing import TypedDict, Unpack
 
 import click
 
-from aecodec.cli.startup import usable_cores
+from aecodec.jobs.runner import usable_cores
 from benchmarks.cells import Plan, measure_cells
 from benchmarks.codecs import FACTORIES, CodecUnavailableError, ImageCodec
 from benchmarks.comparison import (

@@ -2,18 +2,23 @@
 
 import json
 from dataclasses import asdict
+from typing import TYPE_CHECKING
 
 import click
 
 from aecodec.cli.console import say, say_or_end
-from aecodec.cli.options import force_option, jobs_option, model_option
+from aecodec.cli.options import force_option, jobs_for, jobs_option, model_option
 from aecodec.cli.startup import prepare_process
+from aecodec.cli.worker_setup import worker_setup
 from aecodec.format.reader import TileState
 from aecodec.info import read_file_info
-from aecodec.jobs.runner import JobLog, for_each
+from aecodec.jobs.runner import JobLog, Outcome, Task, Watch, for_each, tasks_of
 from aecodec.storage.arguments import load
 from aecodec.storage.files import check_output, write_bytes
 from aecodec.storage.names import identities, is_standard_output
+
+if TYPE_CHECKING:
+    from aecodec.jobs.conversion import Verified
 
 
 @click.command()
@@ -25,11 +30,11 @@ def info(files: tuple[str, ...], as_json: bool) -> int:
     Checksums of local files are checked. Behind a URL only the starts of chunks are read.
     """
 
-    def work(name: str, _target: str, log: JobLog) -> None:
-        found = read_file_info(name)
+    def work(task: Task, log: JobLog) -> None:
+        found = read_file_info(task.source)
         log.say(json.dumps(asdict(found)) if as_json else found.text())
 
-    return for_each(files, files, work, say=say_or_end)
+    return for_each(tasks_of(files), work, say=say_or_end)
 
 
 @click.command()
@@ -38,16 +43,23 @@ def info(files: tuple[str, ...], as_json: bool) -> int:
 @model_option
 def verify(files: tuple[str, ...], jobs: int, model: str | None) -> int:
     """Check every checksum of .aec files and decode them."""
-    prepare_process(min(jobs, len(files)))
-    from aecodec.codec import Codec
+    many = jobs_for(files, jobs, len(files))
+    prepare_process()
+    from aecodec.jobs.conversion import Verification
 
-    codec = Codec(model)
+    work = Verification(model=model)
+    return for_each(tasks_of(files), work, many, say=say, watch=_Verdicts(), setup=worker_setup())
 
-    def work(name: str, _target: str, log: JobLog) -> None:
-        stream = codec.verify(load(name))
-        log.say(f"{name}: ok, {len(stream.tiles)} tiles, {stream.lossless_count} lossless")
 
-    return for_each(files, files, work, jobs, say=say)
+class _Verdicts(Watch[Task, "Verified"]):
+    """Says what is whole."""
+
+    def report(self, task: Task, outcome: "Outcome[Verified]") -> None:
+        """Errors have had their line."""
+        found = outcome.result
+        if found is not None:
+            text = f"{task.source}: ok, {found.tiles} tiles, {found.lossless} lossless"
+            say(text, err=False)
 
 
 @click.command()
@@ -60,16 +72,16 @@ def repair(file: str, output: str, force: bool, model: str | None) -> int:
     prepare_process()
     from aecodec.codec import Codec
 
-    def work(name: str, target: str, log: JobLog) -> None:
-        check_output(target, force=force, inputs=identities([name]))
-        repaired, left = Codec(model).repair(load(name))
-        write_bytes(target, repaired)
+    def work(_task: Task, log: JobLog) -> None:
+        check_output(output, force=force, inputs=identities([file]))
+        repaired, left = Codec(model).repair(load(file))
+        write_bytes(output, repaired)
         for line in left.report():
             log.warn(line)
         broken = sum(state is not TileState.WHOLE for state in (*left.states, *left.alphas))
         log.say(
-            f"{name} -> {target}: {broken} tiles were not whole, {len(repaired)} bytes",
-            err=is_standard_output(target),
+            f"{file} -> {output}: {broken} tiles were not whole, {len(repaired)} bytes",
+            err=is_standard_output(output),
         )
 
-    return for_each([file], [output], work, say=say)
+    return for_each(tasks_of([file], [output]), work, say=say)

@@ -30,29 +30,17 @@ _KEEP_BYTES = 256 * 2**20
 _MEMORY_CHOICES = {"MALLOC_TRIM_THRESHOLD_", "MALLOC_MMAP_THRESHOLD_"}
 
 
-def prepare_process(jobs: int = 1) -> None:
+def prepare_process() -> None:
     """Sets how threads wait and how memory is freed, unless the user has made choices.
 
     OpenMP reads its settings when torch is imported, so that this must come before; later it does
     nothing.
-
-    Args:
-        jobs: works at a time, which share the cores.
     """
     keep_freed_memory()
     if "torch" in sys.modules:
         return
     if not _SPIN_CHOICES & os.environ.keys():
         os.environ["GOMP_SPINCOUNT"] = SPIN_COUNT
-    if jobs > 1 and "OMP_NUM_THREADS" not in os.environ:
-        os.environ["OMP_NUM_THREADS"] = str(max(1, usable_cores() // jobs))
-
-
-def usable_cores() -> int:
-    """How many cores this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 @cache
