@@ -6,6 +6,7 @@ the environment of this interpreter: nothing large is downloaded, and nothing el
     python .ci/try_package.py dist/aecodec-0.1.0-py3-none-any.whl samples/chelsea.png
 """
 
+import os
 import subprocess
 import sys
 import tempfile
@@ -46,10 +47,12 @@ def link(name: str, site: Path) -> None:
 
 
 def run(*command: str | Path, folder: Path) -> str:
-    """What a command says, which must end well."""
+    """What a command says, which must end well; it sees no packages but its own."""
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
     done = subprocess.run(
-        [str(each) for each in command], cwd=folder, check=False, text=True, capture_output=True
-    )
+        [str(each) for each in command], cwd=folder, env=environment, check=False, text=True,
+        capture_output=True,
+    )  # fmt: skip
     if done.returncode:
         sys.exit(f"{' '.join(map(str, command))}\n{done.stdout}{done.stderr}")
     return done.stdout.strip()

@@ -134,7 +134,8 @@ def run_batch(batch: Batch, style: Style, inputs: Sequence[str], jobs: int) -> i
         inputs: as the user gave them.
         jobs: how many to work on at a time.
     """
-    many = jobs_for(inputs, jobs, len(batch.plan.tasks))
+    dry = batch.work.manner.dry_run
+    many = 1 if dry else jobs_for(inputs, jobs, len(batch.plan.tasks))
     prepare_process()
     with BatchReport(batch, style) as report:
         try:
