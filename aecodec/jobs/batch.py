@@ -17,6 +17,7 @@ Example:
     1
 """
 
+import os
 import time
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
@@ -24,7 +25,7 @@ from pathlib import Path
 
 from aecodec.jobs.conversion import Compression, Converted, Decompression
 from aecodec.jobs.folders import FileTask, Plan
-from aecodec.jobs.journal import Journal
+from aecodec.jobs.journal import BEGUN, GIVEN_UP, Journal
 from aecodec.jobs.runner import Outcome, Say, Setup, Watch, for_each
 
 
@@ -101,7 +102,8 @@ class Batch:
                 tasks = self.plan.tasks
                 if self.work.manner.resume:
                     tasks = [_with_entry(task, journals) for task in tasks]
-                noting = _Noting(self.totals, journals, watch or Watch())
+                noted = {} if self.work.manner.dry_run else journals
+                noting = _Noting(self.totals, noted, watch or Watch())
                 return for_each(
                     tasks, self.work, jobs, say=say or _silent, watch=noting, setup=setup
                 )
@@ -122,17 +124,30 @@ class _Noting(FileWatch):
     def __init__(self, totals: Totals, journals: dict[str, Journal], watch: FileWatch) -> None:
         self._totals, self._journals, self._watch = totals, journals, watch
 
+    def started(self, task: FileTask) -> None:
+        unknown = not task.refused and task.entry in (None, GIVEN_UP)
+        if self._journals and unknown and not os.path.lexists(task.target):
+            self._journals[task.base].add(task.place, BEGUN)
+        self._watch.started(task)
+
     def progress(self, task: FileTask, part: float, pixels: int) -> None:
         self._watch.progress(task, part, pixels)
 
     def finished(self, task: FileTask, outcome: Outcome[Converted]) -> None:
         self._totals.add(outcome)
-        if outcome.result is not None and outcome.result.entry is not None:
-            self._journals[task.base].add(task.place, outcome.result.entry)
+        if self._journals and not task.refused:
+            self._note(task, outcome.result)
         self._watch.finished(task, outcome)
 
     def report(self, task: FileTask, outcome: Outcome[Converted]) -> None:
         self._watch.report(task, outcome)
+
+    def _note(self, task: FileTask, result: Converted | None) -> None:
+        journal = self._journals[task.base]
+        if result is not None and result.entry is not None:
+            journal.add(task.place, result.entry)
+        elif journal.find(task.place) == BEGUN:
+            journal.add(task.place, GIVEN_UP)
 
 
 def _with_entry(task: FileTask, journals: dict[str, Journal]) -> FileTask:

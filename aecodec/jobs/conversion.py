@@ -12,7 +12,7 @@ from aecodec import __version__
 from aecodec.errors import InputError
 from aecodec.format.chunks import DEFAULT_LIMITS, Limits
 from aecodec.jobs.folders import FileTask
-from aecodec.jobs.journal import Entry, digest_of, fingerprint
+from aecodec.jobs.journal import BEGUN, Entry, digest_of, fingerprint
 from aecodec.jobs.runner import JobLog, Task
 from aecodec.jobs.saving import Saving
 from aecodec.models.registry import DEFAULT_MODEL, named_model
@@ -169,7 +169,7 @@ class _Conversion(_Coding):
             if not self.manner.dry_run:
                 folder.mkdir(parents=True, exist_ok=True)
             return
-        check_output(task.target, force=self.manner.force or _is_intact(task))
+        check_output(task.target, force=self.manner.force or _is_own(task))
 
 
 @dataclass(kw_only=True)
@@ -254,6 +254,11 @@ class Verification(_Coding):
 def _is_file(name: str) -> bool:
     """Whether a name stands for a file, and not for a stream."""
     return name != STANDARD and not is_url(name) and not is_pipe(name)
+
+
+def _is_own(task: FileTask) -> bool:
+    """Whether the output comes from an earlier run, and nobody else has changed it."""
+    return task.entry == BEGUN or _is_intact(task)
 
 
 def _is_intact(task: FileTask) -> bool:

@@ -2,7 +2,8 @@
 
 The journal is a file of JSON lines in the folder, one for each output, of which the last counts. It
 knows inputs, options and outputs by their digests, and no times. A line that was cut off by a crash
-is as if it were not there.
+is as if it were not there. An output gets a line before work on it begins, so that one that was
+written just before a crash is known to be no stranger's.
 """
 
 import hashlib
@@ -30,6 +31,12 @@ class Entry:
     source: str
     options: str
     output: str | None
+
+
+BEGUN = Entry("", "", "")
+"""An output that was not there when work on it began; what is there now comes from that work."""
+GIVEN_UP = Entry("", "", None)
+"""An output of which nothing is known."""
 
 
 class Journal:

@@ -135,6 +135,9 @@ class Outcome(Generic[R]):
 class Watch(Generic[T, R]):
     """What is told how a run goes, always in the thread that started it."""
 
+    def started(self, task: T) -> None:
+        """A task is about to begin."""
+
     def progress(self, task: T, part: float, pixels: int) -> None:
         """A task in hand is so far, 0 to 1, with a picture of so many pixels."""
 
@@ -208,12 +211,13 @@ def for_each(
     ordered = _Ordered(tasks, say, watch)
     if min(jobs, len(tasks)) <= 1:
         for number, task in enumerate(tasks):
+            watch.started(task)
             ordered.add(number, _perform(task, work, say, watch))
         return ordered.code
     from aecodec.jobs.workers import Workers  # late, for a single job starts sooner so
 
     with closing(Workers(work, min(jobs, len(tasks)), setup or Setup())) as workers:
-        for number, event in workers.run(tasks):
+        for number, event in workers.run(tasks, watch.started):
             if isinstance(event, Outcome):
                 ordered.add(number, event)
             else:

@@ -67,16 +67,22 @@ class Workers(Generic[T, R]):
             self.close()
             raise
 
-    def run(self, tasks: Sequence[T]) -> Iterator[tuple[int, Outcome[R] | tuple[float, int]]]:
+    def run(
+        self, tasks: Sequence[T], started: Callable[[T], None]
+    ) -> Iterator[tuple[int, Outcome[R] | tuple[float, int]]]:
         """Does all tasks.
+
+        Args:
+            tasks: what to do.
+            started: called before each is given to a process.
 
         Yields:
             The number of a task and what became of it, in any order; before that also how far it
             is, and the pixels of its picture.
         """
-        waiting = iter(range(len(tasks)))
+        waiting = iter(enumerate(tasks))
         for worker in self._workers:
-            self._give(worker, tasks, waiting)
+            self._give(worker, waiting, started)
         while busy := {each.pipe: each for each in self._workers if each.number is not None}:
             for pipe in wait(list(busy)):
                 worker = busy[pipe]  # type: ignore[index]  # all that is waited for are pipes
@@ -88,7 +94,7 @@ class Workers(Generic[T, R]):
                     event = self._replace(worker, tasks[number])
                 yield number, event
                 if isinstance(event, Outcome):
-                    self._give(worker, tasks, waiting)
+                    self._give(worker, waiting, started)
 
     def close(self) -> None:
         """Ends all processes: what they have in hand is dropped."""
@@ -118,12 +124,17 @@ class Workers(Generic[T, R]):
             mine.send(self._work)
         return _Worker(process, mine)
 
-    def _give(self, worker: _Worker, tasks: Sequence[T], waiting: Iterator[int]) -> None:
+    def _give(
+        self, worker: _Worker, waiting: Iterator[tuple[int, T]], started: Callable[[T], None]
+    ) -> None:
         """Gives a worker its next task, if one is left."""
-        worker.number = next(waiting, None)
-        if worker.number is not None:
+        worker.number = None
+        for number, task in waiting:
+            started(task)
+            worker.number = number
             with suppress(OSError):  # it died, which `run` finds out
-                worker.pipe.send(tasks[worker.number])
+                worker.pipe.send(task)
+            return
 
     def _replace(self, worker: _Worker, task: T) -> Outcome[R]:
         """Starts another process in place of one that died; the outcome of the task it had."""

@@ -1,5 +1,6 @@
 """Folders of pictures through the codec: resuming, leaving out, failing, whatever the jobs."""
 
+import json
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -177,6 +178,36 @@ def test_what_does_not_shrink_is_left_out_and_known(
     assert totals.after <= totals.before
     assert Run(tiny_weights, tree, out, manner, best).found["noise.jpg"] == "skipped"
     assert Run(tiny_weights, tree, out, RESUMING, best).found["noise.jpg"] == "done"
+
+
+def test_an_output_that_a_crash_left_unnoted_is_known_to_be_ours(
+    tmp_path: Path, tree: Path, tiny_weights: Path
+) -> None:
+    """The journal's last line is lost, as if the process had been killed just before it."""
+    out = tmp_path / "out"
+    Run(tiny_weights, tree, out)
+    lines = (out / NAME).read_text().splitlines(keepends=True)
+    assert [json.loads(line)["output"] == "" for line in lines] == [True, False] * 3
+    (out / NAME).write_text("".join(lines[:-1]))
+    before = contents(out)
+    run = Run(tiny_weights, tree, out)
+    assert run.found == {"a.png": "skipped", "b.png": "skipped", "c.png": "done"}
+    assert contents(out) == before
+    assert states(Run(tiny_weights, tree, out)) == ["skipped"] * 3
+
+
+def test_an_output_that_came_after_a_failure_is_somebody_elses(
+    tmp_path: Path, tree: Path, tiny_weights: Path
+) -> None:
+    good = (tree / "a.png").read_bytes()
+    (tree / "a.png").write_bytes(b"no picture")
+    out = tmp_path / "out"
+    Run(tiny_weights, tree, out)
+    (out / "a.aec").write_bytes(b"mine")
+    (tree / "a.png").write_bytes(good)
+    run = Run(tiny_weights, tree, out)
+    assert "exists; -f overwrites it" in run.found["a.png"]
+    assert (out / "a.aec").read_bytes() == b"mine"
 
 
 def test_a_dry_run_writes_nothing_and_loads_no_model(

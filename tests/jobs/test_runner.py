@@ -1,6 +1,7 @@
 """Several inputs at a time give what they give one after the other: bytes, lines, exit code."""
 
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -36,6 +37,7 @@ class Recorder(Watch[Task, object]):
 
     def __init__(self) -> None:
         self.said: list[tuple[str, bool]] = []
+        self.starting: list[str] = []
         self.finishing: list[str] = []
         self.reported: list[tuple[str, Outcome[object]]] = []
         self.parts: list[tuple[str, float, int]] = []
@@ -43,6 +45,11 @@ class Recorder(Watch[Task, object]):
     def say(self, text: str, /, *, err: bool) -> None:
         """Keeps a line."""
         self.said.append((text, err))
+
+    def started(self, task: Task) -> None:
+        """Keeps the order of beginnings."""
+        assert task.source not in self.finishing
+        self.starting.append(task.source)
 
     def progress(self, task: Task, part: float, pixels: int) -> None:
         """Keeps how far a task is."""
@@ -86,6 +93,7 @@ def test_a_failing_input_does_not_lose_the_others(jobs: int) -> None:
         "aecodec: e: warning: is odd",
     ]
     assert seen.results == ["a", None, None, None, "e"]
+    assert seen.starting == list("abcde")
     assert [outcome.code for _, outcome in seen.reported] == [0, 1, 1, 1, 0]
     assert seen.reported[1][1].error == "is bad"
     assert seen.reported[4][1].warnings == ("is odd",)
@@ -237,3 +245,40 @@ def test_ctrl_c_leaves_whole_files_only(tmp_path: Path, tiny_weights: Path) -> N
     assert len({path.read_bytes() for path in packed}) == 1
     parse(packed[0].read_bytes())
     assert {path.suffix for path in tmp_path.iterdir()} == {".png", ".aec"}
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs signals")
+@pytest.mark.parametrize("jobs", ["1", "2"])
+def test_an_interrupted_folder_is_resumed(
+    tmp_path: Path, tiny_weights: Path, capsys: pytest.CaptureFixture[str], jobs: str
+) -> None:
+    (tmp_path / "in").mkdir()
+    for number in range(100):
+        Image.fromarray(make_picture(64, 64, seed=number % 5)).save(tmp_path / f"in/{number}.png")
+    out = tmp_path / "out"
+    command = ["compress", "-r", str(tmp_path / "in"), "-o", str(out), "-j", jobs, "--model",
+               str(tiny_weights)]  # fmt: skip
+    process = subprocess.Popen(
+        [sys.executable, "-m", "aecodec", *command], stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE, text=True, env=ENVIRONMENT, start_new_session=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+    )  # fmt: skip
+    try:
+        deadline = time.monotonic() + WAIT
+        while len(list(out.glob("*.aec"))) < 3 and time.monotonic() < deadline:
+            time.sleep(0.005)
+        os.killpg(process.pid, signal.SIGINT)
+        _, err = process.communicate(timeout=WAIT)
+    finally:
+        process.kill()
+        process.wait()
+    assert process.returncode == 130
+    assert err.endswith("and what was in hand is dropped; --resume goes on\n")
+    done = len(list(out.glob("*.aec")))
+    assert 3 <= done < 100
+    assert not list(out.glob("*.partial"))
+    assert run_main(*command, "--resume") == 0
+    summary = capsys.readouterr().out.splitlines()[-1]
+    skipped = int(re.findall(r"(\d+) skipped as done", summary)[0])
+    assert done - int(jobs) <= skipped <= done  # what was written but not yet noted is done again
+    assert len(list(out.glob("*.aec"))) == 100
