@@ -36,6 +36,8 @@ Example:
 
 from typing import TYPE_CHECKING, Any
 
+from aecodec.plugins.registration import register as _register
+
 if TYPE_CHECKING:
     from aecodec.codec import Codec, close, compress, decompress, decompress_array
     from aecodec.errors import (
@@ -117,3 +119,6 @@ def __getattr__(name: str) -> Any:  # noqa: ANN401  # PEP 562: whatever the name
 
 def __dir__() -> list[str]:
     return sorted([*__all__, "__version__"])
+
+
+_register()

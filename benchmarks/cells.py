@@ -216,7 +216,7 @@ def _told(pairs: Iterator[tuple[_Task, _Outcome]], tell: Tell) -> Iterator[_Outc
 
 def _prepare(threads: int) -> None:
     """Sets up a process as the one that starts it was."""
-    prepare_process()
+    prepare_process(torch=True)
     hold_threads(threads)
 
 

@@ -34,7 +34,7 @@ def bench(images: tuple[str, ...]) -> None:
         rd = import_module("benchmarks.rd")
     except ImportError as exc:
         raise click.ClickException(f"the benchmarks cannot start: {exc}: {_ADVICE}") from exc
-    prepare_process()
+    prepare_process(torch=True)
     arguments = list(images)
     if not any(re.match(r"-o|--report\b", each) for each in arguments):
         arguments += ["-o", REPORT]

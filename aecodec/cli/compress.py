@@ -28,7 +28,7 @@ from aecodec.format.chunks import METADATA_KINDS
 from aecodec.jobs.batch import Batch
 from aecodec.jobs.conversion import Compression, Converted, Manner
 from aecodec.jobs.folders import PICTURES, FileTask
-from aecodec.options import EncodeOptions, Target, parse_size
+from aecodec.options import SEARCH_EFFORT, EncodeOptions, Target, parse_size
 
 
 class _Arguments(Batching):
@@ -114,7 +114,8 @@ def compress(
     )  # fmt: skip
     work = Compression(options=options, model=model, limits=limits_of(max_pixels), manner=manner)
     style = Style(_line, "to be compressed", arguments["as_json"], len(inputs) > 1 or recursive)
-    return run_batch(Batch(plan, work), style, inputs, jobs)
+    torch = options.effort >= SEARCH_EFFORT
+    return run_batch(Batch(plan, work), style, inputs, jobs, torch=torch)
 
 
 def _line(task: FileTask, done: Converted) -> str:

@@ -44,6 +44,7 @@ class _Arguments(Batching):
     allow_truncated: bool
     background: str | None
     output_quality: str | None
+    png_level: int | None
     strip: bool
     preserve: bool
     file_format: str
@@ -75,6 +76,11 @@ class _Arguments(Batching):
     help="Of JPEG, WebP or AVIF outputs, 0 to 100. By default 95, for AVIF 90; of a lossless "
     "file WebP is lossless, JPEG has 98 and AVIF 95.",
 )  # fmt: skip
+@click.option(
+    "--png-level", type=click.IntRange(0, 9), metavar="0..9",
+    help="Of PNG outputs, 9 for the smallest. By default photographs are written fast and what "
+    "repeats itself small.",
+)  # fmt: skip
 @click.option("--strip", is_flag=True, help="Leave out all metadata.")
 @click.option(
     "--format", "file_format", default="png", show_default=True, metavar="EXT",
@@ -102,7 +108,7 @@ def decompress(
     plan = planned(inputs, output, suffix, {SUFFIX}, arguments)
     saving = Saving(
         background=colour, quality=quality, strip=arguments["strip"],
-        preserve=arguments["preserve"],
+        preserve=arguments["preserve"], png_level=arguments["png_level"],
     )  # fmt: skip
     manner = Manner(
         force=force, dry_run=arguments["dry_run"], journal=recursive or resume, resume=resume

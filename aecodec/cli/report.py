@@ -125,7 +125,9 @@ def _as_object(task: FileTask, outcome: Outcome[Converted]) -> dict[str, Any]:
     }
 
 
-def run_batch(batch: Batch, style: Style, inputs: Sequence[str], jobs: int) -> int:
+def run_batch(
+    batch: Batch, style: Style, inputs: Sequence[str], jobs: int, *, torch: bool = False
+) -> int:
     """Runs a batch and speaks of it; the exit code.
 
     Args:
@@ -133,13 +135,14 @@ def run_batch(batch: Batch, style: Style, inputs: Sequence[str], jobs: int) -> i
         style: how to speak of it.
         inputs: as the user gave them.
         jobs: how many to work on at a time.
+        torch: whether the work will need torch.
     """
     dry = batch.work.manner.dry_run
     many = 1 if dry else jobs_for(inputs, jobs, len(batch.plan.tasks))
-    prepare_process()
+    prepare_process(torch=torch)
     with BatchReport(batch, style) as report:
         try:
-            code = batch.run(many, say=report.say, watch=report, setup=worker_setup())
+            code = batch.run(many, say=report.say, watch=report, setup=worker_setup(torch=torch))
         except KeyboardInterrupt:
             report.say(f"aecodec: {report.interruption()}", err=True)
             return INTERRUPTED

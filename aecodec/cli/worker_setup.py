@@ -8,6 +8,7 @@ import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from types import FrameType
 
 from aecodec.cli.startup import prepare_process
@@ -27,9 +28,9 @@ def without_interrupts() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def prepare_worker() -> None:
+def prepare_worker(torch: bool) -> None:
     """Prepares a worker process as commands prepare their own, and lets signals clean up."""
-    prepare_process()
+    prepare_process(torch=torch)
     for name in ("SIGTERM", "SIGHUP"):
         number = getattr(signal, name, None)
         if number is not None and signal.getsignal(number) is signal.SIG_DFL:
@@ -40,6 +41,6 @@ def _end(number: int, _frame: FrameType | None) -> None:
     sys.exit(128 + number)
 
 
-def worker_setup() -> Setup:
-    """How workers of commands are set up."""
-    return Setup(starting=without_interrupts, inside=prepare_worker)
+def worker_setup(*, torch: bool = False) -> Setup:
+    """How workers of commands are set up; `torch` as for `prepare_process`."""
+    return Setup(starting=without_interrupts, inside=partial(prepare_worker, torch))

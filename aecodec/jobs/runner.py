@@ -281,13 +281,6 @@ class Stopped(Exception):  # no error
     """The whole run is being stopped."""
 
 
-def usable_cores() -> int:
-    """How many cores this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
-
-
 def tasks_of(names: Iterable[str], targets: Iterable[str] | None = None) -> list[Task]:
     """A task for each input, with its output if there are any."""
     if targets is None:

@@ -20,9 +20,11 @@ class Saving:
             see `formats.format_options`.
         strip: whether metadata are left out; pixels are turned for display then.
         preserve: whether the file gets the times and the permissions of its source.
+        png_level: of PNG, zlib's, 0 to 9; None for what the pixels are worth.
     """
 
     background: Colour | None = None
     quality: "Quality" = None
     strip: bool = False
     preserve: bool = False
+    png_level: int | None = None

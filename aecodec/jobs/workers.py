@@ -15,6 +15,7 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from typing import Any, Generic
 
+from aecodec.decoder.threads import usable_cores
 from aecodec.jobs.runner import (
     JobLog,
     Outcome,
@@ -25,7 +26,6 @@ from aecodec.jobs.runner import (
     attempt,
     reason_of,
     say_error,
-    usable_cores,
 )
 
 STOP_SECONDS = 2.0

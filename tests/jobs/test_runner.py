@@ -15,6 +15,7 @@ from conftest import make_picture
 from PIL import Image
 from shell import ENVIRONMENT, run_main
 
+from aecodec.decoder.threads import usable_cores
 from aecodec.errors import InputError
 from aecodec.format.container import parse
 from aecodec.jobs.runner import (
@@ -25,7 +26,6 @@ from aecodec.jobs.runner import (
     for_each,
     report_error,
     tasks_of,
-    usable_cores,
 )
 
 WAIT = 30.0
