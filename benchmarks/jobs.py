@@ -43,11 +43,13 @@ from aecodec.jobs.runner import JobLog
 from aecodec.jobs.transcode import compress_file
 from aecodec.options import EncodeOptions
 codec, log = Codec(sys.argv[3] or None), JobLog(lambda text, *, err: None)
-names = sorted(map(str, Path(sys.argv[1]).glob("*.png")))
-compress_file(codec, names[0], sys.argv[2], EncodeOptions(), log=log)
+names, out = sorted(Path(sys.argv[1]).glob("*.png")), Path(sys.argv[2])
+out.mkdir()
+targets = [str(out / f"{name.stem}.aec") for name in names]
+compress_file(codec, str(names[0]), targets[0], EncodeOptions(), log=log)
 wall, used = time.perf_counter(), time.process_time()
-for name in names:
-    compress_file(codec, name, sys.argv[2], EncodeOptions(), log=log)
+for name, target in zip(names, targets):
+    compress_file(codec, str(name), target, EncodeOptions(), log=log)
 print(time.perf_counter() - wall, time.process_time() - used)
 """
 WARM = 0
@@ -114,8 +116,10 @@ def measure_jobs(
         for each in jobs:
             cut(image, folder / f"few{each}", each, side)
         for _ in range(repeats):
-            warm = ["-c", _WARM, str(folder / "all"), str(folder / "a.aec"), model or ""]
+            out = folder / "out"
+            warm = ["-c", _WARM, str(folder / "all"), str(out), model or ""]
             found[WARM].append(_cost(seconds_of(warm), (0.0, 0.0), count))
+            shutil.rmtree(out)
             for each in jobs:
                 whole, start = (_run(folder, part, each, model) for part in ("all", f"few{each}"))
                 found[each].append(_cost(whole, start, count - each))
