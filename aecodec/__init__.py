@@ -1,13 +1,37 @@
 """A learned image codec that decodes the same on every machine.
 
 Example:
+    Functions take a picture and give bytes, and the other way round.
+
     >>> import aecodec
     >>> from PIL import Image
-    >>> data = aecodec.compress(Image.new("RGB", (40, 30), "teal"), quality=50)
-    >>> aecodec.read_info(data).width
-    40
+    >>> picture = Image.linear_gradient("L").convert("RGB")
+    >>> data = aecodec.compress(picture, quality=50)
     >>> aecodec.decompress(data).size
-    (40, 30)
+    (256, 256)
+    >>> aecodec.decompress_array(data, region=aecodec.Region(0, 0, 30, 20)).shape
+    (20, 30, 3)
+
+    `read_info` gives the Header without decoding anything.
+
+    >>> header = aecodec.read_info(data)
+    >>> header.width, header.quality
+    (256, 50.0)
+
+    A Codec keeps models loaded, knows other models, and meets a target; `close` frees models.
+
+    >>> with aecodec.Codec(limits=aecodec.Limits(pixels=100_000)) as codec:
+    ...     file, found = codec.compress_to(picture, aecodec.Target("psnr", 38))
+    >>> isinstance(found, aecodec.Found), found.measured >= 37.95
+    (True, True)
+    >>> aecodec.close()
+
+    Every error is an AecError; most tell whose fault it is.
+
+    >>> aecodec.decompress(b"GIF89a")
+    Traceback (most recent call last):
+        ...
+    aecodec.errors.SignatureError: not an .aec file: it begins with 47 49 46 38 39 61
 """
 
 from typing import TYPE_CHECKING, Any

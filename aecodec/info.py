@@ -106,6 +106,13 @@ def read_info(source: Source, limits: Limits = DEFAULT_LIMITS) -> Header:
         LimitError: the picture exceeds the limits.
         InputError: the source is none of these, or its URL cannot be opened.
         OSError: it cannot be read.
+
+    Example:
+        >>> import aecodec
+        >>> from PIL import Image
+        >>> header = read_info(aecodec.compress(Image.new("L", (40, 30)), quality=50))
+        >>> header.width, header.height, header.quality, header.pixel_format.is_gray
+        (40, 30, 50.0, True)
     """
     if isinstance(source, Buffer):
         return parse_header(source, limits)

@@ -50,6 +50,14 @@ class Target:
         kind: "size" in bytes, "bpp" in bits per pixel, "psnr" in dB, or "ssim" for an MS-SSIM
             below 1.
         value: the wish.
+
+    Example:
+        >>> Target("size", 20_000).is_met(19_900)
+        True
+        >>> Target("ssim", 1.2)
+        Traceback (most recent call last):
+            ...
+        aecodec.errors.InputError: a ssim of 1.2 cannot be met
     """
 
     kind: TargetKind
@@ -159,6 +167,16 @@ class EncodeOptions:
         tile_exponent: side of the entropy tiles, 2**6 to 2**14 pixels; a picture that is smaller
             as a single lossless tile becomes one, and one too long for that few large ones.
         lossless_tiles: whether tiles are stored losslessly where that costs less.
+
+    Example:
+        >>> EncodeOptions(quality=60.1).quality_index  # quarters
+        240
+        >>> EncodeOptions(lossless=True).bound
+        0
+        >>> EncodeOptions(quality=50, target=Target("psnr", 36))
+        Traceback (most recent call last):
+            ...
+        aecodec.errors.InputError: a target and a quality exclude each other
     """
 
     quality: float | None = None
@@ -238,6 +256,14 @@ class DecodeOptions:
         allow_truncated: decodes what is left of a file that was cut off or damaged. A tile that
             was cut off is as good as its complete passes, and one that is lost is what the model
             expects of nothing. A residual layer counts only if all of the file is there.
+
+    Example:
+        >>> DecodeOptions(region=Region(0, 0, 200, 150), scale=1 / 2).lossy
+        False
+        >>> DecodeOptions(scale=3)
+        Traceback (most recent call last):
+            ...
+        aecodec.errors.InputError: scale must be 1, 1/2, 1/4 or 1/8 (or 2, 4, 8), not 3
     """
 
     region: Region | None = None

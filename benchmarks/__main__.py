@@ -10,6 +10,7 @@ import click
 from benchmarks import (
     crops,
     footprint,
+    jobs,
     lossless,
     parts,
     perceptual,
@@ -25,6 +26,7 @@ cli = click.Group(
         "rd": rd.main,
         "speed": speed.main,
         "footprint": footprint.main,
+        "jobs": jobs.main,
         "parts": parts.main,
         "lossless": lossless.main,
         "rounding": rounding.main,

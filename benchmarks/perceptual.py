@@ -63,13 +63,6 @@ def to_tensor(image: Image.Image) -> Tensor:
     return torch.from_numpy(pixels).permute(2, 0, 1)[None].contiguous() / 255
 
 
-def central_crop(image: Image.Image, side: int) -> Image.Image:
-    """The middle of a picture, at most `side` pixels wide and high."""
-    width, height = min(side, image.width), min(side, image.height)
-    left, top = (image.width - width) // 2, (image.height - height) // 2
-    return image.crop((left, top, left + width, top + height))
-
-
 def distorted(
     image: Image.Image, codecs: Sequence[ImageCodec], seed: int
 ) -> Iterator[tuple[str, Image.Image]]:
@@ -182,7 +175,7 @@ def main(pictures: tuple[Path, ...], crop: int, limit: int | None, model: str | 
     samples: list[Sample] = []
     with click.progressbar(paths, show_pos=True) as bar:
         for seed, path in enumerate(bar):
-            image = central_crop(load_picture(path), crop)
+            image = load_picture(path, crop)
             if min(image.size) >= crop:
                 samples += measure(path.name, image, distorted(image, codecs, seed))
     seconds = {name: step_seconds(make()) for name, make in DISTORTIONS.items()}

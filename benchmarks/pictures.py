@@ -40,10 +40,11 @@ def _is_picture(path: Path) -> bool:
     return path.suffix.lower() in SUFFIXES and path.is_file()
 
 
-def load_picture(path: Path) -> Image.Image:
+def load_picture(path: Path, side: int | None = None) -> Image.Image:
     """Loads an 8-bit picture as RGB, without metadata, so that all codecs store the same.
 
-    Gray becomes RGB with equal channels; alpha and colour profiles are dropped.
+    Gray becomes RGB with equal channels; alpha and colour profiles are dropped. With `side` only so
+    many pixels of each side, in the middle, are kept.
 
     Raises:
         OSError: the file cannot be read.
@@ -52,7 +53,15 @@ def load_picture(path: Path) -> Image.Image:
     with Image.open(path) as image:
         if image.mode not in _EIGHT_BIT_MODES:
             raise ValueError(f"mode {image.mode} is not 8-bit")
-        return Image.fromarray(np.asarray(image.convert("RGB")))
+        rgb = Image.fromarray(np.asarray(image.convert("RGB")))
+    return rgb if side is None else central_crop(rgb, side)
+
+
+def central_crop(image: Image.Image, side: int) -> Image.Image:
+    """The middle of a picture, at most `side` pixels wide and high."""
+    width, height = min(side, image.width), min(side, image.height)
+    left, top = (image.width - width) // 2, (image.height - height) // 2
+    return image.crop((left, top, left + width, top + height))
 
 
 def of_size(image: Image.Image, width: int, height: int) -> Image.Image:

@@ -16,7 +16,7 @@ from PIL import Image
 from benchmarks.comparison import OURS, Comparison
 from benchmarks.curves import Curve, mean_curve
 from benchmarks.metrics import METRICS
-from benchmarks.results import Results
+from benchmarks.results import Results, speeds_of
 from benchmarks.rounds import Sweep
 
 # Okabe and Ito's colours, which people with any colour vision tell apart, and three more.
@@ -118,6 +118,8 @@ def plot_bars(rates: Mapping[str, Sequence[Comparison]], anchor: str) -> Figure:
     axes.grid(axis="y", visible=False)
     axes.axvline(0, color="black", linewidth=0.8)
     axes.margins(x=0.14, y=0.02)
+    if axes.dataLim.x1 <= 0:
+        axes.set_xlim(right=0)
     figure.legend(fontsize=8, loc="outside upper center", ncols=len(rates) or 1)
     return figure
 
@@ -130,12 +132,8 @@ def plot_speed(results: Results, group: Sequence[Comparison], anchor: str) -> Fi
     panels = zip(figure.subplots(1, 2, sharey=True), ("encode", "decode"), strict=True)
     for axes, what in panels:
         for name in (name for name in names if name in rates):
-            speeds = [
-                cell.width * cell.height / 1e6 / getattr(cell, f"{what}_seconds")
-                for cell in results.cells
-                if cell.codec == name
-            ]
-            axes.plot(median(speeds), rates[name], linestyle="none", label=name, markersize=8,
+            speed = median(speeds_of(results, name, what))
+            axes.plot(speed, rates[name], linestyle="none", label=name, markersize=8,
                       **style(name, names))  # fmt: skip
         axes.set_xscale("log")
         axes.xaxis.set_major_formatter("{x:g}")

@@ -29,6 +29,16 @@ from benchmarks.metrics import METRICS
 from benchmarks.pictures import collect_pictures
 from benchmarks.results import Results
 
+FULL_CODECS = tuple(name for name in FACTORIES if "-e" not in name)
+QUICK_CODECS = ("aecodec", "jpeg420", "webp", "avif")
+QUICK_METRICS = ("psnr", "ms_ssim_db")
+QUICK_POINTS = 5
+"""What is measured unless more is asked for: two pictures of Kodak's size take about a minute."""
+QUICK_SIDE = 1024
+"""Of larger pictures the middle is measured."""
+REPORT_SECONDS = 12.0
+"""What plots, crops and the page take, about."""
+
 _DETAILS = {"codec", "metric"}
 """Facts that only stand in the files."""
 
@@ -41,6 +51,7 @@ class _How(TypedDict):
     threads: int | None
     model: str | None
     metrics: tuple[str, ...] | None
+    full: bool
 
 
 def _parse_qualities(
@@ -54,7 +65,11 @@ def _parse_qualities(
         raise click.BadParameter(f"{text!r} is not a list of numbers, e.g. 10,50,90") from exc
 
 
-def _parse_codecs(_context: click.Context, _parameter: click.Parameter, text: str) -> list[str]:
+def _parse_codecs(
+    _context: click.Context, _parameter: click.Parameter, text: str | None
+) -> list[str] | None:
+    if text is None:
+        return None
     names = list(dict.fromkeys(part.strip() for part in text.split(",")))
     unknown = [name for name in names if name not in FACTORIES]
     if unknown:
@@ -109,30 +124,37 @@ def _make_codecs(
 @click.argument("pictures", nargs=-1, type=click.Path(path_type=Path))
 @click.option("--qualities", callback=_parse_qualities, help="Qualities of aecodec, e.g. 10,50,90.")
 @click.option(
+    "--full",
+    is_flag=True,
+    help="Whole pictures, and by default all codecs, all metrics and all qualities: many times as "
+    f"long. Without it, of pictures above {QUICK_SIDE} pixels a side the middle is measured.",
+)
+@click.option(
     "--codecs",
-    default=",".join(name for name in FACTORIES if "-e" not in name),
-    show_default=True,
     callback=_parse_codecs,
-    help="Codecs to measure.",
+    help=f"Codecs to measure, by default {','.join(QUICK_CODECS)}; with --full "
+    f"{','.join(FULL_CODECS)}.",
 )
 @click.option(
     "--points",
     type=click.IntRange(2),
-    help="At most so many qualities of each codec, spread evenly; default: its whole ladder.",
+    help="At most so many qualities of each codec, spread evenly; by default "
+    f"{QUICK_POINTS}, with --full its whole ladder.",
 )
 @click.option(
     "--metrics",
     callback=_parse_metrics,
-    help=f"Some of {','.join(METRICS)}; psnr always. Default: psnr, with a report all. A Kodak "
-    "picture takes SSIMULACRA2 and FLIP about a second each, the others a tenth.",
+    help=f"Some of {','.join(METRICS)}; psnr always. With a report by default "
+    f"{','.join(QUICK_METRICS)}, and with --full all. A Kodak picture takes SSIMULACRA2 and FLIP "
+    "about a second each, the others a tenth.",
 )
 @click.option("--json", "output", type=click.Path(path_type=Path), help="Also write all points.")
 @click.option(
     "-o",
     "--report",
     type=click.Path(path_type=Path, file_okay=False),
-    help="Also measure all metrics and write results, plots and report.html into this folder; "
-    "a run that was interrupted goes on where it was.",
+    help="Also write results, plots and report.html into this folder; a run that was interrupted "
+    "goes on where it was.",
 )
 @click.option(
     "--repeats",
@@ -154,7 +176,7 @@ def main(
     pictures: tuple[Path, ...],
     qualities: tuple[float, ...] | None,
     points: int | None,
-    codecs: list[str],
+    codecs: list[str] | None,
     output: Path | None,
     report: Path | None,
     **how: Unpack[_How],
@@ -168,8 +190,11 @@ def main(
         paths = collect_pictures(pictures)
     except OSError as exc:
         raise click.ClickException(str(exc)) from exc
-    usable, unusable = _make_codecs(codecs, qualities, points, plan.model)
-    results = measure_cells(usable, paths, plan)
+    names = codecs or (FULL_CODECS if how["full"] else QUICK_CODECS)
+    if points is None and qualities is None and not how["full"]:
+        points = QUICK_POINTS
+    usable, unusable = _make_codecs(names, qualities, points, plan.model)
+    results = measure_cells(usable, paths, plan, after=REPORT_SECONDS if report else 0.0)
     results.left_out[:0] = unusable
     found = measurements(results)
     comparisons = compare_all(found)
@@ -179,7 +204,7 @@ def main(
     if not results.cells:
         raise click.ClickException("nothing could be measured")
     if report:
-        _report(results, report, plan.model)
+        _report(results, report, plan)
 
 
 def _plan(how: _How, report: Path | None) -> Plan:
@@ -189,7 +214,8 @@ def _plan(how: _How, report: Path | None) -> Plan:
         raise click.ClickException(
             f"{processes} processes of {share} threads are more than the {available} cores here"
         )
-    by_default = ("psnr",) if report is None else tuple(METRICS)
+    by_default = tuple(METRICS) if how["full"] else QUICK_METRICS
+    by_default = by_default if report else ("psnr",)
     return Plan(
         repeats=how["repeats"],
         threads=share,
@@ -197,15 +223,16 @@ def _plan(how: _How, report: Path | None) -> Plan:
         model=how["model"],
         store=None if report is None else report / "cells",
         metrics=how["metrics"] or by_default,
+        side=None if how["full"] else QUICK_SIDE,
     )
 
 
-def _report(results: Results, folder: Path, model: str | None) -> None:
+def _report(results: Results, folder: Path, plan: Plan) -> None:
     try:
         results.save(folder)
         from benchmarks.report import write_report
 
-        write_report(results, folder, model)
+        write_report(results, folder, plan.model, plan.side)
     except ImportError as exc:
         raise click.ClickException(
             f"{exc}: results are in {folder}, plots and report.html need {INSTALL}"

@@ -6,6 +6,7 @@ from base64 import b64encode
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import median
 
 from jinja2 import Environment
 from PIL import Image
@@ -21,7 +22,7 @@ from benchmarks.pictures import load_picture
 from benchmarks.plots import FORMATS, draw, plot_bars, plot_curves, plot_speed
 from benchmarks.published import is_kodak, published_curves, sources
 from benchmarks.report_template import PAGE
-from benchmarks.results import Results
+from benchmarks.results import Results, speeds_of
 
 CROP_CODECS = (REFERENCE, "avif")
 MEAN_CURVES = "(mean curves)"
@@ -43,7 +44,9 @@ class Row:
     worst: str
 
 
-def write_report(results: Results, folder: Path, model: str | None) -> None:
+def write_report(
+    results: Results, folder: Path, model: str | None, side: int | None = None
+) -> None:
     """Writes plots (PNG and SVG), `crops.png`, `bd_rate.csv` and `report.html` into `folder`.
 
     Raises:
@@ -53,7 +56,7 @@ def write_report(results: Results, folder: Path, model: str | None) -> None:
     images = _plots(results, folder)
     try:
         pictures = list(dict.fromkeys(cell.picture for cell in results.cells))
-        crops = crop_sheet(Path(pictures[len(pictures) // 2]), model)
+        crops = crop_sheet(Path(pictures[len(pictures) // 2]), model, side)
         _write(folder / "crops.png", crops)
         images["Crops at equal file size"] = crops
     except Exception as exc:  # a codec may fail in any way, and the rest of the page still counts
@@ -71,6 +74,8 @@ def write_report(results: Results, folder: Path, model: str | None) -> None:
             rows=table(compared),
             of_pictures=of_pictures(compared),
             reference=REFERENCE,
+            ours=OURS,
+            glance=glance(results, compared),
             means=_means(results),
             labels={name: METRICS[name].label for name in results.metrics},
             left_out=lines,
@@ -140,6 +145,24 @@ def bd_rates_csv(compared: Sequence[tuple[str, Comparison]]) -> str:
     return stream.getvalue()
 
 
+def glance(results: Results, compared: Sequence[tuple[str, Comparison]]) -> list[list[str]]:
+    """Each codec with its BD-rates against the reference in each metric, and its two speeds."""
+    names = list(dict.fromkeys(cell.codec for cell in results.cells))
+    if REFERENCE not in names:
+        return []
+    rates = {
+        (metric, c.test): f"{c.of_means.percent:+.0f} %"
+        for metric, c in compared
+        if c.anchor == REFERENCE and c.of_means
+    }
+    rows = []
+    for name in names:
+        shown = ["0 %" if name == REFERENCE else rates.get((m, name), "-") for m in results.metrics]
+        speeds = [f"{median(speeds_of(results, name, what)):.3g}" for what in ("encode", "decode")]
+        rows.append([name, *shown, *speeds])
+    return rows
+
+
 def of_pictures(compared: Sequence[tuple[str, Comparison]]) -> tuple[list[str], list[list[str]]]:
     """Codecs, and for each picture its name and the BD-rates in RGB PSNR against the reference."""
     group = [c for metric, c in compared if (metric, c.anchor) == ("psnr", REFERENCE)]
@@ -184,13 +207,13 @@ def _means(results: Results) -> list[dict[str, str | float]]:
     return rows
 
 
-def crop_sheet(path: Path, model: str | None) -> bytes:
+def crop_sheet(path: Path, model: str | None, side: int | None = None) -> bytes:
     """Original, other codecs and aecodec at the file size of aecodec, as PNG.
 
     Raises:
         Exception: the picture cannot be read, or a codec fails.
     """
-    image = load_picture(path)
+    image = load_picture(path, side)
     ours = FACTORIES[OURS](model)
     data = ours.encode(image, CROP_QUALITY)
     panels = [Panel("original", image)]

@@ -7,8 +7,13 @@ PAGE = """<!doctype html>
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <title>Rate-distortion report</title>
 <style>
-body { font: 15px/1.5 system-ui, sans-serif; max-width: 1100px; margin: 2em auto; padding: 0 1em; }
-img { max-width: 100%; min-width: 620px; height: auto; }
+body { font: 15px/1.5 system-ui, sans-serif; max-width: 1100px; margin: 2em auto; padding: 0 1em;
+  color: #222; background: #fff; }
+h2 { margin: 2em 0 .5em; font-size: 1.3em; }
+img { max-width: 100%; min-width: 620px; height: auto; display: block; }
+.glance { font-size: 15px; margin: 1em 0; }
+.glance td:first-child, .glance th:first-child { text-align: left; }
+.glance tr.ours { font-weight: 600; background: #fff3d6; }
 .wide { overflow-x: auto; }
 table { border-collapse: collapse; font-size: 13px; font-variant-numeric: tabular-nums; }
 th, td { border-bottom: 1px solid #ddd; padding: 3px 9px; text-align: right; white-space: nowrap; }
@@ -25,6 +30,16 @@ decoded 8-bit pictures, MS-SSIM in -10 log10(1 - x) dB. Times are medians of
 {{ machine.repeats }} run{{ "" if machine.repeats == 1 else "s" }}, {{ machine.threads }}
 thread{{ "" if machine.threads == 1 else "s" }}, {{ machine.processes }}
 process{{ "" if machine.processes == 1 else "es" }} at a time.</p>
+{% if glance %}<h2>At a glance</h2>
+<p>Bits at equal quality against {{ reference }}: -50 % is half of the file. Speeds are medians over
+all pictures and qualities.</p>
+<div class="wide"><table class="glance">
+<tr><th>codec</th>
+{% for label in labels.values() %}<th>bits at equal {{ label.split(',')[0] }}</th>{% endfor %}
+<th>encode, megapixels/s</th><th>decode, megapixels/s</th></tr>
+{% for row in glance %}<tr{% if row[0] == ours %} class="ours"{% endif %}>
+{% for cell in row %}<td>{{ cell }}</td>{% endfor %}</tr>
+{% endfor %}</table></div>{% endif %}
 {% if left_out %}<h2>Left out</h2><ul>{% for line in left_out %}<li>{{ line }}</li>{% endfor %}</ul>
 {% endif %}
 {% for title, data in images.items() %}<h2>{{ title }}</h2>

@@ -138,3 +138,18 @@ def load_results(path: Path) -> Results:
         return Results(cells, list(stored["left_out"]), dict(stored["machine"]))
     except (KeyError, TypeError, AttributeError, ValueError) as exc:
         raise ValueError(f"{path}: not a results.json: {exc}") from exc
+
+
+def speeds_of(results: Results, codec: str, what: str) -> list[float]:
+    """Megapixels a second of each cell of a codec.
+
+    Args:
+        results: of a run.
+        codec: its name.
+        what: "encode" or "decode".
+    """
+    return [
+        cell.width * cell.height / 1e6 / max(getattr(cell, f"{what}_seconds"), 1e-9)
+        for cell in results.cells
+        if cell.codec == codec
+    ]

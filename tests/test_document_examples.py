@@ -6,8 +6,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 from documents import ROOT, blocks, commands, name_of
+from PIL import Image
 
 SKIPPED = {
     "python3 -m venv .venv && . .venv/bin/activate": ".ci/run sets up from scratch",
@@ -39,18 +41,19 @@ def place(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def run(command: list[str], place: Path) -> None:
-    """Runs a command in `place`, which must end well."""
+def run(command: list[str], place: Path, seconds: float = SECONDS) -> str:
+    """Runs a command in `place`, which must end well; what it says."""
     environment = {
         **os.environ,
         "PATH": f"{place / '.tools'}{os.pathsep}{os.environ['PATH']}",
         "PYTHONPATH": str(ROOT),
     }
     done = subprocess.run(
-        command, cwd=place, env=environment, capture_output=True, text=True, timeout=SECONDS,
+        command, cwd=place, env=environment, capture_output=True, text=True, timeout=seconds,
         check=False,
     )  # fmt: skip
     assert done.returncode == 0, f"{command[-1]}\n{done.stdout}{done.stderr}"
+    return done.stdout + done.stderr
 
 
 @pytest.mark.slow
@@ -69,6 +72,19 @@ def test_python_works(path: Path, place: Path) -> None:
     assert found
     for block in found:
         run([sys.executable, "-W", "error", "-c", block], place)
+
+
+@pytest.mark.slow
+@needs_bash
+def test_the_tour_works(place: Path) -> None:
+    shutil.copy(ROOT / "samples" / "tour.sh", place / "samples")
+    out = run(["bash", "samples/tour.sh", "taken"], place, seconds=5 * SECONDS)
+    assert "(verify says so, and exits with 1)" in out
+    assert out.index("2 files: 2 done") < out.index("2 files: 2 skipped as done")
+    assert (place / "taken" / "unpacked" / "space" / "rocket.jpg").exists()
+    exact, original = place / "taken" / "exact.png", place / "samples" / "chelsea.png"
+    with Image.open(exact) as image, Image.open(original) as expected:
+        np.testing.assert_array_equal(np.asarray(image), np.asarray(expected))
 
 
 def test_lines_that_are_skipped_are_there() -> None:

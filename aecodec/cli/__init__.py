@@ -20,12 +20,10 @@ import click
 
 from aecodec import __version__
 from aecodec.cli.completion import complete_names
-from aecodec.cli.console import flush, say, silence
+from aecodec.cli.console import INTERRUPTED, flush, say, silence
 from aecodec.cli.examples import epilog_of
 from aecodec.errors import AecError
 from aecodec.jobs.runner import DEBUG, PIPE_CLOSED, report_error
-
-INTERRUPTED = 130
 
 _MODULES = {
     "bench": "aecodec.cli.bench",

@@ -1,5 +1,6 @@
 """`aecodec bench`: hands over to the benchmarks, which come with the source and not the wheel."""
 
+import re
 import sys
 from importlib import import_module
 from pathlib import Path
@@ -10,6 +11,9 @@ from aecodec.cli.startup import prepare_process
 
 _ROOT = Path(__file__).resolve().parents[2]
 
+REPORT = "bench-report"
+"""The folder of results that no option names."""
+
 _ADVICE = "get the source of aecodec, run `pip install -e '.[bench]'` in its folder, and try again"
 
 
@@ -18,8 +22,9 @@ _ADVICE = "get the source of aecodec, run `pip install -e '.[bench]'` in its fol
 def bench(images: tuple[str, ...]) -> None:
     """Compare with other codecs on IMAGES, files or folders (needs the source checkout).
 
-    Takes the options of `python -m benchmarks rd`; the most useful one is `-o REPORT`, a folder
-    for results, plots and report.html.
+    Writes results, plots and report.html into the folder `bench-report`, or into the one that `-o`
+    names. Two pictures take a minute or two; `--full` measures all codecs at all qualities in all
+    metrics. Takes the options of `python -m benchmarks rd`.
     """
     if not (_ROOT / "benchmarks" / "rd.py").is_file():
         raise click.ClickException(f"the benchmarks are not part of this installation: {_ADVICE}")
@@ -30,4 +35,7 @@ def bench(images: tuple[str, ...]) -> None:
     except ImportError as exc:
         raise click.ClickException(f"the benchmarks cannot start: {exc}: {_ADVICE}") from exc
     prepare_process(torch=True)
-    rd.main.main(list(images), prog_name="aecodec bench", standalone_mode=False)
+    arguments = list(images)
+    if not any(re.match(r"-o|--report\b", each) for each in arguments):
+        arguments += ["-o", REPORT]
+    rd.main.main(arguments, prog_name="aecodec bench", standalone_mode=False)

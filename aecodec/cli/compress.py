@@ -1,34 +1,37 @@
 """`aecodec compress`."""
 
 import math
-import time
-from typing import TypedDict, Unpack
+from typing import Unpack
 
 import click
 
-from aecodec.cli.console import Progress, say
 from aecodec.cli.options import (
     SUFFIX,
+    Batching,
+    dry_run_option,
     force_option,
     inputs_argument,
     jobs_option,
+    json_option,
     limits_of,
     max_pixels_option,
     model_option,
-    output_names,
     output_option,
+    planned,
     preserve_option,
+    recursive_option,
+    resume_option,
 )
-from aecodec.cli.startup import prepare_process
+from aecodec.cli.report import Style, run_batch
 from aecodec.errors import InputError
 from aecodec.format.chunks import METADATA_KINDS
-from aecodec.jobs.runner import JobLog, for_each
+from aecodec.jobs.batch import Batch
+from aecodec.jobs.conversion import Compression, Converted, Manner
+from aecodec.jobs.folders import PICTURES, FileTask
 from aecodec.options import SEARCH_EFFORT, EncodeOptions, Target, parse_size
-from aecodec.storage.files import check_output
-from aecodec.storage.names import identities, is_standard_output
 
 
-class _Arguments(TypedDict):
+class _Arguments(Batching):
     """What says how to compress, as click parses it."""
 
     quality: float | None
@@ -43,6 +46,9 @@ class _Arguments(TypedDict):
     strip: bool
     keep: str | None
     alpha_quality: float
+    preserve: bool
+    keep_smaller: bool
+    full_names: bool
 
 
 @click.command()
@@ -79,38 +85,46 @@ class _Arguments(TypedDict):
 )  # fmt: skip
 @preserve_option
 @max_pixels_option
+@recursive_option
 @jobs_option
+@resume_option
+@click.option(
+    "--keep-smaller", is_flag=True, help="Leave out files that are not smaller than their inputs."
+)
+@click.option(
+    "--full-names", is_flag=True,
+    help="Make a.png.aec of a.png, so that a.jpg beside it becomes another file.",
+)  # fmt: skip
+@dry_run_option
+@json_option
 @force_option
 @model_option
 def compress(
     inputs: tuple[str, ...], output: str | None, max_pixels: int | None, jobs: int, force: bool,
-    model: str | None, preserve: bool, **arguments: Unpack[_Arguments],
+    model: str | None, **arguments: Unpack[_Arguments],
 ) -> int:  # fmt: skip
-    """Compress pictures to .aec files beside them."""
-    options = _options(arguments)
-    outputs = output_names(inputs, output, SUFFIX)
-    prepare_process(min(jobs, len(inputs)), torch=arguments["effort"] >= SEARCH_EFFORT)
-    from aecodec.codec import Codec
-    from aecodec.jobs.transcode import compress_file
+    """Compress pictures to .aec files beside them, or folders of pictures."""
+    options, recursive, resume = (
+        _options(arguments), arguments["recursive"], arguments["resume"],
+    )  # fmt: skip
+    plan = planned(inputs, output, SUFFIX, PICTURES, arguments, full_names=arguments["full_names"])
+    manner = Manner(
+        force=force, preserve=arguments["preserve"], keep_smaller=arguments["keep_smaller"],
+        dry_run=arguments["dry_run"], journal=recursive or resume, resume=resume,
+    )  # fmt: skip
+    work = Compression(options=options, model=model, limits=limits_of(max_pixels), manner=manner)
+    style = Style(_line, "to be compressed", arguments["as_json"], len(inputs) > 1 or recursive)
+    torch = options.effort >= SEARCH_EFFORT
+    return run_batch(Batch(plan, work), style, inputs, jobs, torch=torch)
 
-    codec = Codec(model, limits=limits_of(max_pixels))
 
-    never_replaced = identities(inputs)
-
-    def work(name: str, target: str, log: JobLog) -> None:
-        check_output(target, force=force, inputs=never_replaced)
-        start = time.perf_counter()
-        with Progress(name, log) as progress:
-            done = compress_file(
-                codec, name, target, options, log=log, progress=progress, preserve=preserve
-            )
-        log.say(
-            f"{name} -> {target}: {done.before} -> {done.after} bytes, {done.bpp:.3f} bpp, "
-            f"ratio {done.before / done.after:.1f}, {time.perf_counter() - start:.2f} s",
-            err=is_standard_output(target),
-        )
-
-    return for_each(inputs, outputs, work, jobs, say=say)
+def _line(task: FileTask, done: Converted) -> str:
+    """What became of a picture."""
+    bpp = 8 * done.after / (done.width * done.height)
+    return (
+        f"{task.source} -> {task.target}: {done.before} -> {done.after} bytes, {bpp:.3f} bpp, "
+        f"ratio {done.before / done.after:.1f}, {done.seconds:.2f} s"
+    )
 
 
 def _options(arguments: _Arguments) -> EncodeOptions:

@@ -1,35 +1,40 @@
 """`aecodec decompress`."""
 
 import re
-import time
-from typing import Literal, TypedDict, Unpack
+from typing import Literal, Unpack
 
 import click
 
-from aecodec.cli.console import say
 from aecodec.cli.options import (
+    SUFFIX,
+    Batching,
     colour_of,
+    dry_run_option,
     force_option,
     inputs_argument,
     jobs_option,
+    json_option,
     limits_of,
     max_pixels_option,
     model_option,
-    output_names,
     output_option,
+    planned,
     preserve_option,
+    recursive_option,
+    resume_option,
 )
-from aecodec.cli.startup import prepare_process
+from aecodec.cli.report import Style, run_batch
 from aecodec.format.tiling import Region
-from aecodec.jobs.runner import JobLog, for_each
+from aecodec.jobs.batch import Batch
+from aecodec.jobs.conversion import Converted, Decompression, Manner
+from aecodec.jobs.folders import FileTask
+from aecodec.jobs.saving import Saving
 from aecodec.options import DecodeOptions
-from aecodec.storage.files import check_output
-from aecodec.storage.names import identities, is_standard_output
 
 SCALES = {"1": 1, "1/2": 2, "1/4": 4, "1/8": 8}
 
 
-class _Arguments(TypedDict):
+class _Arguments(Batching):
     """What says how to decompress, as click parses it."""
 
     region: str | None
@@ -42,6 +47,7 @@ class _Arguments(TypedDict):
     png_level: int | None
     strip: bool
     preserve: bool
+    file_format: str
 
 
 @click.command()
@@ -76,9 +82,17 @@ class _Arguments(TypedDict):
     "repeats itself small.",
 )  # fmt: skip
 @click.option("--strip", is_flag=True, help="Leave out all metadata.")
+@click.option(
+    "--format", "file_format", default="png", show_default=True, metavar="EXT",
+    help="The extension of outputs that -o does not name, as in jpg.",
+)  # fmt: skip
 @preserve_option
 @max_pixels_option
+@recursive_option
 @jobs_option
+@resume_option
+@dry_run_option
+@json_option
 @force_option
 @model_option
 def decompress(
@@ -89,30 +103,26 @@ def decompress(
     options, quality = _options(arguments), _quality(arguments["output_quality"])
     background = arguments["background"]
     colour = None if background is None else colour_of(background)
-    outputs = output_names(inputs, output, ".png")
-    prepare_process(min(jobs, len(inputs)))
-    from aecodec.codec import Codec
-    from aecodec.jobs.transcode import Saving, decompress_file
-
+    recursive, resume = arguments["recursive"], arguments["resume"]
+    suffix = "." + arguments["file_format"].removeprefix(".")
+    plan = planned(inputs, output, suffix, {SUFFIX}, arguments)
     saving = Saving(
         background=colour, quality=quality, strip=arguments["strip"],
         preserve=arguments["preserve"], png_level=arguments["png_level"],
     )  # fmt: skip
-    codec = Codec(model, limits=limits_of(max_pixels))
+    manner = Manner(
+        force=force, dry_run=arguments["dry_run"], journal=recursive or resume, resume=resume
+    )
+    work = Decompression(
+        options=options, saving=saving, model=model, limits=limits_of(max_pixels), manner=manner
+    )
+    style = Style(_line, "to be decompressed", arguments["as_json"], len(inputs) > 1 or recursive)
+    return run_batch(Batch(plan, work), style, inputs, jobs)
 
-    never_replaced = identities(inputs)
 
-    def work(name: str, target: str, log: JobLog) -> None:
-        check_output(target, force=force, inputs=never_replaced)
-        start = time.perf_counter()
-        done = decompress_file(codec, name, target, options, saving, log=log)
-        seconds = time.perf_counter() - start
-        log.say(
-            f"{name} -> {target}: {done.width}x{done.height}, {seconds:.2f} s",
-            err=is_standard_output(target),
-        )
-
-    return for_each(inputs, outputs, work, jobs, say=say)
+def _line(task: FileTask, done: Converted) -> str:
+    """What became of a file."""
+    return f"{task.source} -> {task.target}: {done.width}x{done.height}, {done.seconds:.2f} s"
 
 
 def _options(arguments: _Arguments) -> DecodeOptions:

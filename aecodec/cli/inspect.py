@@ -2,21 +2,26 @@
 
 import json
 from dataclasses import asdict
+from typing import TYPE_CHECKING
 
 import click
 
 from aecodec.cli.console import say, say_or_end
 from aecodec.cli.description import described
-from aecodec.cli.options import force_option, jobs_option, model_option
+from aecodec.cli.options import force_option, jobs_for, jobs_option, model_option
 from aecodec.cli.startup import prepare_process
 from aecodec.cli.terminal import graphics, is_terminal
 from aecodec.cli.thumbnail import show
+from aecodec.cli.worker_setup import worker_setup
 from aecodec.format.reader import TileState
 from aecodec.info import read_file_info
-from aecodec.jobs.runner import JobLog, for_each
+from aecodec.jobs.runner import JobLog, Outcome, Task, Watch, for_each, tasks_of
 from aecodec.storage.arguments import load
 from aecodec.storage.files import check_output, write_bytes
 from aecodec.storage.names import identities, is_standard_output
+
+if TYPE_CHECKING:
+    from aecodec.jobs.conversion import Verified
 
 
 @click.command()
@@ -40,20 +45,20 @@ def info(files: tuple[str, ...], as_json: bool, runtime: bool, thumbnail: bool |
     if not files:
         raise click.UsageError("Missing argument 'FILE...'.")
 
-    def work(name: str, _target: str, log: JobLog) -> None:
-        found = read_file_info(name)
+    def work(task: Task, log: JobLog) -> None:
+        found = read_file_info(task.source)
         if as_json:
             log.say(json.dumps(asdict(found)))
         elif is_terminal():
             if thumbnail or (thumbnail is None and len(files) == 1 and graphics()):
-                show(name, log, asked=bool(thumbnail))
+                show(task.source, log, asked=bool(thumbnail))
             log.say(described(found))
         else:
             log.say(found.text())
 
     if thumbnail and (as_json or not is_terminal()):
         raise click.UsageError("--thumbnail needs a terminal, and no --json")
-    return for_each(files, files, work, say=say_or_end)
+    return for_each(tasks_of(files), work, say=say_or_end)
 
 
 def _show_runtime(as_json: bool) -> int:
@@ -70,16 +75,23 @@ def _show_runtime(as_json: bool) -> int:
 @model_option
 def verify(files: tuple[str, ...], jobs: int, model: str | None) -> int:
     """Check every checksum of .aec files and decode them."""
-    prepare_process(min(jobs, len(files)))
-    from aecodec.codec import Codec
+    many = jobs_for(files, jobs, len(files))
+    prepare_process()
+    from aecodec.jobs.conversion import Verification
 
-    codec = Codec(model)
+    work = Verification(model=model)
+    return for_each(tasks_of(files), work, many, say=say, watch=_Verdicts(), setup=worker_setup())
 
-    def work(name: str, _target: str, log: JobLog) -> None:
-        stream = codec.verify(load(name))
-        log.say(f"{name}: ok, {len(stream.tiles)} tiles, {stream.lossless_count} lossless")
 
-    return for_each(files, files, work, jobs, say=say)
+class _Verdicts(Watch[Task, "Verified"]):
+    """Says what is whole."""
+
+    def report(self, task: Task, outcome: "Outcome[Verified]") -> None:
+        """Errors have had their line."""
+        found = outcome.result
+        if found is not None:
+            text = f"{task.source}: ok, {found.tiles} tiles, {found.lossless} lossless"
+            say(text, err=False)
 
 
 @click.command()
@@ -92,16 +104,16 @@ def repair(file: str, output: str, force: bool, model: str | None) -> int:
     prepare_process()
     from aecodec.codec import Codec
 
-    def work(name: str, target: str, log: JobLog) -> None:
-        check_output(target, force=force, inputs=identities([name]))
-        repaired, left = Codec(model).repair(load(name))
-        write_bytes(target, repaired)
+    def work(_task: Task, log: JobLog) -> None:
+        check_output(output, force=force, inputs=identities([file]))
+        repaired, left = Codec(model).repair(load(file))
+        write_bytes(output, repaired)
         for line in left.report():
             log.warn(line)
         broken = sum(state is not TileState.WHOLE for state in (*left.states, *left.alphas))
         log.say(
-            f"{name} -> {target}: {broken} tiles were not whole, {len(repaired)} bytes",
-            err=is_standard_output(target),
+            f"{file} -> {output}: {broken} tiles were not whole, {len(repaired)} bytes",
+            err=is_standard_output(output),
         )
 
-    return for_each([file], [output], work, say=say)
+    return for_each(tasks_of([file], [output]), work, say=say)

@@ -1,13 +1,15 @@
 """Arguments and options that several commands share, and what they mean."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import TypedDict
 
 import click
 
 from aecodec.errors import InputError, WeightsError
 from aecodec.format.chunks import DEFAULT_LIMITS, Limits
+from aecodec.jobs.folders import Plan, file_tasks, plan_folders
 from aecodec.models.registry import check_model
 from aecodec.storage.names import (
     STANDARD,
@@ -40,8 +42,20 @@ output_option = click.option(
 )
 jobs_option = click.option(
     "-j", "--jobs", type=click.IntRange(1), default=1, show_default=True, metavar="N",
-    help="Inputs to work on at a time.",
+    help="Inputs to work on at a time, each in a process of its own.",
 )  # fmt: skip
+recursive_option = click.option(
+    "-r", "--recursive", is_flag=True,
+    help="Work on the files in folders and all that is below them; OUTPUT is a folder that gets "
+    "the same tree.",
+)  # fmt: skip
+resume_option = click.option(
+    "--resume",
+    is_flag=True,
+    help="Leave out what an earlier run has done: same input, same options, output still there.",
+)
+json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object a file.")
+dry_run_option = click.option("-n", "--dry-run", is_flag=True, help="Only say what would be done.")
 max_pixels_option = click.option(
     "--max-pixels", type=click.IntRange(1), metavar="N",
     help=f"Refuse larger pictures; {DEFAULT_LIMITS.pixels} by default.",
@@ -57,8 +71,48 @@ def limits_of(max_pixels: int | None) -> Limits:
     return replace(DEFAULT_LIMITS, pixels=max_pixels) if max_pixels else DEFAULT_LIMITS
 
 
-def output_names(inputs: Sequence[str], output: str | None, suffix: str) -> list[str]:
-    """Where each input goes: beside it, to `output`, or into the folder `output`."""
+class Batching(TypedDict):
+    """What says how to work on many files, as click parses it."""
+
+    recursive: bool
+    resume: bool
+    as_json: bool
+    dry_run: bool
+
+
+def planned(
+    inputs: Sequence[str], output: str | None, suffix: str, kinds: Collection[str],
+    arguments: Batching, *, full_names: bool = False,
+) -> Plan:  # fmt: skip
+    """What is to be done: the inputs themselves, or with `--recursive` the files in them."""
+    if not arguments["recursive"]:
+        outputs = output_names(inputs, output, suffix, full_names=full_names)
+        return Plan(file_tasks(inputs, outputs, journal=arguments["resume"]))
+    if STANDARD in (*inputs, output):
+        raise click.UsageError("--recursive takes no standard input or output")
+    if output == "":
+        raise click.UsageError("the name of the output is empty")
+    _check_names([*inputs, *([] if output is None else [output])])
+    try:
+        return plan_folders(inputs, output, suffix, kinds, full_names=full_names)
+    except InputError as exc:
+        raise click.UsageError(str(exc)) from exc
+
+
+def jobs_for(inputs: Sequence[str], jobs: int, tasks: int) -> int:
+    """How many to work on at a time: other processes have no descriptors of this one."""
+    if any(not is_url(name) and descriptor_of(name) is not None for name in inputs):
+        return 1
+    return max(1, min(jobs, tasks))
+
+
+def output_names(
+    inputs: Sequence[str], output: str | None, suffix: str, *, full_names: bool = False
+) -> list[str]:
+    """Where each input goes: beside it, to `output`, or into the folder `output`.
+
+    With `full_names` the extension of an input stays before the suffix.
+    """
     if output == "":
         raise click.UsageError("the name of the output is empty")
     _check_names([*inputs, *([] if output is None else [output])])
@@ -74,7 +128,7 @@ def output_names(inputs: Sequence[str], output: str | None, suffix: str) -> list
     if len(inputs) == 1 and not is_url(inputs[0]) and descriptor_of(inputs[0]) is not None:
         return [_for_descriptor(inputs[0], output, suffix)]
     folder = None if output is None else Path(output)
-    names = [_beside(name, folder, suffix) for name in inputs]
+    names = [_beside(name, folder, suffix, full_names=full_names) for name in inputs]
     doubled = {name for name in names if names.count(name) > 1}
     if doubled:
         raise click.UsageError(f"several inputs would become {min(doubled)}")
@@ -99,10 +153,11 @@ def _for_descriptor(name: str, folder: str | None, suffix: str) -> str:
     raise click.UsageError(f"{name} is a pipe: -o names the output")
 
 
-def _beside(name: str, folder: Path | None, suffix: str) -> str:
+def _beside(name: str, folder: Path | None, suffix: str, *, full_names: bool) -> str:
     """The output for an input; what a URL names goes into the current folder."""
     path = Path(base_name(name)) if is_url(name) else Path(name)
-    return str((folder or path.parent) / (path.stem + suffix))
+    stem = path.name if full_names else path.stem
+    return str((folder or path.parent) / (stem + suffix))
 
 
 def colour_of(text: str) -> tuple[int, int, int]:

@@ -8,8 +8,6 @@ import os
 import sys
 from functools import cache
 
-from aecodec.decoder.threads import usable_cores
-
 SPIN_COUNT = "1000"
 """Rounds that GNU OpenMP's threads wait in a loop before they sleep, by default 300,000.
 
@@ -31,16 +29,13 @@ _KEEP_BYTES = 256 * 2**20
 _MEMORY_CHOICES = {"MALLOC_TRIM_THRESHOLD_", "MALLOC_MMAP_THRESHOLD_"}
 
 
-def prepare_process(jobs: int = 1, *, torch: bool = False) -> None:
+def prepare_process(*, torch: bool = False) -> None:
     """Sets how threads work and how memory is freed, unless the user has made choices.
 
     Args:
-        jobs: works at a time, which share the cores.
         torch: whether the work will need torch.
     """
     keep_freed_memory()
-    if jobs > 1:
-        os.environ.setdefault("OMP_NUM_THREADS", str(max(1, usable_cores() // jobs)))
     if "numpy" not in sys.modules:  # whose BLAS would start threads that nobody uses
         os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     if torch and "torch" not in sys.modules and not _SPIN_CHOICES & os.environ.keys():

@@ -82,13 +82,15 @@ class TileRows:
             first = top - start * STRIDE // scale
             yield pixels[max(first, 0) : first + height, left : left + width]
 
-    def whole(self) -> Pixels:
-        """The view as one array."""
+    def whole(self, progress: Callable[[float], None] | None = None) -> Pixels:
+        """The view as one array; `progress` is called with the part of it that is done."""
         pixels = self._empty(*self._view.size)
         first = 0
         for row in self:
             pixels[first : first + len(row)] = row
             first += len(row)
+            if progress is not None:
+                progress(first / len(pixels))
         return pixels
 
     def _lossless_around(self, box: Box) -> Mask:

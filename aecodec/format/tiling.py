@@ -70,6 +70,14 @@ class Region:
         top: first row.
         width: columns.
         height: rows.
+
+    Example:
+        >>> Region(10, 20, 30, 40).slices()
+        (slice(20, 60, None), slice(10, 40, None))
+        >>> Region(10, 20, 30, 40).check(64, 48)
+        Traceback (most recent call last):
+            ...
+        aecodec.errors.InputError: region 10,20,30,40 exceeds the picture of 64x48 pixels
     """
 
     left: int

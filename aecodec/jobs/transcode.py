@@ -15,14 +15,16 @@ import numpy as np
 
 from aecodec.codec import Codec
 from aecodec.decoder.opening import OpenFile, open_file
+from aecodec.decoder.rows import TileRows
 from aecodec.errors import InputError
 from aecodec.format.chunks import Header
 from aecodec.format.reader import FileReader
 from aecodec.jobs.runner import JobLog
+from aecodec.jobs.saving import Colour, Saving
 from aecodec.options import DecodeOptions, EncodeOptions, Found, Target
 from aecodec.picture import pixels
 from aecodec.picture.alpha import over_background
-from aecodec.picture.formats import Quality, check_format, check_png_level, check_quality
+from aecodec.picture.formats import check_format, check_png_level, check_quality
 from aecodec.picture.metadata import UPRIGHT, Metadata, turned
 from aecodec.picture.orientation import orientation_in
 from aecodec.picture.picture import decode_picture
@@ -34,10 +36,6 @@ from aecodec.storage.names import STANDARD, is_pipe, status
 from aecodec.storage.sources import is_url
 
 _OWN_SUFFIX = ".aec"
-
-Colour = tuple[int, int, int]
-"""Red, green and blue, 0 to 255."""
-
 
 _STREAMED_SUFFIXES = {".png": "PNG", ".ppm": "PPM", ".pgm": "PPM", ".pnm": "PPM"}
 """Extensions of formats that are written without Pillow."""
@@ -52,6 +50,7 @@ class Compressed:
         after: bytes of the .aec file.
         width: pixels.
         height: pixels.
+        written: whether the file was written, and not left out as it is no smaller.
         found: where the search for a target ended; None without a target.
     """
 
@@ -59,32 +58,13 @@ class Compressed:
     after: int
     width: int
     height: int
+    written: bool = True
     found: Found | None = None
 
     @property
     def bpp(self) -> float:
         """Bits per pixel of the file."""
         return 8 * self.after / (self.width * self.height)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Saving:
-    """How a picture is to be written.
-
-    Attributes:
-        background: what shows through alpha; None keeps alpha.
-        quality: of formats that lose something, 0 to 100, or "lossless"; None for their default,
-            see `formats.format_options`.
-        strip: whether metadata are left out; pixels are turned for display then.
-        preserve: whether the file gets the times and the permissions of its source.
-        png_level: of PNG, zlib's, 0 to 9; None for what the pixels are worth.
-    """
-
-    background: Colour | None = None
-    quality: Quality = None
-    strip: bool = False
-    preserve: bool = False
-    png_level: int | None = None
 
 
 @dataclass(frozen=True)
@@ -102,8 +82,8 @@ def compress_file(
     options: EncodeOptions,
     *,
     log: JobLog,
-    progress: Callable[[float], None] | None = None,
     preserve: bool = False,
+    keep_smaller: bool = False,
 ) -> Compressed:
     """Compresses a picture file.
 
@@ -112,15 +92,17 @@ def compress_file(
         source: a path, a URL, or `-` for standard input.
         target: the .aec file to write, or `-` for standard output.
         options: how.
-        log: takes warnings; its `check` may end the work before the target is written.
-        progress: called with the part of the work that is done, rising to 1.
+        log: takes warnings and progress; its `check` may end the work before the target is
+            written.
         preserve: whether the target gets the times and the permissions of the source.
+        keep_smaller: whether nothing is written that is not smaller than the source.
 
     Raises what `Codec.compress` raises.
     """
     like = _status(source) if preserve else None
     if options.target is None and _is_file(source):
-        done = _compress_by_rows(codec, Path(source), target, options, log, progress, like)
+        place = _Place(target, like, keep_smaller)
+        done = _compress_by_rows(codec, Path(source), place, options, log)
         if done is not None:
             return done
     original = load(source)
@@ -128,16 +110,32 @@ def compress_file(
     for line in picture.losses:
         log.warn(line)
     found = None
+    height, width = picture.pixels.shape[:2]
     if options.target is None:
+        progress = _progress(log, height, width)
         data = codec.compress(picture, options=options, progress=progress)
     else:
         data, found = codec.compress_to(picture, options.target, options=options)
         if not found.met:
             log.warn(_nearest(options.target, found))
     log.check()
-    write_bytes(target, data, like=like)
-    height, width = picture.pixels.shape[:2]
-    return Compressed(len(original), len(data), width, height, found)
+    written = not keep_smaller or len(data) < len(original)
+    if written:
+        write_bytes(target, data, like=like)
+    return Compressed(len(original), len(data), width, height, written, found)
+
+
+@dataclass(frozen=True)
+class _Place:
+    """Where a file goes, whose status it gets, and whether it must be smaller than its source."""
+
+    target: str
+    like: os.stat_result | None
+    smaller: bool
+
+
+class _NotSmaller(Exception):  # no error
+    """A file that is being written shall not be."""
 
 
 def _is_file(source: str) -> bool:
@@ -151,23 +149,33 @@ def _status(source: str) -> os.stat_result | None:
 
 
 def _compress_by_rows(
-    codec: Codec, source: Path, target: str, options: EncodeOptions, log: JobLog,
-    progress: Callable[[float], None] | None, like: os.stat_result | None,
-) -> Compressed | None:  # fmt: skip
+    codec: Codec, source: Path, place: _Place, options: EncodeOptions, log: JobLog
+) -> Compressed | None:
     """Encodes a large picture by rows of tiles, if it can be read so."""
     from aecodec.picture.row_readers import open_rows
 
     with open_rows(source, options.keep, pixels.STREAM_PIXELS) as rows:
         if rows is None:
             return None
-        with replacing(target, like=like) as file:
-            after = 0
-            for piece in codec.compress_rows(rows, options, progress=progress):
-                log.check()
-                after += file.write(piece)
         with source.open("rb") as original:
             before = original.seek(0, SEEK_END)
+        progress = _progress(log, rows.height, rows.width)
+        after = 0
+        try:
+            with replacing(place.target, like=place.like) as file:
+                for piece in codec.compress_rows(rows, options, progress=progress):
+                    log.check()
+                    after += file.write(piece)
+                if place.smaller and after >= before:
+                    raise _NotSmaller
+        except _NotSmaller:
+            return Compressed(before, after, rows.width, rows.height, written=False)
         return Compressed(before, after, rows.width, rows.height)
+
+
+def _progress(log: JobLog, height: int, width: int) -> Callable[[float], None]:
+    """What tells a log how far the work on a picture is."""
+    return lambda part: log.progress(part, height * width)
 
 
 def _nearest(target: Target, found: Found) -> str:
@@ -218,9 +226,9 @@ def decompress_file(
             log.warn(line)
         stored = _stored(options, file)
         _check(file.tiles.header, kind, stored, saving)
-        picture = codec.decode(file, stored)
+        whole = _decoded(codec, file, stored, log)
+        metadata, losses = file.described(stored)
         exact = file.is_exact(stored)
-    whole, metadata = picture.whole, picture.metadata
     if saving.strip:
         whole, metadata = turned(whole, orientation_in(metadata)), Metadata()
     image = writers.prepared(whole, kind, saving.background)
@@ -230,11 +238,20 @@ def decompress_file(
         )
     except InputError as exc:
         raise InputError(f"cannot write {target}: {exc}") from exc
-    for line in (*(() if saving.strip else picture.losses), *done_picture.losses):
+    for line in (*(() if saving.strip else losses), *done_picture.losses):
         log.warn(line, about=target)
     log.check()
     write_bytes(target, done_picture.data, like=like)
     return Decompressed(done_picture.width, done_picture.height)
+
+
+def _decoded(codec: Codec, file: OpenFile, options: DecodeOptions, log: JobLog) -> Pixels:
+    """The pixels of a file that was opened with the same options."""
+    view, model_id = options.view(file.tiles.header), file.tiles.header.model_id
+    rows = TileRows(
+        lambda: codec.decoder(model_id), file.tiles, view, file.states, lossy=options.lossy
+    )
+    return rows.whole(_progress(log, *view.size))
 
 
 def picture_format(target: str) -> str:
@@ -285,7 +302,7 @@ def _decompress_by_rows(
             codec.open_rows(stream, options=stored) as (rows, _),
             replacing(target, like=like) as written,
         ):
-            bands = _checked(rows, log, saving.background)
+            bands = _checked(rows, log, (height, width), saving.background)
             kept = Metadata() if saving.strip else kept
             size = height, width
             writers.write_rows(written, kind, size, bands, kept, png_level=saving.png_level)
@@ -317,9 +334,13 @@ def _stored(options: DecodeOptions, file: OpenFile) -> DecodeOptions:
     return replace(options, region=region)
 
 
-def _checked(rows: Iterable[Pixels], log: JobLog, background: Colour | None) -> Iterator[Pixels]:
+def _checked(
+    rows: Iterable[Pixels], log: JobLog, size: tuple[int, int], background: Colour | None
+) -> Iterator[Pixels]:
+    ended, (height, width) = 0, size
     for row in rows:
-        log.check()
+        ended += len(row)
+        log.progress(ended / height, height * width)
         yield row if background is None else over_background(row, background)
 
 

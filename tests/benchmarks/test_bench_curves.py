@@ -195,7 +195,7 @@ def test_rd_command_writes_all_points(tmp_path: Path) -> None:
     write_picture(tmp_path / "a.png")
     output = tmp_path / "out.json"
     result = CliRunner().invoke(
-        rd.main, [str(tmp_path), "--codecs", "jpeg420,jpeg444", "--json", str(output)]
+        rd.main, [str(tmp_path), "--codecs", "jpeg420,jpeg444", "--full", "--json", str(output)]
     )
     assert result.exit_code == 0, result.output
     assert "jpeg444 vs jpeg420" in result.stdout

@@ -39,7 +39,7 @@ def test_report_command_writes_everything(tmp_path: Path) -> None:
     (folder / "broken<b>.png").write_bytes(b"no picture")
     output = tmp_path / "report"
     arguments = [str(folder), "--codecs", "jpeg420,jpeg444", "--points", "2", "-o", str(output)]
-    result = CliRunner().invoke(rd.main, arguments)
+    result = CliRunner().invoke(rd.main, [*arguments, "--full"])
     assert result.exit_code == 0, result.output
     plots = {f"{stem}.{kind}" for kind in ("png", "svg") for stem in (
         "rd_psnr", "rd_y_psnr", "rd_ms_ssim_db", "rd_ssimulacra2", "rd_flip", "bd_rate", "speed",

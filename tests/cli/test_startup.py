@@ -171,18 +171,6 @@ def test_torch_is_not_loaded_in_vain(shell: Shell, compressed: bytes, arguments:
     assert done.stdout.endswith("False")
 
 
-@pytest.mark.parametrize(
-    ("jobs", "choice", "expected"),
-    [(1, {}, "None"), (64, {}, "1"), (64, {"OMP_NUM_THREADS": "5"}, "5")],
-)
-def test_jobs_share_the_cores(jobs: int, choice: dict[str, str], expected: str) -> None:
-    code = (
-        f"import os; from aecodec.cli.startup import prepare_process; prepare_process({jobs});"
-        "print(os.environ.get('OMP_NUM_THREADS'))"
-    )
-    assert run(code, **choice) == expected
-
-
 def imported(shell: Shell, *arguments: str) -> set[str]:
     """The modules that a command imports."""
     code = (

@@ -57,7 +57,9 @@ def test_an_interruption_leaves_no_partial_output(
     monkeypatch.setattr(os, "fsync", interrupt)
     result = shell.model(command, *inputs, "-o", "out")
     assert result.code == 130
-    assert result.err.strip() == "aecodec: interrupted"
+    assert result.err.strip() == (
+        "aecodec: interrupted: 1 of 2 files have ended, and what was in hand is dropped"
+    )
     (finished,) = (shell.folder / "out").iterdir()
     assert finished.stem == Path(inputs[0]).stem
     assert result.out.count("\n") == 1

@@ -13,7 +13,8 @@ from aecodec.codec import Codec
 from aecodec.errors import ChecksumError, FormatError, InputError
 from aecodec.format.tiling import Region
 from aecodec.jobs.runner import JobLog
-from aecodec.jobs.transcode import Saving, compress_file, decompress_file, picture_format
+from aecodec.jobs.saving import Saving
+from aecodec.jobs.transcode import compress_file, decompress_file, picture_format
 from aecodec.options import DecodeOptions, EncodeOptions, Target
 from aecodec.picture import pixels
 from aecodec.picture.metadata import Metadata
