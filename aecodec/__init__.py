@@ -13,6 +13,8 @@ Example:
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from aecodec.applications.features import features
+    from aecodec.applications.sklearn_transformer import AecFeatures
     from aecodec.codec import Codec, close, compress, decompress, decompress_array
     from aecodec.errors import (
         AecError,
@@ -38,6 +40,7 @@ __version__ = "0.1.0"
 
 __all__ = [
     "AecError",
+    "AecFeatures",
     "ChecksumError",
     "Codec",
     "DecodeOptions",
@@ -62,10 +65,13 @@ __all__ = [
     "compress",
     "decompress",
     "decompress_array",
+    "features",
     "read_info",
 ]
 
 _HOMES = {
+    "AecFeatures": "applications.sklearn_transformer",
+    "features": "applications.features",
     "Codec": "codec",
     "close": "codec",
     "compress": "codec",

@@ -25,10 +25,12 @@ from aecodec.jobs.runner import DEBUG, PIPE_CLOSED, report_error
 INTERRUPTED = 130
 
 _MODULES = {
+    "anomaly": "aecodec.cli.anomaly",
     "bench": "aecodec.cli.bench",
     "compress": "aecodec.cli.compress",
     "decompress": "aecodec.cli.decompress",
     "export": "aecodec.cli.train",
+    "features": "aecodec.cli.features",
     "info": "aecodec.cli.inspect",
     "repair": "aecodec.cli.inspect",
     "train": "aecodec.cli.train",
