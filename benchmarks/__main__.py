@@ -8,7 +8,9 @@ if __name__ == "__main__":
 import click
 
 from benchmarks import (
+    anomaly,
     crops,
+    features,
     footprint,
     lossless,
     parts,
@@ -22,8 +24,10 @@ from benchmarks import (
 
 cli = click.Group(
     commands={
+        "anomaly": anomaly.main,
         "rd": rd.main,
         "speed": speed.main,
+        "features": features.main,
         "footprint": footprint.main,
         "parts": parts.main,
         "lossless": lossless.main,
@@ -33,7 +37,7 @@ cli = click.Group(
         "regress": regress.main,
         "training": training.main,
     },
-    help="Measurements of aecodec against other codecs.",
+    help="Measurements of aecodec against others.",
 )
 
 if __name__ == "__main__":

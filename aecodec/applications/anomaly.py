@@ -27,6 +27,8 @@ PICTURES_MIN = 4
 QUANTILE = 0.95
 """Part of the held-out normal pictures whose score lies below the threshold."""
 _FOLDS = 4
+_REACH_MIN, _THRESHOLD_MIN = 0.05, 0.1
+"""What keeps rounding errors from being anomalies where all normal pictures are equal."""
 _FIXED = 0.8
 """Normal pictures have a fixed layout if their shades vary at a place by less than this part of
 what they vary by anywhere."""
@@ -131,7 +133,7 @@ class AnomalyProfile:
             _check_sizes(maps)
         scales, held_out = _calibrated(maps, shades, chosen)
         arrays = {part.name: part.fit(maps, shades) for part in _PARTS[chosen]}
-        threshold = float(np.quantile(held_out, quantile))
+        threshold = max(float(np.quantile(held_out, quantile)), _THRESHOLD_MIN)
         first = maps[0]
         return cls(
             first.model_id, first.quality_index, chosen, shades, arrays, scales, threshold,
@@ -236,7 +238,7 @@ def _distances(
 def _scale(found: Sequence[Distances]) -> Scale:
     median = float(np.median(np.concatenate([each.reshape(-1) for each in found])))
     reach = float(np.median([each.max() for each in found])) - median
-    return Scale(median, max(reach, 1e-6))
+    return Scale(median, max(reach, _REACH_MIN))
 
 
 def _scaled(distances: Distances, scale: Scale) -> Distances:

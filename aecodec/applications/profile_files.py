@@ -85,6 +85,8 @@ def profile_from(data: bytes) -> AnomalyProfile:
     try:
         about = _about(data)
         profile = _profile(about, load(data))
+    except InputError:
+        raise
     except (SafetensorError, KeyError, TypeError, ValueError, OverflowError) as exc:
         raise InputError(f"damaged anomaly profile: {exc}") from exc
     _check_shapes(profile)

@@ -5,6 +5,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
+import numpy.typing as npt
 from PIL import Image
 
 from aecodec.applications.features import Vector, features
@@ -32,19 +33,20 @@ _SIDE_MAX = 4096
 class AecFeatures(TransformerMixin, BaseEstimator):  # type: ignore[misc]  # no types
     """Turns pictures and .aec files into feature vectors; learns nothing itself.
 
-    Parameters are checked by `fit` and `transform`. Models are shared by all transformers of a
-    process and are no part of what is pickled.
+        Parameters are checked by `fit` and `transform`. Models are shared by all transformers of a
+        process and are no part of what is pickled.
 
     Example:
-        >>> import numpy as np
-        >>> from sklearn.linear_model import LogisticRegression
-        >>> from sklearn.pipeline import make_pipeline
-        >>> dark = [np.full((32, 32), shade, np.uint8) for shade in (10, 20, 30)]
-        >>> light = [np.full((32, 32), shade, np.uint8) for shade in (210, 220, 230)]
-        >>> steps = make_pipeline(AecFeatures(), LogisticRegression())
-        >>> fitted = steps.fit(dark + light, [0, 0, 0, 1, 1, 1])
-        >>> fitted.predict([np.full((32, 32), 225, np.uint8)]).tolist()
-        [1]
+            >>> import numpy as np
+    import numpy.typing as npt
+            >>> from sklearn.linear_model import LogisticRegression
+            >>> from sklearn.pipeline import make_pipeline
+            >>> dark = [np.full((32, 32), shade, np.uint8) for shade in (10, 20, 30)]
+            >>> light = [np.full((32, 32), shade, np.uint8) for shade in (210, 220, 230)]
+            >>> steps = make_pipeline(AecFeatures(), LogisticRegression())
+            >>> fitted = steps.fit(dark + light, [0, 0, 0, 1, 1, 1])
+            >>> fitted.predict([np.full((32, 32), 225, np.uint8)]).tolist()
+            [1]
     """
 
     def __init__(
@@ -62,7 +64,7 @@ class AecFeatures(TransformerMixin, BaseEstimator):  # type: ignore[misc]  # no 
         self.quality = quality
         self.side = side
 
-    def fit(self, X: "Sequence[PictureSource]", y: object = None) -> Self:
+    def fit(self, X: "Sequence[PictureSource] | npt.NDArray[Any]", y: object = None) -> Self:
         """Checks the parameters.
 
         Raises:
@@ -75,7 +77,7 @@ class AecFeatures(TransformerMixin, BaseEstimator):  # type: ignore[misc]  # no 
             raise InputError("no pictures to take features of")
         return self
 
-    def transform(self, X: "Sequence[PictureSource]") -> Vector:
+    def transform(self, X: "Sequence[PictureSource] | npt.NDArray[Any]") -> Vector:
         """Vectors of pictures, `(n, d)`.
 
         Args:
