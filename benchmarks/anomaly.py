@@ -36,6 +36,8 @@ BLOCK = 16
 """Side of the isolation forest's blocks; latents have the same."""
 PCA_SIDE, PCA_PARTS = 64, 16
 PATCH, PATCH_PARTS = 8, 32
+SHOWN = 3
+"""Tasks that are drawn."""
 
 
 def by_latents(codec: Codec, layout: Layout | None, cache: dict[int, LatentMap]) -> Learn:
@@ -174,7 +176,7 @@ def _shown(pixels: Picture) -> Picture:
 @click.command()
 @click.argument("tiles", type=click.Path(exists=True, path_type=Path))
 @click.option("--objects", type=click.IntRange(1), default=8, show_default=True)
-@click.option("--textures", type=click.IntRange(1), default=8, show_default=True)
+@click.option("--textures", type=click.IntRange(0), default=8, show_default=True)
 @click.option("--seed", type=int, default=1, show_default=True)
 @click.option("--every", type=click.IntRange(1), default=1, help="Use every so many-th tile.")
 @click.option("--picture", type=click.Path(path_type=Path), help="Draw examples to this PNG.")
@@ -199,6 +201,8 @@ def main(
     columns = [*DEFECTS, "all", "pixels"]
     for kind in ("object", "texture"):
         of_kind = [task for task in tasks if task.kind == kind]
+        if not of_kind:
+            continue
         click.echo(f"| {kind}, {len(of_kind)} tiles | {' | '.join(columns)} | CPU s |")
         click.echo("|---" * (len(columns) + 2) + "|")
         for name, learn in learners.items():
@@ -214,4 +218,4 @@ def main(
             f"beyond the threshold: {rates[0]:.0%} of normal pictures, {rates[1]:.0%} of others"
         )
     if picture is not None:
-        draw_examples(codec, [tasks[0], tasks[1], tasks[2], tasks[objects]], picture)
+        draw_examples(codec, tasks[:SHOWN], picture)

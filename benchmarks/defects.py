@@ -70,7 +70,7 @@ def make_tasks(files: Sequence[Path], objects: int, textures: int, seed: int) ->
     """
     rng = np.random.default_rng(seed)
     usable = [path for path in files if _size(path) == (TILE, TILE)]
-    if len(usable) < 2 * max(objects, textures):
+    if len(usable) < objects or len(usable[1::3]) < textures:
         raise ValueError(f"{len(usable)} tiles of {TILE}x{TILE} pixels are too few")
     chosen = [usable[n * len(usable) // objects + len(usable) // (2 * objects)]
               for n in range(objects)]  # fmt: skip

@@ -2,9 +2,9 @@
 
 The channels of the largest norms hold colours and shades, in which stains and missing parts show;
 scratches and wrong textures show in what a place costs. Where normal pictures have the same thing
-at the same place, each place has its own mean and variance. Elsewhere the shades of a place are
-compared with their nearest neighbours among all normal places, over how far these are from theirs,
-and all channels with one Gaussian.
+at the same place, each place has its own mean and variance, once light and the camera's place are
+taken out. Elsewhere the shades of a place are compared with their nearest neighbours among all
+normal places, over how far these are from theirs, and all channels with one Gaussian.
 
 Source of the neighbours: Roth et al., "Towards Total Recall in Industrial Anomaly Detection",
 arXiv:2106.08265; of the relative distance: Breunig et al., "LOF: Identifying Density-Based Local
@@ -30,12 +30,16 @@ Channels = npt.NDArray[np.intp]
 
 SHADES = 8
 """How many channels are taken for colours and shades."""
+COMPONENTS = 8
+"""Most principal components that normal pictures are freed of."""
 NEIGHBOURS = 3
 MEMORY = 8192
 """Normal places that are kept."""
 _SEED = 0
 _ROWS = 256
 """Places whose neighbours are looked for at a time."""
+_PICTURES_EACH = 3
+"""Normal pictures that it takes for each component."""
 _OWN = 0.9
 """Weight of a place's own variance, against that of all places."""
 _FLOOR = 0.01
@@ -53,21 +57,35 @@ def shades_of(latents: LatentMap, channels: Channels) -> Floats:
 
 
 def fit_placed_shades(maps: Sequence[LatentMap], channels: Channels) -> Arrays:
-    """Mean and variance of the shades of each place, of maps of equal size."""
+    """Mean and variance of the shades of each place, of maps of equal size.
+
+    What normal pictures have in common as wholes, such as light and the camera's place, is taken
+    out first, as principal components; the variance is that of the rest.
+    """
     x = np.stack([shades_of(each, channels) for each in maps])
     mean = x.mean(0)
-    variance = ((x - mean) ** 2).mean(0)
+    deviation = np.sqrt(x.var((0, 1, 2)) + 1e-4)
+    flat = ((x - mean) / deviation).reshape(len(x), -1)
+    count = min(COMPONENTS, len(maps) // _PICTURES_EACH)
+    components = np.linalg.svd(flat, full_matrices=False)[2][:count]
+    rest = (flat - (flat @ components.T) @ components).reshape(x.shape)
+    variance = np.square(rest).mean(0)
     everywhere = variance.mean((0, 1))
-    mixed = _OWN * variance + (1 - _OWN + _FLOOR) * everywhere + 1e-4
-    return {"mean": mean, "variance": _around(mixed)}
+    mixed = _OWN * variance + (1 - _OWN + _FLOOR) * everywhere + 1e-3
+    return {
+        "mean": mean, "deviation": deviation, "variance": _around(mixed),
+        "components": np.ascontiguousarray(components.reshape(count, *mean.shape)),
+    }  # fmt: skip
 
 
 def measure_placed_shades(
     latents: LatentMap, channels: Channels, of: Mapping[str, npt.NDArray[np.float32]]
 ) -> Distances:
     """Mean squared deviation of the shades, in variances of the place."""
-    x = shades_of(latents, channels).astype(np.float64)
-    distances: Distances = ((x - of["mean"]) ** 2 / of["variance"]).mean(2)
+    x = (shades_of(latents, channels).astype(np.float64) - of["mean"]) / of["deviation"]
+    components = of["components"].reshape(len(of["components"]), -1)
+    rest = x.reshape(-1) - (components @ x.reshape(-1)) @ components
+    distances: Distances = (rest.reshape(x.shape) ** 2 / of["variance"]).mean(2)
     return distances
 
 

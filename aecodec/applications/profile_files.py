@@ -11,7 +11,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
 from aecodec.applications.anomaly import LAYOUTS, PART_NAMES, AnomalyProfile, Layout, Scale
-from aecodec.applications.anomaly_parts import MEMORY, SHADES
+from aecodec.applications.anomaly_parts import COMPONENTS, MEMORY, SHADES
 from aecodec.errors import InputError
 from aecodec.format.quality import QUALITY_INDEX_MAX
 from aecodec.models.config import SIZE_MAX
@@ -154,7 +154,10 @@ def _check_shapes(profile: AnomalyProfile) -> None:
         if found != shapes:
             raise InputError(f"damaged anomaly profile: the arrays of {name} do not fit together")
     positive = [("bits", "deviation")]
-    positive += [("shades", "variance")] if profile.layout == "fixed" else [("latents", "variance")]
+    if profile.layout == "fixed":
+        positive += [("shades", "variance"), ("shades", "deviation")]
+    else:
+        positive += [("latents", "variance")]
     for name, key in positive:
         if profile.arrays[name][key].min() <= 0:
             raise InputError(f"damaged anomaly profile: {name}.{key} is not positive")
@@ -168,10 +171,13 @@ def _shapes(profile: AnomalyProfile) -> dict[str, dict[str, tuple[int, ...]]]:
         if len(places) != 2 or not 1 <= places[0] * places[1] <= _PLACES_MAX:
             raise InputError("damaged anomaly profile: no places")
         each = (*places, wide)
+        parts = min(len(profile.arrays["shades"].get("components", ())), COMPONENTS)
         return {
-            "shades": {"mean": each, "variance": each},
+            "shades": {
+                "mean": each, "variance": each, "deviation": (wide,), "components": (parts, *each),
+            },
             "bits": {"mean": places, "deviation": places},
-        }
+        }  # fmt: skip
     count = len(profile.arrays["shades"].get("memory", ()))
     channels = profile.arrays["latents"].get("mean", np.empty(0)).shape
     if not 2 <= count <= MEMORY or len(channels) != 1 or channels[0] <= int(profile.channels.max()):
