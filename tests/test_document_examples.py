@@ -16,7 +16,13 @@ SKIPPED = {
     "ruff format --check . && ruff check . && mypy": ".ci/run checks the whole tree",
 }
 """Lines that are not run here, and why."""
-RUN = [ROOT / "README.md", ROOT / "aecodec" / "cli" / "MANUAL.md"]
+PACKAGE = ROOT / "aecodec"
+RUN = [
+    ROOT / "README.md",
+    PACKAGE / "applications" / "FEATURES.md",
+    PACKAGE / "applications" / "ANOMALY.md",
+    PACKAGE / "cli" / "MANUAL.md",
+]
 SECONDS = 120
 
 needs_bash = pytest.mark.skipif(shutil.which("bash") is None, reason="examples are for bash")
@@ -27,8 +33,9 @@ def place(tmp_path: Path) -> Path:
     """A folder with the samples, where `aecodec` and `python` are those of this tree."""
     samples = tmp_path / "samples"
     samples.mkdir()
-    for picture in (ROOT / "samples").glob("*.png"):
-        shutil.copy(picture, samples)
+    for kind in ("*.png", "*.py"):
+        for sample in (ROOT / "samples").glob(kind):
+            shutil.copy(sample, samples)
     tools = tmp_path / ".tools"
     tools.mkdir()
     for name, arguments in (("python", ""), ("aecodec", "-m aecodec ")):
@@ -62,7 +69,7 @@ def test_commands_work_one_after_the_other(path: Path, place: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("path", RUN[:1], ids=name_of)
+@pytest.mark.parametrize("path", RUN[:3], ids=name_of)
 def test_python_works(path: Path, place: Path) -> None:
     found = list(blocks(path, "python"))
     assert found
