@@ -87,7 +87,7 @@ def profile_from(data: bytes) -> AnomalyProfile:
         profile = _profile(about, load(data))
     except InputError:
         raise
-    except (SafetensorError, KeyError, TypeError, ValueError, OverflowError) as exc:
+    except (SafetensorError, KeyError, TypeError, ValueError, OverflowError, RecursionError) as exc:
         raise InputError(f"damaged anomaly profile: {exc}") from exc
     _check_shapes(profile)
     return profile
@@ -99,8 +99,8 @@ def _about(data: bytes) -> dict[str, Any]:
     if not 2 <= length <= min(HEADER_MAX, len(data) - _LENGTH_BYTES):
         raise InputError("no anomaly profile")
     header = json.loads(data[_LENGTH_BYTES : _LENGTH_BYTES + length])
-    metadata = header.get("__metadata__", {}) if isinstance(header, dict) else {}
-    if metadata.get("format") != FORMAT:
+    metadata = header.get("__metadata__") if isinstance(header, dict) else None
+    if not isinstance(metadata, dict) or metadata.get("format") != FORMAT:
         raise InputError(f"no anomaly profile of the format {FORMAT}")
     about = json.loads(metadata["profile"])
     if not isinstance(about, dict):

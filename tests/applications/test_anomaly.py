@@ -223,6 +223,12 @@ def test_no_damage_goes_unseen(fixed: AnomalyProfile) -> None:
             continue
 
 
+@pytest.mark.parametrize("header", [b"[" * 5000, b'{"__metadata__": 3}', b"[]", b"{}", b"\xff"])
+def test_headers_that_are_none_are_refused(header: bytes) -> None:
+    with pytest.raises(InputError, match="anomaly profile"):
+        profile_from(len(header).to_bytes(8, "little") + header)
+
+
 def test_heat_covers_the_picture(tiny_codec: Codec, fixed: AnomalyProfile) -> None:
     pixels = stained(normal_picture(9))
     found = fixed.score(LatentReader(tiny_codec).read(pixels))
