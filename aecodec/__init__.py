@@ -12,6 +12,8 @@ Example:
 
 from typing import TYPE_CHECKING, Any
 
+from aecodec.plugins.registration import register as _register
+
 if TYPE_CHECKING:
     from aecodec.applications.features import features
     from aecodec.applications.sklearn_transformer import AecFeatures
@@ -99,3 +101,6 @@ def __getattr__(name: str) -> Any:  # noqa: ANN401  # PEP 562: whatever the name
 
 def __dir__() -> list[str]:
     return sorted([*__all__, "__version__"])
+
+
+_register()

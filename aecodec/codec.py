@@ -1,7 +1,4 @@
-"""Pictures to `.aec` bytes and back: the facade over encoder and decoder.
-
-Models, and torch with them, are loaded when a picture first needs them.
-"""
+"""Pictures to `.aec` bytes and back: the facade over encoder and decoder, with models on demand."""
 
 import threading
 from collections.abc import Callable, Iterator
@@ -9,23 +6,16 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Self, Unpack
 
-from PIL import Image
-
 from aecodec.decoder.model_store import ModelStore
 from aecodec.decoder.networks import DecoderModel
 from aecodec.decoder.opening import OpenFile, open_file, open_rows
 from aecodec.decoder.rows import TileRows
-from aecodec.encoder.rate_control import search_file
-from aecodec.encoder.repair import repaired
-from aecodec.encoder.rows import encode_rows
-from aecodec.encoder.tile_view import BegunTiles
 from aecodec.errors import InputError
 from aecodec.format.chunks import DEFAULT_LIMITS, Buffer, Chunk, Header, Limits, PixelFormat
 from aecodec.format.container import Stream, check_optional, parse, serialize
 from aecodec.format.digest import TYPE as DIGEST
 from aecodec.format.digest import PixelDigest, check_digest
 from aecodec.format.reader import StreamTiles
-from aecodec.format.recovery import Rescued, rescue
 from aecodec.options import (
     DecodeOptions,
     DecodeWishes,
@@ -37,19 +27,19 @@ from aecodec.options import (
 from aecodec.picture.metadata import Metadata
 from aecodec.picture.picture import Picture, to_picture, to_pil
 from aecodec.picture.pixels import Pixels
-from aecodec.picture.row_readers import PictureRows, RowSource
 from aecodec.storage.sources import Source, read_all
 
 if TYPE_CHECKING:
     import os
 
     import numpy.typing as npt
+    from PIL import Image
     from torch import Tensor
 
     from aecodec.encoder.networks import EncoderModel
-
-KEPT_BYTES = 2**28
-"""What a search for a quality may keep between its tries: enough for 33 megapixels."""
+    from aecodec.encoder.tile_view import BegunTiles
+    from aecodec.format.recovery import Rescued
+    from aecodec.picture.row_readers import RowSource
 
 
 class Codec:
@@ -67,17 +57,20 @@ class Codec:
     """
 
     def __init__(
-        self, model: "str | os.PathLike[str] | None" = None, *, limits: Limits = DEFAULT_LIMITS
-    ) -> None:
+        self, model: "str | os.PathLike[str] | None" = None, *, limits: Limits = DEFAULT_LIMITS,
+        threads: int | None = None,
+    ) -> None:  # fmt: skip
         """Prepares a codec; models are loaded on first use.
 
         Args:
             model: the name of a released model, or a weights file as `aecodec export` makes it; by
                 default the default model for compression, and for each file the model that made it.
             limits: what decoding may use.
+            threads: how many decode a picture together, 1 or more (else InputError), see
+                `decoder/threads.py`.
         """
         self.limits = limits
-        self._models = ModelStore(model)
+        self._models = ModelStore(model, threads)
         self._lock = threading.Lock()
         self._encoder: EncoderModel | None = None
 
@@ -155,6 +148,8 @@ class Codec:
         picture = to_picture(image, chosen.keep, chosen.alpha_quality, self.limits)
         if chosen.target is not None:
             return self._search(picture, chosen.target, chosen)[0]
+        from aecodec.picture.row_readers import PictureRows
+
         return b"".join(self.compress_rows(PictureRows(picture), chosen, progress=progress))
 
     def compress_to(
@@ -183,8 +178,8 @@ class Codec:
         return self._search(picture, target, chosen)
 
     def compress_rows(
-        self, source: RowSource, options: EncodeOptions, *,
-        progress: Callable[[float], None] | None = None, begun: BegunTiles | None = None,
+        self, source: "RowSource", options: EncodeOptions, *,
+        progress: Callable[[float], None] | None = None, begun: "BegunTiles | None" = None,
     ) -> Iterator[bytes]:  # fmt: skip
         """Compresses by rows of tiles, in memory that does not grow with the picture's height.
 
@@ -199,6 +194,8 @@ class Codec:
 
         Raises what `compress` raises, here or while the pieces are made.
         """
+        from aecodec.encoder.rows import encode_rows
+
         if options.target is not None:
             raise InputError("a target needs the whole picture: use compress_to")
         self.limits.check_pixels(source.width, source.height)
@@ -207,10 +204,9 @@ class Codec:
         check_optional((*optional, *digest), self.limits)
         encoder = self.encoder
         form = PixelFormat.of(
-            rgb=not source.gray,
-            sixteen_bit=source.sixteen_bit,
+            rgb=not source.gray, sixteen_bit=source.sixteen_bit,
             alpha=source.alpha(0, 1) is not None,
-        )
+        )  # fmt: skip
         header = Header(
             source.width, source.height, form, options.tile_exponent, options.quality_index,
             encoder.decoder.model_id,
@@ -248,7 +244,7 @@ class Codec:
     def decompress(
         self, source: Source, *, options: DecodeOptions | None = None,
         **wishes: Unpack[DecodeWishes],
-    ) -> Image.Image:  # fmt: skip
+    ) -> "Image.Image":  # fmt: skip
         """Decompresses to a PIL image of mode L, LA, RGB or RGBA; see `decompress_array`.
 
         16-bit gray has mode I;16; for other 16-bit pictures Pillow has no mode, so that they need
@@ -329,7 +325,7 @@ class Codec:
         check_digest(stream, digest.result())
         return stream
 
-    def repair(self, source: Source) -> tuple[bytes, Rescued]:
+    def repair(self, source: Source) -> "tuple[bytes, Rescued]":
         """Makes a valid file of what is left of one that was cut off or damaged.
 
         Optional chunks behind damage are lost; whole tiles are copied as they are.
@@ -343,20 +339,17 @@ class Codec:
             UnsupportedError: the file needs a newer version or an unknown model.
             LimitError: the picture exceeds the limits.
         """
+        from aecodec.encoder.repair import repaired
+        from aecodec.format.recovery import rescue
+
         left = rescue(read_all(source, self.limits), self.limits)
         prior = self.decoder(left.stream.header.model_id).prior
         return serialize(repaired(left, prior)), left
 
-    def _search(
-        self, picture: Picture, target: Target, options: EncodeOptions
-    ) -> tuple[bytes, Found]:
-        source, begun = PictureRows(picture), BegunTiles(KEPT_BYTES)
+    def _search(self, picture: Picture, target: Target, how: EncodeOptions) -> tuple[bytes, Found]:
+        from aecodec.encoder.rate_control import search_file
 
-        def encode(quality: float) -> bytes:
-            at = replace(options, target=None, quality=quality)
-            return b"".join(self.compress_rows(source, at, begun=begun))
-
-        return search_file(target, picture, encode, self.decompress_array)
+        return search_file(target, picture, how, self.compress_rows, self.decompress_array)
 
 
 _shared: Codec | None = None
@@ -390,7 +383,7 @@ def compress(
     return shared_codec().compress(image, quality, **wishes)
 
 
-def decompress(source: Source, **wishes: Unpack[DecodeWishes]) -> Image.Image:
+def decompress(source: Source, **wishes: Unpack[DecodeWishes]) -> "Image.Image":
     """Decompresses a file, or a part of the picture, to a PIL image; see `Codec.decompress`."""
     return shared_codec().decompress(source, **wishes)
 

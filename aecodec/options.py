@@ -4,7 +4,6 @@ import math
 import re
 from collections.abc import Collection
 from dataclasses import dataclass
-from fractions import Fraction
 from numbers import Integral, Rational, Real
 from typing import Literal, TypedDict, get_args
 
@@ -23,6 +22,8 @@ DEFAULT_QUALITY = 75.0
 LAYER_QUALITY = 25.0
 """Of the lossy part beside a residual layer; 10 to 40 give the same total within 0.4 %."""
 DEFAULT_EFFORT, EFFORT_MAX = 1, 9
+SEARCH_EFFORT = 2
+"""From this effort on the encoder searches, for which it needs torch."""
 TILE_EXPONENT = 10
 """Entropy tiles are 1024x1024 pixels."""
 EXACT_ALPHA = 100.0
@@ -302,7 +303,7 @@ def scale_of(value: Scale) -> int:
         InputError: any other.
     """
     for scale in SCALES:
-        if not isinstance(value, (bool, str)) and value in (scale, Fraction(1, scale)):
+        if not isinstance(value, (bool, str)) and value in (scale, 1 / scale):
             return scale
     raise InputError(f"scale must be 1, 1/2, 1/4 or 1/8 (or 2, 4, 8), not {value}")
 

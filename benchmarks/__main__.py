@@ -3,7 +3,7 @@
 from aecodec.cli.startup import prepare_process
 
 if __name__ == "__main__":
-    prepare_process()  # as the commands of aecodec do, before torch is imported
+    prepare_process(torch=True)  # as the commands of aecodec do, before torch is imported
 
 import click
 

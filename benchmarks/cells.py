@@ -128,7 +128,7 @@ def _outcomes(tasks: Sequence[_Task], plan: Plan) -> Iterator[Iterator[_Outcome]
 
 def _prepare(threads: int) -> None:
     """Sets up a process as the one that starts it was."""
-    prepare_process()
+    prepare_process(torch=True)
     hold_threads(threads)
 
 

@@ -1,6 +1,7 @@
-"""Start-up and peak memory of the commands: `python -m benchmarks footprint PICTURE`.
+"""Time and peak memory of whole commands: `python -m benchmarks footprint PICTURE`.
 
-Each command runs in a process of its own, so that neither caches nor loaded models help it.
+Each command runs in a process of its own, so that neither caches nor loaded models help it, and the
+rows and commands take turns.
 """
 
 import os
@@ -8,7 +9,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,19 +17,21 @@ import click
 from PIL import Image
 
 from benchmarks.codecs import describe
+from benchmarks.contestants import Contestant, contestants, started
 from benchmarks.machine import machine_facts
 from benchmarks.pictures import SIZES_HELP, load_picture, of_size, parse_sizes
 
 _KIB = 1024 if sys.platform != "darwin" else 1
 """What `ru_maxrss` counts in: KiB, but bytes on macOS."""
-# On Linux a new process inherits the peak of the one that starts it, which here has torch loaded;
-# so a small one starts it.
+# On Linux a new process inherits the peak of the one that starts it, which here may be large; so a
+# small one starts it.
 _WATCHER = """
 import resource, subprocess, sys, time
 start = time.perf_counter()
 code = subprocess.call([sys.executable, *sys.argv[1:]], stdout=subprocess.DEVNULL)
 seconds = time.perf_counter() - start
-print(seconds, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)
+usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+print(seconds, usage.ru_utime + usage.ru_stime, usage.ru_maxrss)
 sys.exit(code)
 """
 
@@ -38,80 +41,107 @@ class Footprint:
     """What a whole command took on a picture of a size.
 
     Attributes:
+        row: the name of what ran it.
         command: its words, less the file names.
         width: of the picture, pixels.
         height: of the picture, pixels.
         threads: that the process was told to use.
         repeats: how often it ran.
         seconds: median, wall clock, with the start of Python.
+        cpu_seconds: median, of all threads.
         peak_mib: highest resident memory of the runs, MiB.
     """
 
+    row: str
     command: str
     width: int
     height: int
     threads: int
     repeats: int
     seconds: float
+    cpu_seconds: float
     peak_mib: float
 
 
 @dataclass(frozen=True)
 class Usage:
-    """What a process took: wall seconds, and peak resident memory in MiB."""
+    """What a process took: seconds of the wall clock and the CPU, and peak memory in MiB."""
 
     seconds: float
+    cpu_seconds: float
     peak_mib: float
 
 
-def run_once(command: Sequence[str], threads: int) -> Usage:
+def run_once(command: Sequence[str], environment: Mapping[str, str] | None = None) -> Usage:
     """Runs `python COMMAND...`.
 
     Raises:
         RuntimeError: the command failed; its last line is the message.
     """
-    environment = os.environ | {"OMP_NUM_THREADS": str(threads), "MKL_NUM_THREADS": str(threads)}
     done = subprocess.run(
         [sys.executable, "-c", _WATCHER, *command],
-        capture_output=True, check=False, text=True, errors="replace", env=environment,
+        capture_output=True, check=False, text=True, errors="replace",
+        env=os.environ if environment is None else environment,
     )  # fmt: skip
     if done.returncode:
         lines = done.stderr.strip().splitlines() or [f"exit code {done.returncode}"]
         raise RuntimeError(lines[-1])
-    seconds, peak = done.stdout.split()
-    return Usage(float(seconds), int(peak) * _KIB / 2**20)
+    seconds, cpu_seconds, peak = done.stdout.split()
+    return Usage(float(seconds), float(cpu_seconds), int(peak) * _KIB / 2**20)
+
+
+def commands_of(source: Path, folder: Path) -> dict[str, list[str]]:
+    """The commands of one row, by their names; they follow on one another."""
+    coded, restored = str(folder / "a.aec"), str(folder / "b.png")
+    aecodec = ["-P", "-m", "aecodec"]
+    return {
+        "python (nothing)": ["-c", "pass"],
+        "aecodec --help": [*aecodec, "--help"],
+        "aecodec compress": [*aecodec, "compress", "-f", str(source), "-o", coded],
+        "aecodec info": [*aecodec, "info", coded],
+        "aecodec decompress": [*aecodec, "decompress", "-f", coded, "-o", restored],
+    }
 
 
 def measure_commands(
-    image: Image.Image, folder: Path, threads: int, repeats: int
-) -> dict[str, Usage]:
-    """Median seconds and highest peak of each command on this picture.
+    rows: Sequence[Contestant], image: Image.Image, threads: Sequence[int], repeats: int
+) -> list[Footprint]:
+    """Each command of each row on this picture; a round that does not count comes first.
 
     Raises:
         RuntimeError: a command failed.
     """
-    source, coded, restored = (folder / name for name in ("a.png", "a.aec", "b.png"))
-    image.save(source)
-    commands = {
-        "python (nothing)": ["-c", "pass"],
-        "aecodec --help": ["-m", "aecodec", "--help"],
-        "aecodec compress": ["-m", "aecodec", "compress", "-f", str(source), "-o", str(coded)],
-        "aecodec info": ["-m", "aecodec", "info", str(coded)],
-        "aecodec decompress": [
-            "-m", "aecodec", "decompress", "-f", str(coded), "-o", str(restored),
-        ],
-    }  # fmt: skip
-    found = {}
-    for name, command in commands.items():
-        runs = [run_once(command, threads) for _ in range(repeats)]
-        seconds = statistics.median(run.seconds for run in runs)
-        found[name] = Usage(seconds, max(run.peak_mib for run in runs))
-    return found
+    found: dict[tuple[str, str, int], list[Usage]] = {}
+    with tempfile.TemporaryDirectory() as name:
+        source = Path(name) / "a.png"
+        image.save(source)
+        for turn in range(repeats + 1):
+            for row, number in ((row, number) for number in threads for row in rows):
+                folder = Path(name) / f"{row.name}-{number}"
+                folder.mkdir(exist_ok=True)
+                for command, words in commands_of(source, folder).items():
+                    usage = run_once(words, row.environment(number))
+                    if turn:
+                        found.setdefault((row.name, command, number), []).append(usage)
+    return [
+        Footprint(row, command, *image.size, number, repeats, *_medians(runs))
+        for (row, command, number), runs in found.items()
+    ]
+
+
+def _medians(runs: Sequence[Usage]) -> tuple[float, float, float]:
+    """Median seconds of the wall clock and the CPU, and the highest peak."""
+    return (
+        statistics.median(run.seconds for run in runs),
+        statistics.median(run.cpu_seconds for run in runs),
+        max(run.peak_mib for run in runs),
+    )
 
 
 def measure_footprints(
-    image: Image.Image, sizes: Sequence[tuple[int, int]], threads: int, repeats: int
-) -> list[Footprint]:
+    rows: Sequence[Contestant], image: Image.Image, sizes: Sequence[tuple[int, int]],
+    threads: Sequence[int], repeats: int,
+) -> list[Footprint]:  # fmt: skip
     """Each command at each size.
 
     Raises:
@@ -119,27 +149,45 @@ def measure_footprints(
     """
     found = []
     for size in sizes:
-        with tempfile.TemporaryDirectory() as folder:
-            measured = measure_commands(of_size(image, *size), Path(folder), threads, repeats)
-        found += [
-            Footprint(name, *size, threads, repeats, usage.seconds, usage.peak_mib)
-            for name, usage in measured.items()
-        ]
+        found += measure_commands(rows, of_size(image, *size), threads, repeats)
     return found
 
 
-def format_footprints(found: Sequence[Footprint]) -> str:
-    """The table of whole commands."""
+def format_footprints(found: Sequence[Footprint], reference: str) -> str:
+    """The table of whole commands, with ratios to the row `reference`."""
+    space = max(len(each.row) for each in found)
     heading = (
-        f"whole commands, each in a process of its own; {found[0].threads} threads, median of "
-        f"{found[0].repeats} runs, highest peak\n\n"
-        f"{'pixels':>12}  {'command':<20} {'ms':>9} {'peak, MiB':>10}"
+        f"whole commands, each in a process of its own, in turns: medians of {found[0].repeats} "
+        f"runs, highest peak; ratios to {reference}\n\n"
+        f"{'pixels':>12} {'threads':>7}  {'row':<{space}} {'command':<18} "
+        f"{'wall, ms':>9} {'ratio':>6} {'CPU, ms':>9} {'ratio':>6} {'peak, MiB':>10}"
     )
-    rows = [
-        f"{f'{f.width}x{f.height}':>12}  {f.command:<20} {1000 * f.seconds:9.0f} {f.peak_mib:10.0f}"
-        for f in found
-    ]
-    return "\n".join([heading, *rows])
+    by_key = {(f.row, f.command, f.width, f.height, f.threads): f for f in found}
+    lines = [heading]
+    commands = list(dict.fromkeys(each.command for each in found))
+    for each in sorted(
+        found, key=lambda f: (f.width * f.height, f.threads, commands.index(f.command))
+    ):
+        other = by_key.get((reference, each.command, each.width, each.height, each.threads))
+        walls, cpus = _compared(each, other)
+        lines.append(
+            f"{f'{each.width}x{each.height}':>12} {each.threads:7d}  {each.row:<{space}} "
+            f"{each.command:<18} {1000 * each.seconds:9.0f} {walls:>6} "
+            f"{1000 * each.cpu_seconds:9.0f} {cpus:>6} {each.peak_mib:10.0f}"
+        )
+    return "\n".join(lines)
+
+
+def _compared(own: Footprint, other: Footprint | None) -> tuple[str, str]:
+    """Ratios of the wall clock and of the CPU."""
+    if other is None:
+        return ratio(own.seconds, None), ratio(own.cpu_seconds, None)
+    return ratio(own.seconds, other.seconds), ratio(own.cpu_seconds, other.cpu_seconds)
+
+
+def ratio(own: float, other: float | None) -> str:
+    """A time over another; a dash where there is no other."""
+    return "-" if other is None else f"{own / other:.3f}"
 
 
 @click.command()
@@ -155,8 +203,16 @@ def main(picture: Path, sizes: str, threads: int, repeats: int) -> None:
     except (OSError, ValueError) as exc:
         raise click.ClickException(f"{picture}: {exc}") from exc
     click.echo(", ".join(f"{name} {value}" for name, value in machine_facts().items()))
+    ours = [row for row in contestants(None, None) if row.has_commands]
+    workers, rows, left_out = started(ours, [threads])
+    for worker in workers:
+        worker.close()
+    for line in left_out:
+        click.echo(f"left out: {line}", err=True)
+    if not rows:
+        raise click.ClickException("nothing is left to time")
     try:
-        found = measure_footprints(image, chosen, threads, repeats)
+        found = measure_footprints(rows, image, chosen, [threads], repeats)
     except RuntimeError as exc:
         raise click.ClickException(describe(exc)) from exc
-    click.echo(format_footprints(found))
+    click.echo(format_footprints(found, rows[0].name))

@@ -9,7 +9,7 @@ from PIL import AvifImagePlugin, features
 from PIL import __version__ as pillow_version
 
 from aecodec import __version__ as aecodec_version
-from aecodec.cli.startup import usable_cores
+from aecodec.decoder.threads import usable_cores
 
 
 def hold_threads(threads: int) -> None:

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from unittest.mock import patch
 
 import click
 import numpy as np
@@ -22,11 +23,11 @@ from torch import Tensor, nn
 from aecodec.autoencoder.model import HyperpriorModel
 from aecodec.autoencoder.transforms import SynthesisTransform
 from aecodec.codec import Codec
-from aecodec.decoder.carriers import exactly
-from aecodec.decoder.integer_synthesis import TorchSynthesis
 from aecodec.decoder.latents import Grid, decode_latents
-from aecodec.decoder.networks import SynthesisNetwork, YHat
+from aecodec.decoder.networks import YHat
+from aecodec.decoder.numpy_block import ExactBlock
 from aecodec.decoder.rows import render
+from aecodec.decoder.work_sharing import Crew, Floats
 from aecodec.encoder.latents import encode_latents
 from aecodec.format.constants import MEAN_FRACTION
 from aecodec.format.container import parse
@@ -51,7 +52,7 @@ class FloatSynthesis:
     def __init__(self, network: SynthesisTransform) -> None:
         self._network = network
 
-    @exactly
+    @torch.inference_mode()
     def pixels(
         self, y_hat: YHat, quality_index: int, *, scale: int, inside: tuple[int, int],
         sixteen_bit: bool, gray: bool,
@@ -100,13 +101,13 @@ def measure_parts(codec: Codec, image: Image.Image, quality: float, rounds: int)
     encoder, index, pixels = codec.encoder, quality_index(quality), np.asarray(image)
     decoder, prior = encoder.decoder, encoder.decoder.prior
     y = np.ascontiguousarray(encoder.analyze(pixels, index))
-    z, grid = encoder.hyper_analyze(y, index), Grid(*y.shape[:2])
+    z, grid = encoder.analysis.hyper(y, index), Grid(*y.shape[:2])
     tile, y_hat = encode_latents(prior, y, z, index)
     stream = parse(codec.compress(pixels, quality, lossless_tiles=False))
-    in_floats = replace(decoder, synthesis=FloatSynthesis(encoder.trainable_synthesis))
+    in_floats = replace(decoder, synthesis=FloatSynthesis(encoder.trainable.synthesis))
     runs: dict[str, Callable[[], object]] = {
         "analysis": lambda: encoder.analyze(pixels, index),
-        "hyper-analysis": lambda: encoder.hyper_analyze(y, index),
+        "hyper-analysis": lambda: encoder.analysis.hyper(y, index),
         "prior and coder, encoding": lambda: encode_latents(prior, y, z, index),
         "prior and coder, decoding": lambda: decode_latents(prior, tile, grid, index),
         SYNTHESIS: lambda: decoder.synthesis.pixels(
@@ -118,7 +119,7 @@ def measure_parts(codec: Codec, image: Image.Image, quality: float, rounds: int)
     for run in runs.values():
         run()
     times: Times = defaultdict(list)
-    with _blocks_timed(decoder.synthesis, times):
+    with _blocks_timed(times):
         for name, run in rounds * list(runs.items()):
             blocks = len(times["blocks"])
             start = time.process_time()
@@ -131,24 +132,16 @@ def measure_parts(codec: Codec, image: Image.Image, quality: float, rounds: int)
 
 
 @contextmanager
-def _blocks_timed(synthesis: SynthesisNetwork, times: Times) -> Iterator[None]:
-    assert isinstance(synthesis, TorchSynthesis)
-    network = synthesis.carried.network
-    starts: list[float] = []
-    blocks = [network.first, *network.blocks, network.last]
-    hooks = []
-    for block in blocks:
-        hooks.append(block.register_forward_pre_hook(lambda *_: starts.append(time.process_time())))
-        hooks.append(
-            block.register_forward_hook(
-                lambda *_: times["blocks"].append(time.process_time() - starts.pop())
-            )
-        )
-    try:
+def _blocks_timed(times: Times) -> Iterator[None]:
+    run = ExactBlock.__call__
+
+    def timed(self: ExactBlock, stream: Floats, crew: Crew) -> None:
+        start = time.process_time()
+        run(self, stream, crew)
+        times["blocks"].append(time.process_time() - start)
+
+    with patch.object(ExactBlock, "__call__", timed):
         yield
-    finally:
-        for hook in hooks:
-            hook.remove()
 
 
 def format_parts(times: Times, counts: dict[str, float], pixels: int) -> str:

@@ -18,10 +18,10 @@ import torch
 from PIL import Image, ImageFilter
 from torch import Tensor
 
+from aecodec.picture.perceptual import SSIMULACRA2_SIDE, ssimulacra2
 from aecodec.training.distortion import Distortion
 from aecodec.training.loss import DISTORTIONS
 from benchmarks.codecs import FACTORIES, ImageCodec
-from benchmarks.metrics import SSIMULACRA2_SIDE, ssimulacra2
 from benchmarks.pictures import collect_pictures, load_picture
 
 CODECS = ("jpeg420", "webp", "avif", "aecodec")

@@ -11,7 +11,8 @@ from typing import TypedDict, Unpack
 
 import click
 
-from aecodec.cli.startup import usable_cores
+from aecodec.decoder.threads import usable_cores
+from aecodec.picture.perceptual import INSTALL
 from benchmarks.cells import Plan, measure_cells
 from benchmarks.codecs import FACTORIES, CodecUnavailableError, ImageCodec
 from benchmarks.comparison import (
@@ -24,7 +25,7 @@ from benchmarks.comparison import (
     measurements,
     to_json,
 )
-from benchmarks.metrics import INSTALL, METRICS
+from benchmarks.metrics import METRICS
 from benchmarks.pictures import collect_pictures
 from benchmarks.results import Results
 

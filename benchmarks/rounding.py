@@ -16,7 +16,8 @@ from torch import Tensor
 
 from aecodec.autoencoder.model import HyperpriorModel
 from aecodec.autoencoder.transforms import to_model_space
-from aecodec.decoder.latents import Grid, Levels, Symbols, decode_latents
+from aecodec.decoder.latents import Grid, decode_latents
+from aecodec.decoder.networks import Levels, Symbols
 from aecodec.encoder.latents import encode_latents
 from aecodec.encoder.networks import EncoderModel, load_encoder
 from aecodec.errors import AecError
@@ -101,7 +102,7 @@ class _Bits:
 def _coded(model: EncoderModel, pixels: Pixels, index: int) -> _Bits:
     prior = model.decoder.prior
     y = np.ascontiguousarray(model.analyze(pixels, index))
-    tile, _ = encode_latents(prior, y, model.hyper_analyze(y, index), index)
+    tile, _ = encode_latents(prior, y, model.analysis.hyper(y, index), index)
     tables = [prior.tables.hyper_tables]
     bits = 0.0
 

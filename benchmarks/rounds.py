@@ -1,20 +1,30 @@
 """Codecs timed in turns, over sizes and threads, all in one run.
 
-A round runs every codec once, so that a change in the machine's load meets all of them alike.
+A round asks every worker once, so that a change in the machine's load meets all of them alike.
 Pictures go from memory to memory, and times include the conversion from and to PIL pictures.
 """
 
 import statistics
 import sys
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
 
 import click
 from PIL import Image
 
-from benchmarks.codecs import ImageCodec, describe
-from benchmarks.machine import hold_threads
+from benchmarks.contestants import ContestantError, Cost, Round
+
+
+class Measurable(Protocol):
+    """What takes part, such as `contestants.Worker`."""
+
+    name: str
+    threads: int
+
+    def measure(self, picture: Path, quality: float) -> Round:
+        """Encodes and decodes a picture once; ContestantError where that fails."""
 
 
 @dataclass(frozen=True)
@@ -49,81 +59,86 @@ class Times:
     """What the rounds of one setting took.
 
     Attributes:
-        encode: seconds of each round.
-        decode: seconds of each round.
+        encode: of each round.
+        decode: of each round.
         size: bytes of the file.
     """
 
-    encode: list[float] = field(default_factory=list)
-    decode: list[float] = field(default_factory=list)
+    encode: list[Cost] = field(default_factory=list)
+    decode: list[Cost] = field(default_factory=list)
     size: int = 0
 
     @property
     def medians(self) -> tuple[float, float]:
-        """Median seconds of encoding and of decoding."""
-        return statistics.median(self.encode), statistics.median(self.decode)
+        """Median seconds of the wall clock of encoding and of decoding."""
+        return _median(self.encode).wall, _median(self.decode).wall
+
+    @property
+    def costs(self) -> tuple[Cost, Cost]:
+        """Medians of encoding and of decoding."""
+        return _median(self.encode), _median(self.decode)
+
+
+def _median(costs: Sequence[Cost]) -> Cost:
+    return Cost(
+        statistics.median(cost.wall for cost in costs),
+        statistics.median(cost.cpu for cost in costs),
+    )
 
 
 Sweep = Mapping[Setting, Times]
 
 
-def rounds_of(image: Image.Image, repeats: int) -> int:
+def rounds_of(size: tuple[int, int], repeats: int) -> int:
     """How many rounds a picture gets: `repeats` up to a megapixel, fewer above, 2 at least."""
-    megapixels = image.width * image.height / 1e6
+    megapixels = size[0] * size[1] / 1e6
     return min(repeats, max(2, round(repeats / max(1.0, megapixels))))
 
 
 def sweep(
-    codecs: Sequence[ImageCodec],
-    images: Sequence[Image.Image],
-    threads: Sequence[int],
-    quality: float,
-    repeats: int,
+    workers: Sequence[Measurable], pictures: Sequence[Path], quality: float, repeats: int
 ) -> tuple[dict[Setting, Times], list[str]]:
-    """Times every codec on every picture with every number of threads.
+    """Times every worker on every picture.
 
     The first round of a picture does not count. A setting that fails is not tried again.
 
     Returns:
         The times of each setting, and a line for each that failed.
     """
-    counts = [rounds_of(image, repeats) for image in images]
+    sizes = [_size(picture) for picture in pictures]
+    counts = [rounds_of(size, repeats) for size in sizes]
     steps = [
-        (image, number)
+        (picture, size)
         for turn in range(max(counts) + 1)
-        for image, count in zip(images, counts, strict=True)
+        for picture, size, count in zip(pictures, sizes, counts, strict=True)
         if turn <= count
-        for number in threads
     ]
     times: dict[Setting, Times] = {
-        Setting(codec.name, *image.size, number): Times()
-        for number in threads
-        for image in images
-        for codec in codecs
+        Setting(worker.name, *size, worker.threads): Times() for size in sizes for worker in workers
     }
     left_out: list[str] = []
     with click.progressbar(steps, label="timing", file=sys.stderr) as progress:
-        for image, number in progress:
-            hold_threads(number)
-            for codec in codecs:
-                setting = Setting(codec.name, *image.size, number)
+        for picture, size in progress:
+            for worker in workers:
+                setting = Setting(worker.name, *size, worker.threads)
+                if setting not in times:
+                    continue
                 try:
-                    if setting in times:
-                        _add_round(codec, image, quality, times[setting])
-                except Exception as exc:  # a codec may fail in any way, and the others still count
+                    _add_round(times[setting], worker.measure(picture, quality))
+                except ContestantError as exc:
                     del times[setting]
-                    left_out.append(f"{setting}: {describe(exc)}")
+                    left_out.append(f"{setting}: {exc}")
     return times, left_out
 
 
-def _add_round(codec: ImageCodec, image: Image.Image, quality: float, times: Times) -> None:
+def _size(picture: Path) -> tuple[int, int]:
+    with Image.open(picture) as image:
+        return image.size
+
+
+def _add_round(times: Times, measured: Round) -> None:
     """Adds a round; the first, after which the size is known, leaves no times."""
-    start = time.perf_counter()
-    data = codec.encode(image, quality)
-    encoded = time.perf_counter()
-    codec.decode(data)
-    decoded = time.perf_counter()
     if times.size:
-        times.encode.append(encoded - start)
-        times.decode.append(decoded - encoded)
-    times.size = len(data)
+        times.encode.append(measured.encode)
+        times.decode.append(measured.decode)
+    times.size = measured.size

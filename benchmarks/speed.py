@@ -1,34 +1,36 @@
 """Times of aecodec and other codecs over sizes and threads: `python -m benchmarks speed PICTURE`.
 
-Models are loaded and warm, and all codecs take turns in one run (`benchmarks/rounds.py`). Whole
-commands, with the start of Python and the loading of the model, come after (`footprint.py`).
+Models are loaded and warm, each codec in a process of its own, and all take turns in one run
+(`rounds.py`). Whole commands, with the start of Python and the loading of the model, come after
+(`footprint.py`).
 """
 
 import csv
 import io
 import json
-from collections.abc import Callable, Sequence
+import tempfile
+from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass
-from functools import partial
 from pathlib import Path
 from typing import TypedDict, Unpack
 
 import click
+from PIL import Image
 
+from aecodec.picture.perceptual import INSTALL
 from aecodec.storage.files import write_bytes
-from benchmarks.codecs import CodecUnavailableError, ImageCodec, aecodec, describe, pillow_codec
-from benchmarks.comparison import OURS
-from benchmarks.footprint import Footprint, format_footprints, measure_footprints
+from benchmarks.codecs import describe
+from benchmarks.contestants import AGAINST, PREFIX, Contestant, contestants, started
+from benchmarks.footprint import Footprint, format_footprints, measure_footprints, ratio
 from benchmarks.machine import machine_facts
-from benchmarks.metrics import INSTALL
 from benchmarks.pictures import SIZES_HELP, load_picture, of_size, parse_sizes
 from benchmarks.rounds import Sweep, sweep
-from benchmarks.untrained import MODELS, PREFIX, untrained
 
 _NOTES = (
-    "JPEG 4:2:0 optimize, WebP method 4, AVIF 4:4:4 speed 6, each at the same number on its own "
-    "quality scale; JPEG and WebP use one thread.\nRatios are times divided by those of aecodec: "
-    "below 1, faster than aecodec. MP/s: millions of pixels a second."
+    "aecodec-numpy and aecodec-native: the two runtimes; against: another checkout, as it is.\n"
+    "JPEG 4:2:0 optimize, WebP method 4, AVIF 4:4:4 speed 6, JPEG XL effort 7, each at the same "
+    "number on its own\nquality scale; JPEG and WebP use one thread. CPU: of all threads together."
 )
 _UNTRAINED_NOTE = (
     f"{PREFIX.strip()}: models of CompressAI at quality 4 with random weights, since the trained "
@@ -37,6 +39,7 @@ _UNTRAINED_NOTE = (
 )
 _COLUMNS = (
     "codec", "width", "height", "threads", "rounds", "bytes", "encode_seconds", "decode_seconds",
+    "encode_cpu_seconds", "decode_cpu_seconds",
 )  # fmt: skip
 
 
@@ -79,71 +82,65 @@ class Speed:
 
     def _rows(self) -> list[tuple[str | float, ...]]:
         return [
-            (s.codec, s.width, s.height, s.threads, len(t.encode), t.size, *t.medians)
+            (
+                s.codec,
+                s.width,
+                s.height,
+                s.threads,
+                len(t.encode),
+                t.size,
+                *t.medians,
+                *(cost.cpu for cost in t.costs),
+            )
             for s, t in self.times.items()
         ]
 
 
-class _After(TypedDict):
-    """What is to follow when the codecs are timed."""
+class _How(TypedDict):
+    """What is to be timed, and what becomes of it."""
 
+    repeats: int
+    quality: float
     commands: bool
+    model: str | None
+    against: Path | None
+    ratio_to: str | None
     output: Path | None
 
 
-def make_codecs(model: str | None) -> tuple[list[ImageCodec], list[str]]:
-    """The codecs that can run here, and a line for each that cannot."""
-    factories: dict[str, Callable[[], ImageCodec]] = {
-        OURS: lambda: aecodec(model),
-        "jpeg420": lambda: pillow_codec("jpeg420", "JPEG", (), subsampling="4:2:0", optimize=True),
-        "webp": lambda: pillow_codec("webp", "WEBP", (), method=4),
-        "avif": lambda: pillow_codec("avif", "AVIF", (), subsampling="4:4:4", speed=6),
-        **{PREFIX + name: partial(untrained, name) for name in MODELS},
-    }
-    codecs, left_out = [], []
-    for name, factory in factories.items():
-        try:
-            codecs.append(factory())
-        except CodecUnavailableError as exc:
-            left_out.append(f"{name}: {exc}")
-    return codecs, left_out
-
-
-def format_times(times: Sweep) -> str:
-    """A table for each size and number of threads: medians, throughput, ratios to aecodec's."""
+def format_times(times: Sweep, reference: str) -> str:
+    """A table for each size and number of threads: medians, and ratios to a row's."""
     groups = dict.fromkeys((s.width, s.height, s.threads) for s in times)
-    return "\n\n".join(_format_group(times, *group) for group in groups)
+    return "\n\n".join(_format_group(times, reference, *group) for group in groups)
 
 
-def _format_group(times: Sweep, width: int, height: int, threads: int) -> str:
+def _format_group(times: Sweep, reference: str, width: int, height: int, threads: int) -> str:
     found = {
         s.codec: t
         for s, t in times.items()
         if (s.width, s.height, s.threads) == (width, height, threads)
     }
     space = max(map(len, found))
-    pair = f"{'':>10} {'MP/s':>7} {'ratio':>7}"
-    heading = (
-        f"{'codec':<{space}} {'encode, ms' + pair[10:]} {'decode, ms' + pair[10:]} {'bytes':>9}"
+    columns = "".join(
+        f" {f'{what}, ms':>11} {'ratio':>6} {'CPU, ms':>8} {'ratio':>6}"
+        for what in ("encode", "decode")
     )
-    rows = []
+    rows = [f"{'codec':<{space}}{columns} {'bytes':>8}"]
+    others = found[reference].costs if reference in found else (None, None)
     for name, measured in found.items():
-        ours = found[OURS].medians if OURS in found else (None, None)
-        cells = [
-            f"{1000 * own:10.1f} {width * height / 1e6 / own:7.2f} {_ratio(own, other):>7}"
-            for own, other in zip(measured.medians, ours, strict=True)
-        ]
-        rows.append(f"{name:<{space}} {' '.join(cells)} {measured.size:9d}")
+        cells = "".join(
+            f" {1000 * own.wall:11.1f} {ratio(own.wall, other.wall if other else None):>6}"
+            f" {1000 * own.cpu:8.1f} {ratio(own.cpu, other.cpu if other else None):>6}"
+            for own, other in zip(measured.costs, others, strict=True)
+        )
+        rows.append(f"{name:<{space}}{cells} {measured.size:8d}")
     count = min(len(measured.encode) for measured in found.values())
     title = (
         f"{width}x{height} pixels ({width * height / 1e6:.2f} MP), {threads} "
-        f"thread{'s' * (threads != 1)}, median of {count} interleaved rounds"
+        f"thread{'s' * (threads != 1)}, loaded: medians of {count} rounds in turns; "
+        f"ratios to {reference}"
     )
-    return "\n".join([title, heading, *rows])
-
-
-def _ratio(own: float, ours: float | None) -> str:
-    return "-" if ours is None else f"{own / ours:.3f}"
+    return "\n".join([title, *rows])
 
 
 def _parse_threads(_context: click.Context, _parameter: click.Parameter, text: str) -> list[int]:
@@ -161,32 +158,34 @@ def _parse_threads(_context: click.Context, _parameter: click.Parameter, text: s
 @click.option(
     "--threads", default="1,2", show_default=True, callback=_parse_threads, help="E.g. 1,2,4."
 )
-@click.option("--sizes", "--size", default="0.1,0.4,1.6,6.3,25", show_default=True, help=SIZES_HELP)
+@click.option("--sizes", "--size", default="768x512", show_default=True, help=SIZES_HELP)
 @click.option(
     "--repeats",
     type=click.IntRange(1),
     default=10,
     show_default=True,
-    help="Rounds up to a megapixel; larger pictures get fewer, but two.",
+    help="Rounds up to a megapixel; larger pictures get fewer, but two. Commands get half as many.",
 )
 @click.option("--quality", type=click.FloatRange(0, 100), default=75.0, show_default=True)
 @click.option("--commands/--no-commands", default=True, help="Also time whole commands.")
 @click.option("--model", help="Name or weights file of a model in place of the default.")
+@click.option(
+    "--against",
+    type=click.Path(path_type=Path, file_okay=False, exists=True),
+    help="Another checkout of aecodec, whose codec and commands take turns with these.",
+)
+@click.option(
+    "--ratio-to",
+    metavar="ROW",
+    help="The row that ratios are to: by default that of --against, or the first.",
+)
 @click.option(
     "-o",
     "--output",
     type=click.Path(path_type=Path, file_okay=False),
     help="Also write speed.json, speed.csv and plots into this folder.",
 )
-def main(
-    picture: Path,
-    threads: list[int],
-    sizes: str,
-    repeats: int,
-    quality: float,
-    model: str | None,
-    **after: Unpack[_After],
-) -> None:
+def main(picture: Path, threads: list[int], sizes: str, **how: Unpack[_How]) -> None:
     """Times the codecs on PICTURE over sizes and threads, then whole commands with peak memory.
 
     The picture is scaled down for smaller sizes, and mirrored at its borders for larger ones.
@@ -199,26 +198,46 @@ def main(
         raise click.ClickException(f"{picture}: {exc}") from exc
     facts = machine_facts() | {"threads": ",".join(map(str, threads))}
     click.echo(", ".join(f"{name} {value}" for name, value in facts.items()))
-    click.echo(f"quality {quality:g}\n")
-    codecs, left_out = make_codecs(model)
-    images = [of_size(image, *size) for size in chosen]
-    times, failed = sweep(codecs, images, threads, quality, repeats)
-    if times:
-        click.echo(f"{format_times(times)}\n\n{_NOTES}")
-    if any(setting.codec.startswith(PREFIX) for setting in times):
-        click.echo(_UNTRAINED_NOTE)
-    footprints: list[Footprint] = []
-    try:
-        if after["commands"]:
-            footprints = measure_footprints(image, chosen, max(threads), 3)
-            click.echo(f"\n{format_footprints(footprints)}")
-    except RuntimeError as exc:
-        failed.append(f"whole commands: {describe(exc)}")
-    speed = Speed(quality, times, footprints, [*left_out, *failed], facts)
+    click.echo(f"quality {how['quality']:g}\n")
+    against = None if how["against"] is None else how["against"].resolve()
+    rows = contestants(how["model"], against)
+    speed = measure(rows, image, chosen, threads, facts, how)
     for line in speed.left_out:
         click.echo(f"left out: {line}", err=True)
-    if after["output"]:
-        _write(speed, after["output"])
+    if how["output"]:
+        _write(speed, how["output"])
+
+
+def measure(
+    rows: Sequence[Contestant], image: Image.Image, sizes: Sequence[tuple[int, int]],
+    threads: Sequence[int], facts: dict[str, str | int], how: _How,
+) -> Speed:  # fmt: skip
+    """Times all rows that can run, and prints the tables."""
+    footprints: list[Footprint] = []
+    with ExitStack() as stack:
+        workers, running, left_out = started(rows, threads)
+        for worker in workers:
+            stack.enter_context(worker)
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        pictures = [folder / f"{width}x{height}.png" for width, height in sizes]
+        for path, size in zip(pictures, sizes, strict=True):
+            of_size(image, *size).save(path)
+        times, failed = sweep(workers, pictures, how["quality"], how["repeats"])
+    names = [row.name for row in running]
+    reference = how["ratio_to"] or (AGAINST if AGAINST in names else next(iter(names), ""))
+    if times:
+        click.echo(f"{format_times(times, reference)}\n\n{_NOTES}")
+    if any(setting.codec.startswith(PREFIX) for setting in times):
+        click.echo(_UNTRAINED_NOTE)
+    ours = [row for row in running if row.has_commands]
+    try:
+        if how["commands"] and ours:
+            repeats = max(1, how["repeats"] // 2)
+            footprints = measure_footprints(ours, image, sizes, threads, repeats)
+            click.echo(f"\n{format_footprints(footprints, reference)}")
+    except RuntimeError as exc:
+        failed.append(f"whole commands: {describe(exc)}")
+    return Speed(how["quality"], times, footprints, [*left_out, *failed], facts)
 
 
 def _write(speed: Speed, folder: Path) -> None:

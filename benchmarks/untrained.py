@@ -12,9 +12,8 @@ from PIL import Image
 from torch.nn.functional import pad
 
 from benchmarks.codecs import CodecUnavailableError, ImageCodec, describe
+from benchmarks.contestants import PREFIX
 
-PREFIX = "untrained "
-MODELS = ("bmshj2018_hyperprior", "mbt2018_mean")
 QUALITY = 4
 INSTALL = "pip install compressai"
 _HEAD = struct.Struct("<4HI")

@@ -150,3 +150,13 @@ def shell(
 def compressed(tiny_codec: "Codec") -> bytes:
     """A file of 30 by 20 pixels."""
     return tiny_codec.compress(make_picture(20, 30), 60)
+
+
+@pytest.fixture
+def plugged(tiny_codec: "Codec") -> Iterator["Codec"]:
+    """The tiny model, which the plugins use for the time of a test."""
+    from aecodec.plugins.codecs import use_codec
+
+    use_codec(tiny_codec)
+    yield tiny_codec
+    use_codec(None)

@@ -9,7 +9,7 @@ FOLDERS = ("aecodec", "benchmarks", "samples", "tests")
 DOCUMENTS = sorted(
     [ROOT / "README.md", *(path for name in FOLDERS for path in (ROOT / name).rglob("*.md"))]
 )
-SOURCES = sorted(path for name in FOLDERS for path in (ROOT / name).rglob("*.py"))
+SOURCES = sorted(path for name in (*FOLDERS, ".ci") for path in (ROOT / name).rglob("*.py"))
 
 _BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")

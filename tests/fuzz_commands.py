@@ -80,12 +80,16 @@ _OF_COMMANDS = {
         ("--lossless", "--checksum", "--strip", "-f", "--preserve"),
         ("-q", "-e", "--max-error", "--keep", "-j", "--max-pixels", "--alpha-quality"),
     ),
+    "compare": (("--json", "-f"), ("--max-pixels",)),
     "decompress": (
         ("--lossy", "--strip", "-f", "--preserve", "--allow-truncated"),
         ("--region", "--scale", "--background", "--output-quality", "--depth", "-j"),
     ),
 }
 """The flags and the options that each command has."""
+_VERBS = ("compress", "decompress", "decompress", "info", "verify", "repair", "compare")
+_PACKED_SHARE = {"compress": 0.05, "compare": 0.5}
+"""How often inputs of a command are .aec files."""
 
 
 @dataclass
@@ -174,15 +178,15 @@ class Fuzzer:
                 path.unlink()
         (self.folder / "folder").mkdir(exist_ok=True)
         (self.folder / "loop").symlink_to("loop")
-        verb = random_.choice(("compress", "decompress", "decompress", "info", "verify", "repair"))
-        several = verb != "repair" and random_.random() < 0.2
+        verb = random_.choice(_VERBS)
+        several = verb == "compare" or (verb != "repair" and random_.random() < 0.2)
         names = [self._input(verb, random_) for _ in range(2 if several else 1)]
         arguments = [verb]
         if verb in _OF_COMMANDS:
             arguments += self._options(verb, random_)
         if (verb == "repair" or random_.random() < 0.7) and verb not in ("info", "verify"):
             odd = random_.random() < 0.15
-            output = "folder" if several else random_.choice(_OUTPUTS)
+            output = "folder" if several and verb != "compare" else random_.choice(_OUTPUTS)
             arguments += ["-o", random_.choice(_NAMES) if odd else output]
         if verb != "info":
             arguments += ["--model", str(self.weights)]
@@ -191,7 +195,7 @@ class Fuzzer:
     def _input(self, verb: str, random_: random.Random) -> str:
         suffix = random_.choice(list(self.pictures))
         data = self.pictures[suffix]
-        if (verb == "compress") == (random_.random() < 0.05):
+        if random_.random() < _PACKED_SHARE.get(verb, 0.95):
             suffix, data = "aec", random_.choice(self.packed)
         if random_.random() < 0.1:
             name = random_.choice([each for each in _NAMES if not each.startswith("/dev/full")])

@@ -11,7 +11,7 @@ import pytest
 
 ROWS = (
     {"cli"},
-    {"export", "jobs", "applications"},
+    {"export", "jobs", "plugins", "viewer", "applications"},
     {"codec"},
     {"encoder"},
     {"decoder", "training"},
@@ -25,12 +25,12 @@ HEAVY = {
     "autoencoder": {"*"},
     "training": {"*"},
     "export": {"*"},
-    "decoder": {"carriers", "integer_prior", "integer_synthesis", "loading", "*_layers"},
-    "encoder": {"networks", "rd_objective", "symbol_costs"},
+    "encoder": {"rd_objective", "symbol_costs", "trainable"},
+    "plugins": {"torch"},
 }
 """Modules that may load torch when they are imported, as patterns; no other may."""
 OF_COMMANDS = {"click", "ctypes", "signal"}
-"""Only commands talk to a terminal and change their process."""
+"""Only commands talk to a terminal and change their process; the kernel's driver loads it."""
 FILE_LINES, FUNCTION_LINES, ENTRIES = 400, 60, 23
 
 LEVEL = {room: level for level, row in enumerate(ROWS) for room in row}
@@ -143,7 +143,8 @@ def test_only_commands_talk_and_prepare_their_process() -> None:
     for module in INSIDE:
         if module.room != "cli":
             roots = {name.partition(".")[0] for name in module.imports}
-            assert not roots & OF_COMMANDS, module.name
+            allowed = {"ctypes"} if module.path.match("decoder/native*.py") else set()
+            assert not roots & OF_COMMANDS - allowed, module.name
 
 
 def test_private_names_stay_where_they_are() -> None:

@@ -81,17 +81,26 @@ def test_all_forms_of_a_picture_give_the_same_bytes(
     assert len({tiny_codec.compress(form, 50) for form in forms}) == 1
 
 
-def test_files_are_the_same_with_one_and_two_threads(tiny_codec: Codec, picture: Pixels) -> None:
+def test_files_are_the_same_with_one_and_two_threads(
+    tiny_codec: Codec, tiny_weights: Path, picture: Pixels
+) -> None:
     before = torch.get_num_threads()
     results = []
     try:
         for threads in (1, 2):
             torch.set_num_threads(threads)
             data = tiny_codec.compress(picture, 70)
-            results.append((data, tiny_codec.decompress_array(data).tobytes()))
+            pixels = Codec(tiny_weights, threads=threads).decompress_array(data)
+            results.append((data, pixels.tobytes()))
     finally:
         torch.set_num_threads(before)
     assert results[0] == results[1]
+
+
+@pytest.mark.parametrize("threads", [0, -1, 1.5, True, "2"])
+def test_other_numbers_of_threads_are_refused(threads: object) -> None:
+    with pytest.raises(InputError, match="threads"):
+        Codec(threads=threads)  # type: ignore[arg-type]
 
 
 def test_one_codec_serves_many_threads(tiny_codec: Codec) -> None:

@@ -23,6 +23,7 @@ RUN = [
     PACKAGE / "applications" / "ANOMALY.md",
     PACKAGE / "cli" / "MANUAL.md",
 ]
+IN_PYTHON = [*RUN[:3], PACKAGE / "plugins" / "README.md"]
 SECONDS = 120
 
 needs_bash = pytest.mark.skipif(shutil.which("bash") is None, reason="examples are for bash")
@@ -69,7 +70,7 @@ def test_commands_work_one_after_the_other(path: Path, place: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("path", RUN[:3], ids=name_of)
+@pytest.mark.parametrize("path", IN_PYTHON, ids=name_of)
 def test_python_works(path: Path, place: Path) -> None:
     found = list(blocks(path, "python"))
     assert found

@@ -60,7 +60,7 @@ def test_files_that_are_named_exist() -> None:
     for path in (*DOCUMENTS, *SOURCES):
         text = prose(path) if path.suffix == ".md" else path.read_text(encoding="utf-8")
         found = {first or second for first, second in _FILE_NAME.findall(text)}
-        named = {name.lstrip("./") for name in found} - ELSEWHERE
+        named = {name.removeprefix("./") for name in found} - ELSEWHERE
         missing += [f"{name_of(path)} names {name}" for name in sorted(named - file_names())]
     assert not missing
 

@@ -6,7 +6,8 @@ import numpy as np
 import numpy.typing as npt
 
 from aecodec.coding.ans import SymbolTable
-from aecodec.decoder.latents import Floats, Grid, Levels, Symbols
+from aecodec.decoder.latents import Floats, Grid
+from aecodec.decoder.networks import Levels, Symbols
 from aecodec.decoder.prior_tables import PriorTables
 from aecodec.format.constants import GROUP, PASS_POSITION, PASSES
 

@@ -15,8 +15,8 @@ import numpy.typing as npt
 
 from aecodec.applications.code_lengths import PlaceBits
 from aecodec.coding.lossless import decode_pixels
-from aecodec.decoder.latents import Floats, Grid, Levels, Symbols, decode_latents, hyper_numbers
-from aecodec.decoder.networks import Prior, YHat
+from aecodec.decoder.latents import Floats, Grid, decode_latents, hyper_numbers
+from aecodec.decoder.networks import Levels, Prior, Symbols, YHat
 from aecodec.encoder.latent_refinement import EFFORTS
 from aecodec.encoder.latents import encode_latents
 from aecodec.encoder.rdoq import DeadZone
@@ -201,7 +201,7 @@ def _analyzed(
     grid = latent_grid(*pixels.shape[:2])
     learned = np.zeros((grid.height, grid.width), np.bool_)
     y = TileEncoder(encoder, index, effort).view(pixels, box, learned).latents()
-    z = encoder.hyper_analyze(y, index)
+    z = encoder.analysis.hyper(y, index)
     zone = DeadZone(encoder.symbol_costs, encoder.search.plain_weight)
     places = PlaceBits(prior.tables, Grid(*y.shape[:2]))
     _, y_hat = encode_latents(prior, y, z, index, dead_zone=zone, observe=places.add_pass)

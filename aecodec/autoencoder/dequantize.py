@@ -11,8 +11,13 @@ from torch import Tensor, nn
 
 from aecodec.autoencoder.layers import Block, FixedPointConv2d
 from aecodec.autoencoder.priors import ContextPrior
-from aecodec.autoencoder.transforms import SynthesisTransform
-from aecodec.format.constants import LOG_FRACTION, STREAM_FRACTION
+from aecodec.autoencoder.transforms import (
+    HYPER_SCALE,
+    AnalysisTransform,
+    HyperAnalysis,
+    SynthesisTransform,
+)
+from aecodec.format.constants import LATENT_FRACTION, LOG_FRACTION, STREAM_FRACTION
 from aecodec.models.weights import TensorTree
 
 READERS = ("mix_in", "depthwise", "mix_out", "expand", "contract")
@@ -22,24 +27,11 @@ READ_SHIFTED = ("mix_in", "depthwise", "expand", "contract")
 SCALED = {"mix_in": "inner", "expand": "outer"}
 """Convolutions that read the stream times `Block.scale`, and what their outputs go into."""
 STREAM_UNIT = torch.tensor(-float(STREAM_FRACTION))
-GAIN_UNITS = {"outer_gain": STREAM_FRACTION - 4, "inner_gain": 0}
-"""Exponent of the unit in which the exact synthesis holds each of its gains."""
-
-
-@torch.no_grad()
-def import_transform(transform: nn.Module, tree: TensorTree) -> None:
-    """Copies one of the encoder's transforms, whose blocks hold their scales within the weights.
-
-    Args:
-        transform: an analysis or hyper-analysis, which receives the weights.
-        tree: the part `analysis` or `hyper_analysis` of a weights file.
-    """
-    state = dict(transform.state_dict())
-    for name in state:
-        if name.endswith(".scale"):
-            state[name] = torch.ones_like(state[name])
-    state |= {name: tensor.float() for name, tensor in named_tensors(tree)}
-    transform.load_state_dict(state)
+SYNTHESIS_GAINS = {"outer_gain": STREAM_FRACTION - 4, "inner_gain": 0}
+ANALYSIS_GAINS = {"inner_gain": 0, "outer_gain": LATENT_FRACTION - STREAM_FRACTION}
+"""Exponent of the unit in which the exact transforms hold each of their gains."""
+SAMPLE_RANGE = 2**16 - 1
+"""What the samples that the exact analysis reads have for 1."""
 
 
 @torch.no_grad()
@@ -71,11 +63,8 @@ def import_synthesis(synthesis: SynthesisTransform, tree: TensorTree) -> None:
         synthesis: receives the weights; its blocks are not fused.
         tree: the part `synthesis` of a weights file.
     """
-    for name, exponent in GAIN_UNITS.items():
-        logs = _tensor(tree, name).double() / 2.0**LOG_FRACTION - exponent
-        getattr(synthesis, name).log_gain.copy_(logs * math.log(2.0))
-    for name, block in blocks_of(synthesis):
-        _import_block(block, _at(tree, name))
+    _import_gains(synthesis, tree, SYNTHESIS_GAINS)
+    _import_blocks(synthesis, tree)
     up, last = synthesis.up, synthesis.exit
     assert up.bias is not None
     assert last.bias is not None
@@ -90,6 +79,41 @@ def import_synthesis(synthesis: SynthesisTransform, tree: TensorTree) -> None:
     last.bias.copy_(_tensor(tree["exit"], "bias").double() * unit * 2.0**-STREAM_FRACTION)
 
 
+@torch.no_grad()
+def import_analysis(analysis: AnalysisTransform, tree: TensorTree) -> None:
+    """Copies an exact analysis into a real one, for training.
+
+    Args:
+        analysis: receives the weights; its blocks are not fused.
+        tree: the part `analysis` of a weights file.
+    """
+    _import_gains(analysis, tree, ANALYSIS_GAINS)
+    _import_blocks(analysis, tree)
+    _import_linear(analysis.down, tree["down"])
+    entry = analysis.entry
+    assert entry.bias is not None
+    factor = torch.exp2(-_tensor(tree["entry"], "shift").double() - STREAM_FRACTION)
+    patches = _tensor(tree["entry"], "weight").double() * (factor * SAMPLE_RANGE)  # (192, C)
+    entry.weight.copy_(patches.T[:, :, None, None])
+    entry.bias.copy_(_tensor(tree["entry"], "bias").double() * factor + patches.sum(0) / 2)
+
+
+@torch.no_grad()
+def import_hyper_analysis(hyper_analysis: HyperAnalysis, tree: TensorTree) -> None:
+    """Copies an exact hyper-analysis into a real one, for training.
+
+    Args:
+        hyper_analysis: receives the weights; its blocks are not fused.
+        tree: the part `hyper_analysis` of a weights file.
+    """
+    _import_blocks(hyper_analysis, tree)
+    for name in ("entry", "down", "exit"):
+        _import_linear(getattr(hyper_analysis, name), tree[name])
+    last = hyper_analysis.exit
+    for parameter in last.parameters():
+        parameter.div_(HYPER_SCALE)
+
+
 def blocks_of(transform: nn.Module) -> list[tuple[str, Block]]:
     """The blocks of a transform with their names."""
     return [(name, m) for name, m in transform.named_modules() if isinstance(m, Block)]
@@ -101,6 +125,28 @@ def named_tensors(tree: TensorTree, above: str = "") -> Iterator[tuple[str, Tens
         yield above + name, _tensor(tree, name)
     for name, part in tree.parts.items():
         yield from named_tensors(part, f"{above}{name}.")
+
+
+def _import_gains(transform: nn.Module, tree: TensorTree, exponents: dict[str, int]) -> None:
+    for name, exponent in exponents.items():
+        logs = _tensor(tree, name).double() / 2.0**LOG_FRACTION - exponent
+        getattr(transform, name).log_gain.copy_(logs * math.log(2.0))
+
+
+def _import_linear(conv: nn.Conv2d, tree: TensorTree) -> None:
+    """Copies a linear layer from the stream to the stream."""
+    assert conv.bias is not None
+    factor = torch.exp2(-_tensor(tree, "shift").double())
+    weight = (_tensor(tree, "weight").double() * factor).reshape(
+        *conv.kernel_size, conv.in_channels, conv.out_channels
+    )
+    conv.weight.copy_(weight.permute(3, 2, 0, 1))
+    conv.bias.copy_(_tensor(tree, "bias").double() * factor * 2.0**-STREAM_FRACTION)
+
+
+def _import_blocks(transform: nn.Module, tree: TensorTree) -> None:
+    for name, block in blocks_of(transform):
+        _import_block(block, _at(tree, name))
 
 
 def _import_block(block: Block, tree: TensorTree) -> None:

@@ -2,7 +2,7 @@
 
 Two families. `Block` and `RateGain` make up the transforms between pixels and latents.
 `FixedPointConv2d` and `ContextBlock` make up the networks that the entropy decoder depends on;
-their training form lives here, their exact integer form in `decoder/prior_layers.py`.
+their training form lives here, their exact integer form in `decoder/numpy_prior.py`.
 """
 
 import torch

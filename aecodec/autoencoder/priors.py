@@ -1,7 +1,7 @@
 """The two priors: p(z), and p(y | z) with its four-pass context.
 
 This is their training form, in reals. Export makes of it the integer form that coding uses
-(`decoder/integer_prior.py`); units and clipping here are chosen so that it can be exact.
+(`decoder/numpy_prior.py`); units and clipping here are chosen so that it can be exact.
 
 Scales are powers: `scale = SCALE_MIN * exp(SCALE_LOG_STEP * index)`, where `index` runs from 0
 to `SCALE_LEVELS - 1`. Networks and tables speak of `index / 8`, which is close to the natural

@@ -1,10 +1,10 @@
-"""The three float transforms: analysis g_a, synthesis g_s, hyper-analysis h_a.
+"""The three real transforms: analysis g_a, synthesis g_s, hyper-analysis h_a.
 
 The hyper-synthesis belongs to the prior (`priors.py`), because its arithmetic must be exact.
 Everything runs at strides 8 to 64: an 8x8 patch of pixels becomes 192 channels at once.
 
-The synthesis here is that of training and of the encoder's search. Decoders use its exact integer
-form, `decoder/integer_synthesis.py`, and nothing else.
+They are those of training and, the synthesis, of the encoder's search. Decoders and encoders use
+exact integer forms of all three, SPECIFICATION.md, sections 11 and 19.
 """
 
 import numpy as np
@@ -15,6 +15,9 @@ from torch.nn import functional
 
 from aecodec.autoencoder.layers import Block, RateGain
 from aecodec.format.constants import PATCH, PATCH_CHANNELS
+
+HYPER_SCALE = 2.0
+"""Factor of what the hyper-analysis' last layer gives."""
 
 
 def to_model_space(pixels: npt.NDArray[np.uint8 | np.uint16]) -> Tensor:
@@ -136,7 +139,7 @@ class HyperAnalysis(nn.Module):
     def forward(self, y: Tensor, *, mixed: bool = False) -> Tensor:
         """`(N, M, h, w)` of order one, h and w divisible by 4, to `(N, Z, h/4, w/4)`."""
         with autocast(y, enabled=mixed):
-            h = self.first(self.entry(y).float())
-            h = self.second(self.down(h).float())
+            h = self.first(self.entry(y).to(y.dtype))
+            h = self.second(self.down(h).to(y.dtype))
             z: Tensor = self.exit(h)
-        return z.float() * 2.0
+        return z.to(y.dtype) * HYPER_SCALE

@@ -2,7 +2,8 @@
 
 Exit codes: 0 done; 1 an input failed, with one line each on standard error; 2 wrong usage; 130
 interrupted; 141 nobody reads the output further. SIGTERM and SIGHUP end the process as ever, after
-it has cleaned up. torch is imported only by the commands that compute.
+it has cleaned up. Each command imports what its work needs, and torch only where it trains or
+compresses with a search.
 """
 
 import os
@@ -18,7 +19,9 @@ from types import FrameType
 import click
 
 from aecodec import __version__
+from aecodec.cli.completion import complete_names
 from aecodec.cli.console import flush, say, silence
+from aecodec.cli.examples import epilog_of
 from aecodec.errors import AecError
 from aecodec.jobs.runner import DEBUG, PIPE_CLOSED, report_error
 
@@ -27,14 +30,19 @@ INTERRUPTED = 130
 _MODULES = {
     "anomaly": "aecodec.cli.anomaly",
     "bench": "aecodec.cli.bench",
+    "compare": "aecodec.cli.compare",
+    "completion": "aecodec.cli.completion",
     "compress": "aecodec.cli.compress",
     "decompress": "aecodec.cli.decompress",
+    "desktop": "aecodec.cli.desktop",
     "export": "aecodec.cli.train",
     "features": "aecodec.cli.features",
     "info": "aecodec.cli.inspect",
+    "man": "aecodec.cli.manual",
     "repair": "aecodec.cli.inspect",
     "train": "aecodec.cli.train",
     "verify": "aecodec.cli.inspect",
+    "view": "aecodec.cli.view",
 }
 """Where each command is, to be imported when it is called."""
 
@@ -122,6 +130,8 @@ class _Commands(click.Group):
         if cmd_name not in _MODULES:
             return None
         command: click.Command = getattr(import_module(_MODULES[cmd_name]), cmd_name)
+        command.epilog = epilog_of(cmd_name)
+        complete_names(command)
         return command
 
 

@@ -29,5 +29,5 @@ def bench(images: tuple[str, ...]) -> None:
         rd = import_module("benchmarks.rd")
     except ImportError as exc:
         raise click.ClickException(f"the benchmarks cannot start: {exc}: {_ADVICE}") from exc
-    prepare_process()
+    prepare_process(torch=True)
     rd.main.main(list(images), prog_name="aecodec bench", standalone_mode=False)

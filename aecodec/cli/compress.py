@@ -23,7 +23,7 @@ from aecodec.cli.startup import prepare_process
 from aecodec.errors import InputError
 from aecodec.format.chunks import METADATA_KINDS
 from aecodec.jobs.runner import JobLog, for_each
-from aecodec.options import EncodeOptions, Target, parse_size
+from aecodec.options import SEARCH_EFFORT, EncodeOptions, Target, parse_size
 from aecodec.storage.files import check_output
 from aecodec.storage.names import identities, is_standard_output
 
@@ -89,7 +89,7 @@ def compress(
     """Compress pictures to .aec files beside them."""
     options = _options(arguments)
     outputs = output_names(inputs, output, SUFFIX)
-    prepare_process(min(jobs, len(inputs)))
+    prepare_process(min(jobs, len(inputs)), torch=arguments["effort"] >= SEARCH_EFFORT)
     from aecodec.codec import Codec
     from aecodec.jobs.transcode import compress_file
 

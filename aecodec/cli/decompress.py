@@ -39,6 +39,7 @@ class _Arguments(TypedDict):
     allow_truncated: bool
     background: str | None
     output_quality: str | None
+    png_level: int | None
     strip: bool
     preserve: bool
 
@@ -69,6 +70,11 @@ class _Arguments(TypedDict):
     help="Of JPEG, WebP or AVIF outputs, 0 to 100. By default 95, for AVIF 90; of a lossless "
     "file WebP is lossless, JPEG has 98 and AVIF 95.",
 )  # fmt: skip
+@click.option(
+    "--png-level", type=click.IntRange(0, 9), metavar="0..9",
+    help="Of PNG outputs, 9 for the smallest. By default photographs are written fast and what "
+    "repeats itself small.",
+)  # fmt: skip
 @click.option("--strip", is_flag=True, help="Leave out all metadata.")
 @preserve_option
 @max_pixels_option
@@ -90,7 +96,7 @@ def decompress(
 
     saving = Saving(
         background=colour, quality=quality, strip=arguments["strip"],
-        preserve=arguments["preserve"],
+        preserve=arguments["preserve"], png_level=arguments["png_level"],
     )  # fmt: skip
     codec = Codec(model, limits=limits_of(max_pixels))
 

@@ -1,18 +1,19 @@
 """What a command sets for its own process, so that it runs fast.
 
-Only commands do so: a library must not change the process of the programs that use it.
+Only commands do so: a library must not change the process of the programs that use it. What
+libraries read when they are imported must be set before.
 """
 
 import os
-import platform
 import sys
 from functools import cache
+
+from aecodec.decoder.threads import usable_cores
 
 SPIN_COUNT = "1000"
 """Rounds that GNU OpenMP's threads wait in a loop before they sleep, by default 300,000.
 
-Where another process holds one of two cores, decoding 768x512 pixels took 4 s with the default and
-0.4 s so; where none does, it takes 4 % longer.
+Where other processes hold some of the cores, waiting takes most of the time with the default.
 """
 
 _SPIN_CHOICES = {"OMP_WAIT_POLICY", "GOMP_SPINCOUNT"}
@@ -30,29 +31,20 @@ _KEEP_BYTES = 256 * 2**20
 _MEMORY_CHOICES = {"MALLOC_TRIM_THRESHOLD_", "MALLOC_MMAP_THRESHOLD_"}
 
 
-def prepare_process(jobs: int = 1) -> None:
-    """Sets how threads wait and how memory is freed, unless the user has made choices.
-
-    OpenMP reads its settings when torch is imported, so that this must come before; later it does
-    nothing.
+def prepare_process(jobs: int = 1, *, torch: bool = False) -> None:
+    """Sets how threads work and how memory is freed, unless the user has made choices.
 
     Args:
         jobs: works at a time, which share the cores.
+        torch: whether the work will need torch.
     """
     keep_freed_memory()
-    if "torch" in sys.modules:
-        return
-    if not _SPIN_CHOICES & os.environ.keys():
+    if jobs > 1:
+        os.environ.setdefault("OMP_NUM_THREADS", str(max(1, usable_cores() // jobs)))
+    if "numpy" not in sys.modules:  # whose BLAS would start threads that nobody uses
+        os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    if torch and "torch" not in sys.modules and not _SPIN_CHOICES & os.environ.keys():
         os.environ["GOMP_SPINCOUNT"] = SPIN_COUNT
-    if jobs > 1 and "OMP_NUM_THREADS" not in os.environ:
-        os.environ["OMP_NUM_THREADS"] = str(max(1, usable_cores() // jobs))
-
-
-def usable_cores() -> int:
-    """How many cores this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 @cache
@@ -67,7 +59,7 @@ def keep_freed_memory() -> bool:
         False where it is not glibc, or where the user has made a choice of their own in
         `MALLOC_TRIM_THRESHOLD_` or `MALLOC_MMAP_THRESHOLD_`.
     """
-    if platform.libc_ver()[0] != "glibc" or _MEMORY_CHOICES & os.environ.keys():
+    if not _is_glibc() or _MEMORY_CHOICES & os.environ.keys():
         return False
     import ctypes  # here, for `info` needs it not
 
@@ -76,3 +68,10 @@ def keep_freed_memory() -> bool:
     except (OSError, AttributeError):
         return False
     return bool(mallopt(_M_MMAP_THRESHOLD, _MMAP_BYTES) and mallopt(_M_TRIM_THRESHOLD, _KEEP_BYTES))
+
+
+def _is_glibc() -> bool:
+    try:
+        return (os.confstr("CS_GNU_LIBC_VERSION") or "").startswith("glibc")
+    except (AttributeError, ValueError, OSError):  # systems without this name, or without any
+        return False

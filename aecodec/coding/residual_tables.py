@@ -4,20 +4,22 @@ SPECIFICATION.md, section 16. Released tables are never changed, only added.
 """
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
-from importlib.resources import as_file, files
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
-from safetensors import SafetensorError
-from safetensors.numpy import load_file, save
 
 from aecodec.coding.ans import SymbolTable
 from aecodec.coding.residual_planes import plane_sites
 from aecodec.errors import UnsupportedError, WeightsError
+from aecodec.models.tensor_file import parse_tensors, released_data
+
+if TYPE_CHECKING:
+    from mmap import mmap
 
 LEVELS = 48
 """Steps of activity, and scales of the symbols' distributions."""
@@ -109,17 +111,23 @@ def load_tables(path: Path) -> ResidualTables:
     Raises:
         WeightsError: it is missing or damaged.
     """
+    return _load(str(path), path.read_bytes)
+
+
+def _load(about: str, read: "Callable[[], mmap | bytes]") -> ResidualTables:
     try:
-        tensors = load_file(path)
-    except (OSError, SafetensorError) as exc:
-        raise WeightsError(f"{path}: {exc}") from exc
+        tensors, _ = parse_tensors(read())
+    except (OSError, WeightsError) as exc:
+        raise WeightsError(f"{about}: {exc}") from exc
     if any(name not in tensors or tensors[name].dtype != np.int32 for name in NAMES):
-        raise WeightsError(f"{path}: no tables of a residual layer")
-    return make_tables({name: tensors[name] for name in NAMES})
+        raise WeightsError(f"{about}: no tables of a residual layer")
+    return make_tables({name: tensors[name].astype(np.int32, copy=False) for name in NAMES})
 
 
 def store_tables(stored: Stored) -> bytes:
     """What `load_tables` reads, for arguments that `make_tables` takes."""
+    from safetensors.numpy import save  # late, since only export writes
+
     return save({name: np.ascontiguousarray(stored[name]) for name in NAMES})
 
 
@@ -139,8 +147,7 @@ def released_tables(tables_id: bytes) -> ResidualTables:
     if tables_id not in RELEASED:
         raise UnsupportedError(f"residual tables {tables_id.hex()} are unknown")
     name = RELEASED[tables_id]
-    with as_file(files("aecodec") / "models" / f"{name}.safetensors") as path:
-        tables = load_tables(path)
+    tables = _load(name, lambda: released_data(name))
     if tables.tables_id != tables_id:
         raise WeightsError(f"{name}: not the released tables, but {tables.tables_id.hex()}")
     return tables

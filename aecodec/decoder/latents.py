@@ -4,13 +4,14 @@ import zlib
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Protocol, TypeVar
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from aecodec.coding.ans import SymbolDecoder, SymbolTable
-from aecodec.decoder.networks import Prior, YHat
+from aecodec.decoder.networks import Levels, Means, Prior, Symbols, TilePasses, YHat
+from aecodec.decoder.passes import take_quarter
 from aecodec.decoder.prior_tables import Ints
 from aecodec.errors import PayloadError
 from aecodec.format.chunks import Tile, check_crc
@@ -18,22 +19,16 @@ from aecodec.format.constants import (
     ACTIVATION_MAX,
     GROUP,
     MEAN_FRACTION,
-    PASS_POSITION,
     PASSES,
 )
 
 MEAN_STEP = np.float32(1 / MEAN_FRACTION)
-Y_HAT_MIN = -(2**15)
-Y_HAT_MAX = 2**15 - 1
 
 Floats = npt.NDArray[np.float32]
-Symbols = npt.NDArray[np.int32]
-Levels = npt.NDArray[np.uint8]
 Observer = Callable[[Symbols, Levels], None]
-Code = Callable[[int, Levels, Ints], Symbols]
+Code = Callable[[int, Levels, Means], Symbols]
 """Number of a pass, its levels and its means in 1/16 step, to its symbols: all
 `(4, h/2, w/2, M/4)`, 0 where nothing is coded."""
-Scalar = TypeVar("Scalar", bound=np.generic)
 
 
 @dataclass(frozen=True)
@@ -47,6 +42,11 @@ class Grid:
 
     height: int
     width: int
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Coded rows and columns."""
+        return self.height, self.width
 
     @property
     def padded(self) -> tuple[int, int]:
@@ -69,42 +69,19 @@ class Grid:
         return take_quarter(inside, number)
 
 
-def run_passes(prior: Prior, z_hat: Ints, grid: Grid, quality_index: int, code: Code) -> YHat:
+def run_passes(passes: TilePasses, code: Code) -> YHat:
     """The four passes, for whoever reads or writes their symbols.
 
     Args:
-        prior: the exact prior.
-        z_hat: `(h/4, w/4, Z)`, hyper-latents in [-512, 511].
-        grid: size of the tile.
-        quality_index: row of the quality grid.
+        passes: of a tile.
         code: gives the symbols of a pass.
 
     Returns:
         `y_hat` `(h, w, M)` int16 in 1/16 step.
     """
-    tables, networks = prior.tables, prior.networks
-    channels, quarter = tables.latent_channels, tables.latent_channels // PASSES
-    base = tables.base[quality_index].reshape(PASSES, 1, 1, -1)
-    features = networks.features(z_hat, quality_index)
-    first = networks.first(features)  # (h, w, 2M)
-    decoded = np.zeros((*grid.padded, channels), np.int16)
-    known = np.zeros(decoded.shape, np.float32)
     for number in range(PASSES):
-        offsets, normed = (
-            take_quarter(part, number).astype(np.int64)
-            for part in (first[..., :channels], first[..., channels:])
-        )
-        if number:
-            corrections = networks.corrections(number, known, features)
-            offsets += corrections[..., :quarter].astype(np.int64)
-            normed += corrections[..., quarter:].astype(np.int64)
-        means = tables.means(normed, base)
-        symbols = code(number, tables.levels(offsets, base), means)
-        y_hat = np.clip(MEAN_FRACTION * symbols.astype(np.int64) + means, Y_HAT_MIN, Y_HAT_MAX)
-        put_quarter(decoded, number, y_hat)
-        if number < PASSES - 1:
-            put_quarter(known, number, tables.known(y_hat, base))
-    return np.ascontiguousarray(decoded[: grid.height, : grid.width])
+        passes.put(code(number, *passes.predict()))
+    return passes.latents()
 
 
 def decode_latents(
@@ -126,14 +103,26 @@ def decode_latents(
         PayloadError: the words do not fit the tile.
         ChecksumError: the latents are not those that were encoded.
     """
-    decoder = SymbolDecoder(tile.words)
+    y_hat = None
+    if observe is None:
+        y_hat = prior.networks.decode(tile.words, grid.size, quality_index)
+    if y_hat is None:
+        y_hat = _decode_by_steps(prior, tile.words, grid, quality_index, observe)
+    check_crc("decoded latents", tile.checksum, latents_checksum(y_hat))
+    return y_hat
+
+
+def _decode_by_steps(
+    prior: Prior, words: bytes, grid: Grid, quality_index: int, observe: Observer | None
+) -> YHat:
+    decoder = SymbolDecoder(words)
     source = decoder if observe is None else _Observed(decoder, observe)
     z_hat = _take_hyper_latents(source, prior, grid)
     if z_hat.size and not -ACTIVATION_MAX <= z_hat.min() <= z_hat.max() < ACTIVATION_MAX:
         raise PayloadError("a hyper-latent is out of range")
-    y_hat = run_passes(prior, z_hat, grid, quality_index, _taking(source, prior, grid))
+    passes = prior.networks.begin(z_hat, grid.size, quality_index)
+    y_hat = run_passes(passes, _taking(source, prior, grid))
     decoder.finish()
-    check_crc("decoded latents", tile.checksum, latents_checksum(y_hat))
     return y_hat
 
 
@@ -156,7 +145,8 @@ def decode_prefix(
     """
     source = _Prefix(words)
     z_hat = _take_hyper_latents(source, prior, grid).clip(-ACTIVATION_MAX, ACTIVATION_MAX - 1)
-    y_hat = run_passes(prior, z_hat, grid, quality_index, _taking(source, prior, grid))
+    passes = prior.networks.begin(z_hat, grid.size, quality_index)
+    y_hat = run_passes(passes, _taking(source, prior, grid))
     return y_hat, z_hat.astype(np.float32)
 
 
@@ -207,7 +197,7 @@ def _taking(source: _Source, prior: Prior, grid: Grid) -> Code:
     """Takes the symbols of each pass from a source."""
     tables = prior.tables.scale_tables
 
-    def take(number: int, levels: Levels, _means: Ints) -> Symbols:
+    def take(number: int, levels: Levels, _means: Means) -> Symbols:
         coded = grid.coded(number)
         if coded is None:
             return source.take(levels.reshape(-1), tables).reshape(levels.shape)
@@ -224,29 +214,7 @@ def latents_checksum(y_hat: YHat) -> int:
     return zlib.crc32(np.ascontiguousarray(y_hat, "<i2").tobytes())
 
 
-def take_quarter(array: npt.NDArray[Scalar], number: int) -> npt.NDArray[Scalar]:
-    """The latents `(h, w, C)` that a pass codes, as `(4, h/2, w/2, C/4)`."""
-    cells = _cells(array)
-    return np.stack(
-        [cells[:, p >> 1, :, p & 1, quarter] for quarter, p in enumerate(PASS_POSITION[number])]
-    )
-
-
-def put_quarter(
-    array: npt.NDArray[np.generic], number: int, values: npt.NDArray[np.generic]
-) -> None:
-    """Writes what `take_quarter` reads, in place; `array` must be contiguous."""
-    cells = _cells(array)
-    for quarter, p in enumerate(PASS_POSITION[number]):
-        cells[:, p >> 1, :, p & 1, quarter] = values[quarter]
-
-
 def hyper_numbers(channels: int, grid: Grid) -> Levels:
     """The table of each hyper-latent, which is its channel."""
     rows, columns = grid.hyper
     return np.tile(np.arange(channels, dtype=np.uint8), rows * columns)
-
-
-def _cells(array: npt.NDArray[Scalar]) -> npt.NDArray[Scalar]:
-    height, width, channels = array.shape
-    return array.reshape(height // 2, 2, width // 2, 2, PASSES, channels // PASSES)

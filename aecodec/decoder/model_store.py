@@ -4,6 +4,7 @@ import os
 import threading
 
 from aecodec.decoder.networks import DecoderModel
+from aecodec.decoder.threads import check_threads
 from aecodec.errors import UnsupportedError
 from aecodec.models.registry import (
     DEFAULT_MODEL,
@@ -21,13 +22,21 @@ class ModelStore:
     It is safe to use from several threads.
     """
 
-    def __init__(self, own: "str | os.PathLike[str] | None" = None) -> None:
+    def __init__(
+        self, own: "str | os.PathLike[str] | None" = None, threads: int | None = None
+    ) -> None:
         """Loads nothing yet.
 
         Args:
             own: what `load_model` takes; the default model by default.
+            threads: see `load_decoder`.
+
+        Raises:
+            InputError: `threads` is no whole number from 1 on.
         """
+        check_threads(threads)
         self._name: str | os.PathLike[str] = DEFAULT_MODEL if own is None else own
+        self._threads = threads
         self._lock = threading.RLock()
         self._weights: dict[bytes, Weights] = {}
         self._decoders: dict[bytes, DecoderModel] = {}
@@ -63,9 +72,9 @@ class ModelStore:
         with self._lock:
             if model_id not in self._decoders:
                 weights = self._weights_of(model_id)
-                from aecodec.decoder.loading import load_decoder  # here, since it imports torch
+                from aecodec.decoder.loading import load_decoder  # late: `info` needs it not
 
-                self._decoders[model_id] = load_decoder(weights)
+                self._decoders[model_id] = load_decoder(weights, self._threads)
             return self._decoders[model_id]
 
     def _weights_of(self, model_id: bytes) -> Weights:

@@ -5,39 +5,78 @@ runtime.
 """
 
 from dataclasses import dataclass
-from typing import Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from aecodec.decoder.prior_tables import Ints, PriorTables
+from aecodec.decoder.work_sharing import Crew
 from aecodec.models.config import ModelConfig
 from aecodec.picture.pixels import Pixels
 
+if TYPE_CHECKING:
+    from aecodec.decoder.native import NativeModel
+
 YHat = npt.NDArray[np.int16]
-Known = npt.NDArray[np.float32]
-Features = TypeVar("Features")
+Floats = npt.NDArray[np.float32]
+Symbols = npt.NDArray[np.int32]
+Levels = npt.NDArray[np.uint8]
+Means = npt.NDArray[np.int32] | npt.NDArray[np.int64]
 
 
-class PriorNetworks(Protocol[Features]):
-    """The exact networks of the prior; SPECIFICATION.md, section 10. All arrays hold integers."""
+class TilePasses(Protocol):
+    """The four passes of one tile, whose symbols someone chooses or reads.
 
-    def features(self, z_hat: Ints, quality_index: int) -> Features:
-        """`(h/4, w/4, Z)` hyper-latents to what the other methods take, of `(h, w)` places."""
+    `predict` and `put` take turns; their arrays are `(4, h/2, w/2, M/4)` of the padded grid.
+    """
 
-    def first(self, features: Features) -> Known:
-        """Offsets and normed means of pass 1, `(h, w, 2M)`, for the caller to keep."""
+    def predict(self) -> tuple[Levels, Means]:
+        """Levels in [0, 63] and means in 1/16 step of what the next pass codes."""
 
-    def corrections(self, number: int, known: Known, features: Features) -> Known:
-        """What pass `number`, 1 to 3 counted from 0, adds to them where it codes.
+    def put(self, symbols: Symbols) -> None:
+        """The pass' symbols, in [-32768, 32767], and 0 in the padding."""
+
+    def latents(self) -> YHat:
+        """`(h, w, M)` in 1/16 step, after the fourth pass."""
+
+    def words(self) -> bytes | None:
+        """Hyper-latents and symbols as words; None where the caller must code them."""
+
+
+class PriorNetworks(Protocol):
+    """The exact prior of one runtime; SPECIFICATION.md, sections 9 and 10."""
+
+    def begin(self, z_hat: Ints, size: tuple[int, int], quality_index: int) -> TilePasses:
+        """Begins the passes of a tile.
 
         Args:
-            number: of the pass.
-            known: `(h, w, M)`, the latents known so far, in the networks' unit.
-            features: see `features`.
+            z_hat: `(ceil(h/4), ceil(w/4), Z)`, hyper-latents in [-512, 511].
+            size: h and w, of the tile.
+            quality_index: row of the quality grid.
+        """
+
+    def decode(self, words: bytes, size: tuple[int, int], quality_index: int) -> YHat | None:
+        """All passes of a tile at once, `(h, w, M)`; None where a runtime has no such way.
+
+        Raises:
+            PayloadError: the words do not fit the tile.
+        """
+
+    def encode(
+        self, y: Floats, z_hat: Ints, quality_index: int, edges: Floats | None
+    ) -> tuple[bytes, YHat] | None:
+        """All passes of a tile at once for an encoder; None where a runtime has no such way.
+
+        Args:
+            y: `(h, w, M)`, in quantization steps.
+            z_hat: see `begin`.
+            quality_index: see `begin`.
+            edges: `(64, 16)`, for each level and magnitude the fraction of a step beyond which a
+                magnitude is rounded up; None rounds to the nearest.
 
         Returns:
-            `(4, h/2, w/2, M/2)`: each quarter of the channels at its place.
+            The words, and `(h, w, M)` as a decoder will see it.
         """
 
 
@@ -69,7 +108,7 @@ class Prior:
     """The exact prior: its tables and its networks."""
 
     tables: PriorTables
-    networks: PriorNetworks[Any]
+    networks: PriorNetworks
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,9 +120,13 @@ class DecoderModel:
         config: sizes.
         prior: of the latents.
         synthesis: latents to pixels.
+        crew: the threads that both work with.
+        native: the model in the kernel, where both are on it.
     """
 
     model_id: bytes
     config: ModelConfig
     prior: Prior
     synthesis: SynthesisNetwork
+    crew: Crew
+    native: "NativeModel | None" = None

@@ -4,15 +4,18 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from io import BytesIO
+from typing import TYPE_CHECKING
 
 from aecodec.format.chunks import Buffer, Limits
 from aecodec.format.container import Stream, parse
 from aecodec.format.reader import FileReader, StreamTiles, Tiles, TileState
-from aecodec.format.recovery import Rescued, rescue
 from aecodec.options import DecodeOptions
 from aecodec.picture.metadata import Metadata, metadata_in
 from aecodec.picture.reshaping import reshaped
 from aecodec.storage.sources import Source, can_seek, opened, read_all
+
+if TYPE_CHECKING:
+    from aecodec.format.recovery import Rescued
 
 
 @dataclass(frozen=True)
@@ -27,7 +30,7 @@ class OpenFile:
 
     tiles: Tiles
     ancillary: FileReader | Stream
-    left: Rescued | None = None
+    left: "Rescued | None" = None
 
     @property
     def states(self) -> Sequence[TileState] | None:
@@ -78,6 +81,8 @@ def open_file(source: Source, options: DecodeOptions, limits: Limits) -> Iterato
     Raises what `Codec.decompress_array` raises.
     """
     if options.allow_truncated:
+        from aecodec.format.recovery import rescue
+
         left = rescue(read_all(source, limits), limits)
         yield OpenFile(StreamTiles(left.stream), left.stream, left)
     elif options.region is None or isinstance(source, Buffer):

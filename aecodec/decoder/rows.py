@@ -9,9 +9,6 @@ from functools import cached_property
 
 import numpy as np
 
-from aecodec.coding.lossless import decode_pixels
-from aecodec.coding.residual import decode_residual
-from aecodec.coding.residual_tables import released_tables
 from aecodec.decoder.latents import Grid, decode_latents, decode_prefix
 from aecodec.decoder.networks import DecoderModel, YHat
 from aecodec.decoder.tile_synthesis import Mask, TileSynthesis
@@ -140,6 +137,9 @@ class TileRows:
 
     def _refined(self, number: int, box: Box, layer: LayerHead) -> Pixels:
         """Pixels of a learned tile with its residual."""
+        from aecodec.coding.residual import decode_residual
+        from aecodec.coding.residual_tables import released_tables
+
         height, width = tile_sides(self._header, number)
         x_hat = np.ascontiguousarray(self._synthesis.pixels(box, box)[:height, :width])
         tables = released_tables(layer.tables_id)
@@ -164,6 +164,8 @@ class TileRows:
         return self._pixels(self._tiles.alpha(number), number, gray=True)
 
     def _pixels(self, tile: LosslessTile, number: int, *, gray: bool) -> Pixels:
+        from aecodec.coding.lossless import decode_pixels  # late, as few files need Pillow
+
         height, width = tile_sides(self._header, number)
         return decode_pixels(
             tile, height, width, gray=gray, sixteen_bit=self._format.is_sixteen_bit

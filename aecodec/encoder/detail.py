@@ -68,6 +68,7 @@ def _bends(bands: npt.NDArray[np.float32], axis: int) -> npt.NDArray[np.float32]
     if order == 0:
         return np.zeros((count, width), np.float32)
     bend = np.diff(bands, order, axis=axis)
-    energy = np.square(bend).mean(axis=(1, 3)) / np.float32(6 if order == 2 else 2)
+    scale = bend.shape[1] * bend.shape[3] * (6 if order == 2 else 2)
+    energy = np.einsum("brwc,brwc->bw", bend, bend) / np.float32(scale)
     missing = width - energy.shape[1]
     return np.pad(energy, ((0, 0), (0, missing)))

@@ -7,15 +7,13 @@ from aecodec.decoder.latents import (
     MEAN_STEP,
     Floats,
     Grid,
-    Levels,
     Observer,
-    Symbols,
     hyper_numbers,
     latents_checksum,
     run_passes,
-    take_quarter,
 )
-from aecodec.decoder.networks import Prior, YHat
+from aecodec.decoder.networks import Levels, Means, Prior, Symbols, YHat
+from aecodec.decoder.passes import take_quarter
 from aecodec.decoder.prior_tables import Ints
 from aecodec.encoder.rdoq import DeadZone
 from aecodec.format.chunks import Tile
@@ -39,16 +37,27 @@ def encode_latents(
     Returns:
         The coded tile, and `y_hat` `(h, w, M)` int16 in 1/16 step, as a decoder will see it.
     """
-    tables = prior.tables
+    z_hat = np.clip(_round(z), -ACTIVATION_MAX, ACTIVATION_MAX - 1).astype(np.int64)
+    found = None
+    if observe is None:
+        edges = None if dead_zone is None else dead_zone.edges
+        found = prior.networks.encode(y, z_hat, quality_index, edges)
+    if found is None:
+        found = _encode_by_steps(prior, y, z_hat, quality_index, dead_zone, observe)
+    words, y_hat = found
+    return Tile(latents_checksum(y_hat), words), y_hat
+
+
+def _encode_by_steps(
+    prior: Prior, y: Floats, z_hat: Ints, quality_index: int, dead_zone: DeadZone | None,
+    observe: Observer | None,
+) -> tuple[bytes, YHat]:  # fmt: skip
     grid = Grid(*y.shape[:2])
     height, width = grid.padded
     padded: Floats = np.pad(y, ((0, height - grid.height), (0, width - grid.width), (0, 0)))
-    z_hat = np.clip(_round(z), -ACTIVATION_MAX, ACTIVATION_MAX - 1).astype(np.int64)
-    encoder = SymbolEncoder()
-    numbers = hyper_numbers(len(tables.hyper_tables), grid)
-    encoder.add(z_hat.reshape(-1).astype(np.int32), numbers, tables.hyper_tables)
+    groups: list[tuple[Symbols, Levels]] = []
 
-    def code(number: int, levels: Levels, means: Ints) -> Symbols:
+    def code(number: int, levels: Levels, means: Means) -> Symbols:
         residual: Floats = take_quarter(padded, number) - means.astype(np.float32) * MEAN_STEP
         rounded = _round(residual) if dead_zone is None else dead_zone(residual, levels)
         symbols = np.clip(rounded, SYMBOL_MIN, SYMBOL_MAX).astype(np.int32)
@@ -59,13 +68,26 @@ def encode_latents(
             inside = np.broadcast_to(coded, symbols.shape)
             symbols *= inside
             group = symbols[inside], levels[inside]
-        encoder.add(*group, tables.scale_tables)
+        groups.append(group)
         if observe is not None:
             observe(*group)
         return symbols
 
-    y_hat = run_passes(prior, z_hat, grid, quality_index, code)
-    return Tile(latents_checksum(y_hat), encoder.words()), y_hat
+    passes = prior.networks.begin(z_hat, grid.size, quality_index)
+    y_hat = run_passes(passes, code)
+    words = passes.words()
+    if words is None:
+        words = _words_of(prior, z_hat, grid, groups)
+    return words, y_hat
+
+
+def _words_of(prior: Prior, z_hat: Ints, grid: Grid, groups: list[tuple[Symbols, Levels]]) -> bytes:
+    encoder, tables = SymbolEncoder(), prior.tables
+    numbers = hyper_numbers(len(tables.hyper_tables), grid)
+    encoder.add(z_hat.reshape(-1).astype(np.int32), numbers, tables.hyper_tables)
+    for group in groups:
+        encoder.add(*group, tables.scale_tables)
+    return encoder.words()
 
 
 def _round(values: Floats) -> Floats:

@@ -259,7 +259,9 @@ def flatness(pixels: Pixels) -> float:
     if pixels.shape[1] < 2:
         return 0.0
     equal = pixels[:, 1:] == pixels[:, :-1]
-    return float(np.mean(equal if pixels.ndim == 2 else equal.all(axis=2)))
+    if pixels.ndim == 3:
+        equal = equal[:, :, 0] & equal[:, :, 1] & equal[:, :, 2]
+    return float(np.mean(equal))
 
 
 def _sample(pixels: Pixels) -> Pixels:

@@ -5,35 +5,43 @@ once bits, errors and 1 - MS-SSIM are taken as logarithms; so a secant that neve
 needs few evaluations.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from dataclasses import replace
 
-from aecodec.options import Found, Target
+from aecodec.encoder.tile_view import BegunTiles
+from aecodec.options import EncodeOptions, Found, Target
 from aecodec.picture.metrics import measure
 from aecodec.picture.picture import Picture
 from aecodec.picture.pixels import Pixels, split
+from aecodec.picture.row_readers import PictureRows
 
 EVALUATIONS = 8
 """Most compressions that a search may take."""
 QUALITY_STEP = 0.25
+KEPT_BYTES = 2**28
+"""What a search may keep between its tries: enough for 33 megapixels."""
 
 
 def search_file(
-    target: Target, picture: Picture, encode: Callable[[float], bytes],
-    decode: Callable[[bytes], Pixels],
+    target: Target, picture: Picture, options: EncodeOptions,
+    encode: Callable[..., Iterable[bytes]], decode: Callable[[bytes], Pixels],
 ) -> tuple[bytes, Found]:  # fmt: skip
     """Searches the file that comes nearest to a target.
 
     Args:
         target: the wish.
         picture: what is compressed.
-        encode: gives its file at a quality.
+        options: how, apart from the quality.
+        encode: `Codec.compress_rows`, which gives the pieces of a file.
         decode: gives the pixels of a file, for targets of fidelity.
     """
     area: int = picture.pixels.shape[0] * picture.pixels.shape[1]
+    source, begun = PictureRows(picture), BegunTiles(KEPT_BYTES)
     files: dict[float, bytes] = {}
 
     def measured(quality: float) -> float:
-        files[quality] = data = encode(quality)
+        at = replace(options, target=None, quality=quality)
+        files[quality] = data = b"".join(encode(source, at, begun=begun))
         if target.kind == "size":
             return float(len(data))
         if target.kind == "bpp":

@@ -18,11 +18,11 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from aecodec.autoencoder.caller_settings import undisturbed
 from aecodec.autoencoder.layers import ACTIVATION_STEP
 from aecodec.autoencoder.priors import RatePoint
 from aecodec.autoencoder.quantization import quantize
 from aecodec.autoencoder.transforms import to_model_space
-from aecodec.decoder.carriers import undisturbed
 from aecodec.decoder.latents import Floats
 from aecodec.format.constants import (
     GROUP,
@@ -81,7 +81,7 @@ class Objective:
         """
         self._model, self._view = model, view
         q = relative_quality(quality_index)
-        with undisturbed(inference=False):
+        with undisturbed():
             self._q = torch.tensor([q], dtype=torch.float32)
             self._x, self._y = to_model_space(view.pixels), _batch(view.y).clone()
             self._point = rate_point(model, quality_index)
@@ -95,7 +95,7 @@ class Objective:
             z: `(h/4, w/4, Z)`, integers.
             rounding: residuals to symbols.
         """
-        with undisturbed(inference=False):
+        with undisturbed():
             return self._evaluate(target, z, rounding)
 
     def _evaluate(self, target: Floats, z: Floats, rounding: Rounding) -> LossGradient:
@@ -117,12 +117,12 @@ class Objective:
             # costs or saves bits; a zero stays one, and its latent is the mean.
             return part + (part != 0) * (residual - residual.detach()) + moved
 
-        latents = self._model.trainable_prior.code(
+        latents = self._model.trainable.prior.code(
             padded, z_hat, self._point, code, mixed=False, quantized=True
         )
         residual = latents.residual
         following = symbols + (symbols != 0) * (residual - residual.detach())
-        model = self._model
+        model = self._model.trainable
         y_bits = (model.latent_costs(following, latents.index) * coded).sum(dtype=torch.float64)
         channels = torch.arange(z.shape[2], dtype=torch.float32)[:, None, None]
         bits = y_bits + model.hyper_costs(z_hat, channels).sum(dtype=torch.float64)
@@ -142,7 +142,7 @@ class Objective:
             y = self._y.clone()
             y[:, :, view.rows, view.columns] = y_hat
         height, width = view.size
-        x_hat = self._model.trainable_synthesis(y, self._q)
+        x_hat = self._model.trainable.synthesis(y, self._q)
         error = (x_hat.clamp(0.0, 1.0) - self._x)[:, :, :height, :width]
         squared: Tensor = error.square().sum() * self._weight
         return squared

@@ -23,27 +23,43 @@ COSTS = 16
 SHIFT_MAX = 0.6
 """Largest distance of a threshold from the middle between two symbols."""
 
+EDGE_MIN = np.float32(0.5)
+"""The middle between two symbols: no threshold lies nearer to zero."""
+
+COST_STEP = 2.0**-12
+"""Unit of costs, in bits: logarithms may differ between machines in their last places."""
+
 
 def symbol_costs(tables: Sequence[SymbolTable]) -> Floats:
     """Bits of the symbols 0 to COSTS under each table, `(tables, COSTS + 1)`."""
     symbols = np.arange(COSTS + 1, dtype=np.int32)
-    return np.array([table.bits(symbols) for table in tables], np.float32)
+    bits = np.array([table.bits(symbols) for table in tables])
+    costs: Floats = (np.rint(bits / COST_STEP) * COST_STEP).astype(np.float32)
+    return costs
 
 
 class DeadZone:
     """Rounds residuals by cost; the symbols never exceed those of plain rounding."""
 
+    edges: Floats
+    """`(tables, COSTS)`: by the table and the whole part of a magnitude, the last one for all
+    beyond, from which rest on the magnitude is rounded up."""
+
     def __init__(self, costs: Floats, weight: float) -> None:
         """Takes costs from `symbol_costs`, and w in bits per squared quantization step."""
         shift = np.diff(costs, axis=1) / (2.0 * weight)
-        edges = 0.5 + shift.clip(0.0, SHIFT_MAX).astype(np.float32)
-        self._edges: Floats = np.ascontiguousarray(edges).reshape(-1)
+        edges = EDGE_MIN + shift.clip(0.0, SHIFT_MAX).astype(np.float32)
+        self.edges = np.ascontiguousarray(edges)
 
     def __call__(self, residual: Floats, levels: npt.NDArray[np.uint8]) -> Floats:
         """Symbols of `residual`, any shape, given the number of each one's table."""
-        magnitude = np.abs(residual)
+        symbols = np.zeros(residual.shape, np.float32)
+        magnitudes = np.abs(residual).reshape(-1)
+        large = np.flatnonzero(magnitudes > EDGE_MIN)  # few, at most qualities
+        magnitude = magnitudes[large]
         whole = np.floor(magnitude)
-        places = levels * np.intp(COSTS) + np.minimum(whole, COSTS - 1).astype(np.intp)
-        edges = self._edges.take(places)
-        symbols: Floats = np.copysign(whole + (magnitude - whole > edges), residual)
+        places = levels.reshape(-1)[large] * np.intp(COSTS)
+        places += np.minimum(whole, np.float32(COSTS - 1)).astype(np.intp)
+        whole += magnitude - whole > self.edges.take(places)
+        symbols.reshape(-1)[large] = np.copysign(whole, residual.reshape(-1)[large])
         return symbols

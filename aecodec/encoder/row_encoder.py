@@ -13,14 +13,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from aecodec.coding.lossless import encode_pixels
-from aecodec.coding.residual_tables import newest_tables
 from aecodec.decoder.networks import YHat
 from aecodec.decoder.tile_synthesis import Mask, TileSynthesis
 from aecodec.encoder.latent_refinement import EFFORTS
 from aecodec.encoder.lone_tile import LoneTile
 from aecodec.encoder.mode_selection import choose_tile, without_hidden_colours
-from aecodec.encoder.residual_fit import encode_residual
-from aecodec.encoder.residual_layer import refine_tile
 from aecodec.encoder.tile import TileEncoder
 from aecodec.encoder.tile_view import BegunTiles
 from aecodec.format.chunks import (
@@ -105,6 +102,8 @@ class RowEncoder:
         bound = self._options.bound
         if bound is None or self._stored_only:
             return None
+        from aecodec.coding.residual_tables import newest_tables
+
         return LayerHead(newest_tables().tables_id, bound)
 
     @property
@@ -180,6 +179,8 @@ class RowEncoder:
             return state
         self._prepare(self._learned, box)
         x_hat = self._decoded("learned", box, np.zeros_like(self._lossless))
+        from aecodec.encoder.residual_layer import refine_tile
+
         tile, residual = refine_tile(self._pixels(box)[0], x_hat, state.tile, self._bound)
         self._step()
         return replace(state, tile=tile, residual=residual)
@@ -212,6 +213,9 @@ class RowEncoder:
             return state
         x_hat = self._decoded("settled", box, self._lossless)
         pixels = self._pixels(box)[0]
+        from aecodec.coding.residual_tables import newest_tables
+        from aecodec.encoder.residual_fit import encode_residual
+
         residual = encode_residual(pixels, x_hat, newest_tables(), bound=self._bound)
         return replace(state, residual=residual)
 

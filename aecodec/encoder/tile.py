@@ -63,11 +63,11 @@ class TileEncoder:
         part = pixels[window.slices(STRIDE)]
         cut = cut_pixels(part, (window.height * STRIDE, window.width * STRIDE), hidden)
         if self.begun is None:
-            begun = self.model.begin(cut)
+            begun = self.model.analysis.begin(cut)
         else:
             place = Box(window.top + top, window.left, window.bottom + top, window.right)
             begun = self.begun.begin(self.model, cut, place, hidden)
-        y = self.model.finish(begun, self.quality_index)
+        y = self.model.analysis.finish(begun, self.quality_index)
         rows, columns = box.relative_to(window).slices()
         return TileView(cut, y, rows, columns, size=(part.shape[0], part.shape[1]))
 
@@ -75,7 +75,7 @@ class TileEncoder:
         """Rounds or refines the latents of a tile and codes them; see `encode`."""
         model, index = self.model, self.quality_index
         target = view.latents()
-        z = model.hyper_analyze(target, index)
+        z = model.analysis.hyper(target, index)
         weight = model.search.plain_weight if self.effort.by_cost else None
         if self.effort.rounds:
             target, z, weight = refine(model, view, index, z, self.effort, step)

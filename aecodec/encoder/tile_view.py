@@ -9,11 +9,10 @@ from aecodec.decoder.tile_synthesis import Mask
 from aecodec.encoder.rdoq import Floats
 from aecodec.format.constants import STRIDE
 from aecodec.format.tiling import Box
+from aecodec.models.weights import Array
 from aecodec.picture.pixels import SIXTEEN_BIT_STEP, Pixels
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
     from aecodec.encoder.networks import EncoderModel
 
 MID_GRAY = 128
@@ -49,10 +48,10 @@ class BegunTiles:
     def __init__(self, limit: int) -> None:
         """Takes how many bytes may be kept; windows beyond begin anew each time."""
         self._room = limit
-        self._kept: dict[tuple[Box, bytes], Tensor] = {}
+        self._kept: dict[tuple[Box, bytes], Array] = {}
 
-    def begin(self, model: "EncoderModel", pixels: Pixels, window: Box, hidden: Mask) -> "Tensor":
-        """`EncoderModel.begin` of a window's pixels.
+    def begin(self, model: "EncoderModel", pixels: Pixels, window: Box, hidden: Mask) -> Array:
+        """`AnalysisNetworks.begin` of a window's pixels.
 
         Args:
             model: the encoder.
@@ -63,7 +62,7 @@ class BegunTiles:
         key = window, np.packbits(hidden).tobytes() if hidden.any() else b""
         if key in self._kept:
             return self._kept[key]
-        begun = model.begin(pixels)
+        begun = model.analysis.begin(pixels)
         if begun.nbytes <= self._room:
             self._kept[key] = begun
             self._room -= begun.nbytes

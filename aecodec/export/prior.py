@@ -21,8 +21,7 @@ from aecodec.autoencoder.priors import (
     FactorizedPrior,
 )
 from aecodec.coding.ans import frequency_counts
-from aecodec.decoder.carriers import ACCUMULATOR_LIMIT
-from aecodec.decoder.prior_layers import accumulator_bounds
+from aecodec.decoder.bounds import ACCUMULATOR_LIMIT, accumulator_bounds
 from aecodec.decoder.prior_tables import Ints
 from aecodec.errors import WeightsError
 from aecodec.format.constants import (
@@ -36,7 +35,7 @@ from aecodec.format.constants import (
     SCALE_LEVELS,
 )
 from aecodec.format.quality import QUALITIES
-from aecodec.models.weights import Array
+from aecodec.models.tensor_file import Array
 
 SCALE_ESCAPE, HYPER_ESCAPE = 2**4, 2**6
 """Counts of what lies beyond a table of latents, and of hyper-latents."""
@@ -52,7 +51,7 @@ def export_conv(conv: FixedPointConv2d) -> dict[str, Array]:
     A channel whose bound does not hold at 8 bits gets coarser weights until it does.
 
     Returns:
-        `weight`, `bias` and `shift`, as `IntegerConv2d` takes them.
+        `weight`, `bias` and `shift`, as a layer of the exact prior has them.
 
     Raises:
         WeightsError: weights are not finite or too large for the fixed point.
@@ -66,8 +65,8 @@ def export_conv(conv: FixedPointConv2d) -> dict[str, Array]:
         tensors = _round_conv(conv, weight, bias.double(), exponents)
         too_large = accumulator_bounds(tensors["weight"], tensors["bias"]) >= ACCUMULATOR_LIMIT
         if not too_large.any():
-            return {name: tensor.numpy() for name, tensor in tensors.items()}
-        exponents[too_large] += 1
+            return tensors
+        exponents[torch.from_numpy(too_large)] += 1
     raise WeightsError("weights are too large for the fixed-point path")
 
 
@@ -102,7 +101,7 @@ def export_prior(
 
 def _round_conv(
     conv: FixedPointConv2d, weight: Tensor, bias: Tensor, exponents: Tensor
-) -> dict[str, Tensor]:
+) -> dict[str, Array]:
     steps = torch.exp2(exponents)
     # A shift below zero would mean weights so large that one step of the input moves the output
     # by more than one step: coarser weights would be exact, finer outputs would be noise.
@@ -113,9 +112,9 @@ def _round_conv(
     rounded = torch.floor(weight / steps[:, None, None, None] + 0.5)
     rounded_bias = torch.floor(bias / (steps * conv.input_step) + 0.5) + half
     return {
-        "weight": rounded.clamp(-WEIGHT_MAX, WEIGHT_MAX).to(torch.int8),
-        "bias": rounded_bias.clamp(-(2**30), 2**30).to(torch.int32),
-        "shift": shift.to(torch.int8),
+        "weight": rounded.clamp(-WEIGHT_MAX, WEIGHT_MAX).to(torch.int8).numpy(),
+        "bias": rounded_bias.clamp(-(2**30), 2**30).to(torch.int32).numpy(),
+        "shift": shift.to(torch.int8).numpy(),
     }
 
 

@@ -5,8 +5,7 @@ from torch import Tensor
 
 from aecodec.autoencoder.quantization import quantize
 from aecodec.coding.gptq import Floats, error_factor, round_jointly
-from aecodec.decoder.carriers import ACCUMULATOR_LIMIT, SHIFT_MAX
-from aecodec.decoder.synthesis_layers import exact_bounds
+from aecodec.decoder.bounds import ACCUMULATOR_LIMIT, SHIFT_MAX, exact_bounds
 from aecodec.errors import WeightsError
 
 INT16_MAX = 2**15 - 1
@@ -34,7 +33,7 @@ def round_conv(
             of a last one that is always 1; None for depthwise convolutions.
 
     Returns:
-        `weight`, `bias` and `shift`, as `ExactConv2d` takes them.
+        `weight`, `bias` and `shift`, as a layer of `ExactBlock` has them.
 
     Raises:
         WeightsError: the weights are too large.
@@ -50,7 +49,8 @@ def round_conv(
             rounded, rounded_bias = _round_in_order(scaled, offset, *factors)
         half = torch.where(shift > 0, torch.exp2(shift - 1), 0.0)
         rounded_bias = rounded_bias + half
-        wide = exact_bounds(rounded, rounded_bias) >= ACCUMULATOR_LIMIT
+        largest = torch.from_numpy(exact_bounds(rounded.numpy(), rounded_bias.numpy()))
+        wide = largest >= ACCUMULATOR_LIMIT
         wide |= rounded.abs().amax((1, 2, 3)) > INT16_MAX
         if not wide.any():
             return {

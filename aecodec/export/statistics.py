@@ -1,4 +1,4 @@
-"""What training tiles tell an export: the symbols that are coded, the inputs of the synthesis.
+"""What training tiles tell an export: the symbols that are coded, the inputs of the blocks.
 
 Training takes latents for Gaussian and rounds them plainly; the encoder's dead zone leaves more
 zeros than that. Tables are stored with the model in any case, so that fitting them is free.
@@ -23,7 +23,7 @@ from aecodec.format.quality import QUALITY_INDEX_MAX
 from aecodec.training.data import Tiles, to_tensor
 
 PATCHES, INPUT_PATCHES = 64, 192
-"""Patches whose symbols are counted, and whose inputs of the synthesis are measured."""
+"""Patches whose symbols are counted, and for which the inputs of blocks are measured."""
 SIDE = 256
 QUALITY_POINTS = 9
 
@@ -59,7 +59,7 @@ def observe_symbols(
         for patch in _spread(tiles, patches):
             for index in indices:
                 y = encoder.analyze(patch, index)
-                z = encoder.hyper_analyze(y, index)
+                z = encoder.analysis.hyper(y, index)
                 prior = encoder.decoder.prior
                 encode_latents(prior, y, z, index, dead_zone=zone, observe=observe)
     return counts
@@ -68,7 +68,7 @@ def observe_symbols(
 def observe_inputs(
     model: HyperpriorModel, tiles: Tiles, *, patches: int = INPUT_PATCHES
 ) -> InputStatistics:
-    """What the layers of the synthesis read of training tiles.
+    """What the blocks of the transforms read of training tiles.
 
     Args:
         model: a trained model.

@@ -3,21 +3,21 @@
 from pathlib import Path
 
 import torch
-from torch import Tensor, nn
 
-from aecodec.autoencoder.dequantize import SCALED, blocks_of
 from aecodec.autoencoder.model import HyperpriorModel
-from aecodec.decoder.integer_prior import IntegerPrior
-from aecodec.decoder.integer_synthesis import ExactSynthesis
+from aecodec.decoder.numpy_prior import NumpyPrior
+from aecodec.decoder.numpy_synthesis import NumpySynthesis
 from aecodec.decoder.prior_tables import Ints, PriorTables
+from aecodec.decoder.work_sharing import Crew
+from aecodec.encoder.numpy_analysis import NumpyAnalysis
 from aecodec.errors import WeightsError
+from aecodec.export.analysis import export_analysis, export_hyper_analysis
 from aecodec.export.input_statistics import InputStatistics
 from aecodec.export.prior import export_prior
 from aecodec.export.synthesis import export_synthesis
 from aecodec.models.config import SearchSettings
+from aecodec.models.tensor_file import Array, Tensors
 from aecodec.models.weights import (
-    Array,
-    Tensors,
     TensorTree,
     Weights,
     check_tensors,
@@ -26,8 +26,6 @@ from aecodec.models.weights import (
 )
 from aecodec.storage.files import write_bytes
 
-ENCODER_PARTS = ("analysis", "hyper_analysis")
-"""Parts of a model that stay floats."""
 PARENTS = ("prior.base", "prior.rate_features", "hyper_prior.")
 """What tables are made of and only further training needs."""
 
@@ -44,7 +42,7 @@ def export_weights(
     Args:
         model: a trained model.
         path: the file to write.
-        statistics: see `export_synthesis`.
+        statistics: what the blocks of its transforms read, for which weights are rounded.
         observed: counts of symbols that tables are fitted to, see `export_prior`.
         search: settings of the encoder's search; the default ones if None.
 
@@ -84,49 +82,36 @@ def exact_arrays(
             raise WeightsError(f"{name} is not finite")
     parts = {
         "prior": export_prior(model.prior, model.hyper_prior, observed),
-        "synthesis": export_synthesis(model.synthesis, statistics),
+        "synthesis": export_synthesis(model.synthesis, statistics.of_part("synthesis")),
+        "analysis": export_analysis(model.analysis, statistics.of_part("analysis")),
+        "hyper_analysis": export_hyper_analysis(
+            model.hyper_analysis, statistics.of_part("hyper_analysis")
+        ),
     }
     arrays = {f"{part}.{k}": v for part, own in parts.items() for k, v in own.items()}
-    arrays |= _float_arrays(model)
+    arrays |= _parents(model)
     check_tensors(arrays, model.config)
     _prove_exact(arrays)
     return arrays
 
 
 def _prove_exact(arrays: Tensors) -> None:
-    """Builds the decoder's networks and tables, which check every bound.
+    """Builds the exact networks and tables, which check every bound.
 
     Raises:
         WeightsError: something would not be exact.
     """
-    tree = TensorTree.of(arrays)
-    IntegerPrior(tree["prior"])
-    PriorTables(tree["prior"]["tables"])
-    ExactSynthesis(tree["synthesis"])
+    tree, crew = TensorTree.of(arrays), Crew(1)
+    NumpyPrior(tree["prior"], crew)
+    tables = PriorTables(tree["prior"]["tables"])
+    NumpySynthesis(tree["synthesis"], crew)
+    NumpyAnalysis(tree["analysis"], tree["hyper_analysis"], tables, crew)
 
 
-def _float_arrays(model: HyperpriorModel) -> dict[str, Array]:
-    """The encoder's transforms, and what only training needs."""
-    tensors: dict[str, Tensor] = {}
-    for part in ENCODER_PARTS:
-        tensors |= {f"{part}.{k}": v for k, v in _compact(getattr(model, part)).items()}
-    for name, tensor in model.state_dict().items():
-        if name.startswith(PARENTS):
-            tensors[f"parent.{name}"] = tensor
-    return {name: tensor.detach().cpu().numpy() for name, tensor in tensors.items()}
-
-
-def _compact(transform: nn.Module) -> dict[str, Tensor]:
-    """The state with the convolutions of blocks as float16, their scales within the weights.
-
-    Gains and linear layers stay float32: they carry latents of several hundred steps, of which
-    float16 would lose half a step.
-    """
-    state = dict(transform.state_dict())
-    for name, _ in blocks_of(transform):
-        scale = state.pop(f"{name}.scale")
-        for reader in SCALED:
-            state[f"{name}.{reader}.weight"] = state[f"{name}.{reader}.weight"] * scale
-        inside = [k for k in state if k.startswith(f"{name}.") and k.endswith("weight")]
-        state |= {k: state[k].half() for k in inside}
-    return state
+def _parents(model: HyperpriorModel) -> dict[str, Array]:
+    """What only training needs."""
+    return {
+        f"parent.{name}": tensor.detach().cpu().numpy()
+        for name, tensor in model.state_dict().items()
+        if name.startswith(PARENTS)
+    }

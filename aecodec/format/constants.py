@@ -41,3 +41,12 @@ LOG_FRACTION = 16
 """Binary places of the logarithms of gains."""
 LOG_LIMIT = 12 << LOG_FRACTION
 EXIT_SHIFT_MAX = 16
+
+LATENT_FRACTION = 10
+"""Binary places of the latents that the analysis gives, of which 1 is a quantization step."""
+NORMED_SHIFT = 17
+"""What brings such a latent times its reciprocal into units of the stream."""
+LINEAR_SHIFTS = range(12, 25)
+"""Shifts of the analysis' linear layers."""
+LINEAR_SUM_MAX, LINEAR_BIAS_MAX = 2**20 - 4, 2**38
+"""Largest sum of the absolute weights of one of their outputs, and largest bias."""

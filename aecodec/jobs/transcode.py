@@ -12,7 +12,6 @@ from os import SEEK_END
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 
 from aecodec.codec import Codec
 from aecodec.decoder.opening import OpenFile, open_file
@@ -21,22 +20,27 @@ from aecodec.format.chunks import Header
 from aecodec.format.reader import FileReader
 from aecodec.jobs.runner import JobLog
 from aecodec.options import DecodeOptions, EncodeOptions, Found, Target
-from aecodec.picture import pixels, writers
+from aecodec.picture import pixels
 from aecodec.picture.alpha import over_background
-from aecodec.picture.formats import Quality, check_format, check_quality
+from aecodec.picture.formats import Quality, check_format, check_png_level, check_quality
 from aecodec.picture.metadata import UPRIGHT, Metadata, turned
 from aecodec.picture.orientation import orientation_in
 from aecodec.picture.picture import decode_picture
 from aecodec.picture.pixels import Pixels
 from aecodec.picture.reshaping import stored_region
-from aecodec.picture.row_readers import open_rows
 from aecodec.storage.arguments import load, opened_for_parts
 from aecodec.storage.files import replacing, write_bytes
 from aecodec.storage.names import STANDARD, is_pipe, status
 from aecodec.storage.sources import is_url
 
+_OWN_SUFFIX = ".aec"
+
 Colour = tuple[int, int, int]
 """Red, green and blue, 0 to 255."""
+
+
+_STREAMED_SUFFIXES = {".png": "PNG", ".ppm": "PPM", ".pgm": "PPM", ".pnm": "PPM"}
+"""Extensions of formats that are written without Pillow."""
 
 
 @dataclass(frozen=True)
@@ -73,12 +77,14 @@ class Saving:
             see `formats.format_options`.
         strip: whether metadata are left out; pixels are turned for display then.
         preserve: whether the file gets the times and the permissions of its source.
+        png_level: of PNG, zlib's, 0 to 9; None for what the pixels are worth.
     """
 
     background: Colour | None = None
     quality: Quality = None
     strip: bool = False
     preserve: bool = False
+    png_level: int | None = None
 
 
 @dataclass(frozen=True)
@@ -149,8 +155,10 @@ def _compress_by_rows(
     progress: Callable[[float], None] | None, like: os.stat_result | None,
 ) -> Compressed | None:  # fmt: skip
     """Encodes a large picture by rows of tiles, if it can be read so."""
-    with open_rows(source, options.keep) as rows:
-        if rows is None or rows.height * rows.width < pixels.STREAM_PIXELS:
+    from aecodec.picture.row_readers import open_rows
+
+    with open_rows(source, options.keep, pixels.STREAM_PIXELS) as rows:
+        if rows is None:
             return None
         with replacing(target, like=like) as file:
             after = 0
@@ -194,9 +202,12 @@ def decompress_file(
     Raises what `Codec.decompress_array` raises, and InputError where the format is unknown or
     cannot carry the picture.
     """
+    from aecodec.picture import writers
+
     saving = saving or Saving()
     kind = picture_format(target)
     check_quality(kind, saving.quality)
+    check_png_level(kind, saving.png_level)
     like = _status(source) if saving.preserve else None
     if not options.allow_truncated and kind in writers.STREAMED and _is_file(source):
         done = _decompress_by_rows(codec, source, target, options, saving, log, like)
@@ -214,7 +225,9 @@ def decompress_file(
         whole, metadata = turned(whole, orientation_in(metadata)), Metadata()
     image = writers.prepared(whole, kind, saving.background)
     try:
-        done_picture = writers.written(image, kind, metadata, saving.quality, exact=exact)
+        done_picture = writers.written(
+            image, kind, metadata, saving.quality, exact=exact, png_level=saving.png_level
+        )
     except InputError as exc:
         raise InputError(f"cannot write {target}: {exc}") from exc
     for line in (*(() if saving.strip else picture.losses), *done_picture.losses):
@@ -235,10 +248,14 @@ def picture_format(target: str) -> str:
     if target == STANDARD:
         return "PNG"
     suffix = Path(target).suffix.lower()
+    if suffix in _STREAMED_SUFFIXES:
+        return _STREAMED_SUFFIXES[suffix]
+    from PIL import Image
+
     kind = Image.registered_extensions().get(suffix)
     if kind is None and is_pipe(target):
         return "PNG"
-    if kind is None or kind not in Image.SAVE:
+    if kind is None or kind not in Image.SAVE or suffix == _OWN_SUFFIX:
         reason = f"unknown picture format {suffix!r}" if suffix else "its name has no extension"
         raise InputError(f"cannot write {target}: {reason}")
     return kind
@@ -249,6 +266,8 @@ def _decompress_by_rows(
     log: JobLog, like: os.stat_result | None,
 ) -> Decompressed | None:  # fmt: skip
     """Decodes a large picture by rows of tiles, unless its pixels must be turned."""
+    from aecodec.picture import writers
+
     kind = picture_format(target)
     with opened_for_parts(source) as stream:
         reader = FileReader(stream, codec.limits)
@@ -268,7 +287,8 @@ def _decompress_by_rows(
         ):
             bands = _checked(rows, log, saving.background)
             kept = Metadata() if saving.strip else kept
-            writers.write_rows(written, kind, (height, width), bands, kept)
+            size = height, width
+            writers.write_rows(written, kind, size, bands, kept, png_level=saving.png_level)
     if not saving.strip:
         if lost:
             lines = (*lines, f"{kind} carries no {', '.join(lost)}")
@@ -279,11 +299,13 @@ def _decompress_by_rows(
 
 def _sample(header: Header, kind: str, options: DecodeOptions, saving: Saving) -> Pixels:
     """A pixel of the kind that will be written."""
+    from aecodec.picture.writers import prepared
+
     form = header.pixel_format
     deep = form.is_sixteen_bit and not options.view(header).eight_bit
     pixel = np.zeros((1, 1, form.channels), np.uint16 if deep else np.uint8)
     whole = pixel[:, :, 0] if form.channels == 1 else pixel
-    return writers.prepared(whole, kind, saving.background)
+    return prepared(whole, kind, saving.background)
 
 
 def _stored(options: DecodeOptions, file: OpenFile) -> DecodeOptions:

@@ -2,7 +2,7 @@
 
 import os
 from dataclasses import dataclass
-from importlib.resources import as_file, files
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -40,16 +40,16 @@ def named_model(name: str) -> ReleasedModel | None:
     return next((model for model in MODELS if model.name == name), None)
 
 
+@cache
 def released_weights(model: ReleasedModel) -> "Weights":
-    """The weights of a released model.
+    """The weights of a released model, which are read and checked once in a process.
 
     Raises:
         WeightsError: they are missing or damaged.
     """
-    from aecodec.models.weights import read_weights  # late, for NumPy: `info` needs only the names
+    from aecodec.models.weights import read_released  # late, for NumPy: `info` needs only names
 
-    with as_file(files("aecodec") / "models" / f"{model.name}.safetensors") as path:
-        weights = read_weights(path)
+    weights = read_released(model.name)
     if weights.model_id != model.model_id:
         raise WeightsError(
             f"the weights of {model.name} are damaged: "

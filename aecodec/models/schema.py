@@ -1,4 +1,4 @@
-"""Names, types and shapes of the tensors in a weights file; SPECIFICATION.md, section 15.
+"""Names, types and shapes of the tensors in a weights file; SPECIFICATION.md, sections 15 and 19.
 
 They follow from a model's sizes alone, so that a file is checked before any network is built.
 """
@@ -85,9 +85,7 @@ def _synthesis(c: ModelConfig) -> Iterator[Entry]:
     wide = 4 * c.channels
     yield "synthesis.outer_gain", ("int32", (KNOTS, c.latent_channels))
     yield "synthesis.inner_gain", ("int32", (KNOTS, c.channels))
-    yield "synthesis.up.weight", ("int16", (c.latent_channels, wide))
-    yield "synthesis.up.bias", ("int64", (wide,))
-    yield "synthesis.up.shift", ("int8", (wide,))
+    yield from _linear("synthesis.up", c.latent_channels, wide)
     yield "synthesis.exit.weight", ("int16", (c.channels, PATCH_CHANNELS))
     yield "synthesis.exit.bias", ("int64", (PATCH_CHANNELS,))
     yield "synthesis.exit.shift", ("int8", ())
@@ -121,34 +119,29 @@ def _block_layers(width: int) -> tuple[tuple[str, int, int, int], ...]:
 
 
 def _analysis(c: ModelConfig) -> Iterator[Entry]:
-    yield from _conv("analysis.entry", c.channels, PATCH_CHANNELS)
-    yield from _block("analysis.first", c.channels)
-    yield "analysis.inner_gain.log_gain", ("float32", (KNOTS, c.channels))
+    yield from _linear("analysis.entry", PATCH_CHANNELS, c.channels)
+    yield from _exact_block("analysis.first", c.channels)
+    yield "analysis.inner_gain", ("int32", (KNOTS, c.channels))
     for number in range(c.analysis_blocks - 1):
-        yield from _block(f"analysis.blocks.{number}", c.channels)
-    yield from _conv("analysis.down", c.latent_channels, c.channels, 2)
-    yield from _block("analysis.last", c.latent_channels)
-    yield "analysis.outer_gain.log_gain", ("float32", (KNOTS, c.latent_channels))
+        yield from _exact_block(f"analysis.blocks.{number}", c.channels)
+    yield from _linear("analysis.down", 4 * c.channels, c.latent_channels)
+    yield from _exact_block("analysis.last", c.latent_channels)
+    yield "analysis.outer_gain", ("int32", (KNOTS, c.latent_channels))
 
 
 def _hyper_analysis(c: ModelConfig) -> Iterator[Entry]:
     width = c.context_channels
-    yield from _conv("hyper_analysis.entry", width, c.latent_channels)
-    yield from _block("hyper_analysis.first", width)
-    yield from _conv("hyper_analysis.down", width, width, 2)
-    yield from _block("hyper_analysis.second", width)
-    yield from _conv("hyper_analysis.exit", c.hyper_channels, width, 2)
+    yield from _linear("hyper_analysis.entry", c.latent_channels, width)
+    yield from _exact_block("hyper_analysis.first", width)
+    yield from _linear("hyper_analysis.down", 4 * width, width)
+    yield from _exact_block("hyper_analysis.second", width)
+    yield from _linear("hyper_analysis.exit", 4 * width, c.hyper_channels)
 
 
-def _conv(name: str, outputs: int, inputs: int, kernel: int = 1) -> Iterator[Entry]:
-    yield f"{name}.weight", ("float32", (outputs, inputs, kernel, kernel))
-    yield f"{name}.bias", ("float32", (outputs,))
-
-
-def _block(name: str, width: int) -> Iterator[Entry]:
-    for layer, outputs, inputs, kernel in _block_layers(width):
-        yield f"{name}.{layer}.weight", ("float16", (outputs, inputs, kernel, kernel))
-        yield f"{name}.{layer}.bias", ("float32", (outputs,))
+def _linear(name: str, inputs: int, outputs: int) -> Iterator[Entry]:
+    yield f"{name}.weight", ("int16", (inputs, outputs))
+    yield f"{name}.bias", ("int64", (outputs,))
+    yield f"{name}.shift", ("int8", (outputs,))
 
 
 def _parents(c: ModelConfig) -> Iterator[Entry]:

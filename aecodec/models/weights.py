@@ -1,32 +1,35 @@
 """The weights file: released form of a model, checked when it is read, never unpickled.
 
 It is a safetensors file; SPECIFICATION.md, section 15, says what is in it. `prior.*` and
-`synthesis.*` hold the exact integer path, `analysis.*` and `hyper_analysis.*` the encoder's float
-transforms, `parent.*` knots that only further training needs.
+`synthesis.*` hold what decoders need, `analysis.*` and `hyper_analysis.*` what encoders need
+besides, all in integers, and `parent.*` knots that only further training needs.
 """
 
 import hashlib
 import json
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-import numpy.typing as npt
-from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save
 
 from aecodec.errors import WeightsError
 from aecodec.models.config import ModelConfig, SearchSettings
 from aecodec.models.schema import signature
+from aecodec.models.tensor_file import Array, Tensors, parse_tensors, released_data
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from mmap import mmap
+
+__all__ = [
+    "Array", "SearchSettings", "TensorTree", "Tensors", "Weights", "check_tensors", "model_digest",
+    "read_released", "read_weights", "weights_bytes",
+]  # fmt: skip
 
 FORMAT = "aecodec-weights-1"
 DECODER_PARTS = ("prior.", "synthesis.")
 MODEL_ID_BYTES = 4
-
-Array = npt.NDArray[np.generic]
-Tensors = Mapping[str, Array]
-"""Arrays by their names in the file, e.g. `synthesis.first.mix_in.weight`."""
 
 
 @dataclass(frozen=True)
@@ -95,7 +98,7 @@ def model_digest(tensors: Tensors) -> bytes:
             digest.update(bytes([len(encoded)]) + encoded)
             digest.update(bytes([8 * array.dtype.itemsize, array.ndim]))
             digest.update(np.array(array.shape, "<u4").tobytes())
-            digest.update(np.ascontiguousarray(array, array.dtype.newbyteorder("<")).tobytes())
+            digest.update(np.ascontiguousarray(array, array.dtype.newbyteorder("<")).data)
     return digest.digest()[:MODEL_ID_BYTES]
 
 
@@ -105,23 +108,39 @@ def read_weights(path: Path) -> Weights:
     Raises:
         WeightsError: the file is missing, damaged or of another kind.
     """
+    return _read(str(path), path.read_bytes)
+
+
+def read_released(name: str) -> Weights:
+    """The weights of this name in the package; their tensors cannot be written to.
+
+    Raises:
+        WeightsError: see `read_weights`.
+    """
+    return _read(f"{name}.safetensors", lambda: released_data(name))
+
+
+def _read(about: str, read: "Callable[[], mmap | bytes]") -> Weights:
     try:
-        with safe_open(path, "np") as file:
-            metadata = file.metadata() or {}
-            if metadata.get("format") != FORMAT:
-                raise WeightsError(f"{path}: not a weights file of aecodec")
-            config = ModelConfig(**json.loads(metadata["config"]))
-            search = SearchSettings(**json.loads(metadata.get("search", "{}")))
-            tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118  # no dict
-    except (SafetensorError, OSError, KeyError, TypeError, ValueError) as exc:
-        raise WeightsError(f"{path}: cannot read weights: {exc}") from exc
-    except WeightsError as exc:
-        raise WeightsError(f"{path}: {exc}".replace(f"{path}: {path}", str(path))) from exc
+        tensors, metadata = parse_tensors(read())
+    except (OSError, WeightsError) as exc:
+        raise WeightsError(f"{about}: cannot read weights: {exc}") from exc
     try:
+        config, search = _settings(metadata)
         check_tensors(tensors, config)
     except WeightsError as exc:
-        raise WeightsError(f"{path}: {exc}") from exc
+        raise WeightsError(f"{about}: {exc}") from exc
     return Weights(model_digest(tensors), config, search, TensorTree.of(tensors))
+
+
+def _settings(metadata: dict[str, str]) -> tuple[ModelConfig, SearchSettings]:
+    if metadata.get("format") != FORMAT:
+        raise WeightsError("not a weights file of aecodec")
+    try:
+        config = ModelConfig(**json.loads(metadata["config"]))
+        return config, SearchSettings(**json.loads(metadata.get("search", "{}")))
+    except (KeyError, TypeError, ValueError, RecursionError) as exc:
+        raise WeightsError(f"cannot read weights: {exc}") from exc
 
 
 def weights_bytes(
@@ -132,6 +151,8 @@ def weights_bytes(
     Raises:
         WeightsError: a tensor is missing, superfluous, of another kind or not finite.
     """
+    from safetensors.numpy import save  # late, since only export writes
+
     check_tensors(tensors, config)
     metadata = {"format": FORMAT, "config": json.dumps(asdict(config))}
     metadata["search"] = json.dumps(asdict(search or SearchSettings()))

@@ -8,21 +8,15 @@ from dataclasses import replace
 from PIL import Image
 
 from aecodec.errors import AecError, LimitError
-from aecodec.picture import jpeg, netpbm, png_chunks
-from aecodec.picture.color_description import adobe_rgb, profile_space
-from aecodec.picture.heif import is_heif, read_heif
-from aecodec.picture.jpeg import read_jpeg
+from aecodec.picture import png_chunks
 from aecodec.picture.metadata import UPRIGHT, turned
-from aecodec.picture.netpbm import read_netpbm
 from aecodec.picture.orientation import exif_orientation, orientation_in, upright
-from aecodec.picture.pillow_reading import read_other
 from aecodec.picture.pixels import DAMAGE, damaged
-from aecodec.picture.png import read_png
 from aecodec.picture.reading import Reading, Wishes
 from aecodec.picture.reshaping import reshaped
-from aecodec.picture.tiff import read_tiff
 from aecodec.picture.tiff_tags import EXIF, INTEROPERABILITY, SIGNATURES, Directories
 
+_JPEG = b"\xff\xd8\xff"
 _COLOR_SPACE, _ADOBE_RGB, _UNCALIBRATED = 40961, 2, 65535
 _INTEROPERABILITY_INDEX, _ADOBE_INDEX = 1, b"R03"
 
@@ -49,15 +43,30 @@ def read_picture(data: bytes, wishes: Wishes) -> Reading:
 
 
 def _read(data: bytes, wishes: Wishes) -> Reading:
+    """Reads a file with the reader that its first bytes ask for; only that one is imported."""
     if data.startswith(png_chunks.SIGNATURE):
+        from aecodec.picture.png import read_png
+
         return read_png(data, wishes)
-    if data.startswith(jpeg.SIGNATURE):
+    if data.startswith(_JPEG):
+        from aecodec.picture.jpeg import read_jpeg
+
         return read_jpeg(data, wishes)
     if data.startswith(SIGNATURES):
+        from aecodec.picture.tiff import read_tiff
+
         reading = read_tiff(data, wishes)
         return replace(reading, metadata=upright(reading.metadata))
+    return _read_other(data, wishes)
+
+
+def _read_other(data: bytes, wishes: Wishes) -> Reading:
+    from aecodec.picture import netpbm
+    from aecodec.picture.heif import is_heif, read_heif
+    from aecodec.picture.pillow_reading import read_other
+
     if netpbm.SIGNATURE.match(data):
-        return read_netpbm(data, wishes)
+        return netpbm.read_netpbm(data, wishes)
     return read_heif(data, wishes) if is_heif(data) else read_other(data, wishes)
 
 
@@ -67,6 +76,8 @@ def fitted(reading: Reading, wishes: Wishes) -> Reading:
     stated = orientation_in(metadata)
     in_exif = exif_orientation(metadata.exif) is not None and "exif" in wishes.keep
     if not metadata.icc and "icc" in wishes.keep and _says_adobe_rgb(metadata.exif):
+        from aecodec.picture.color_description import adobe_rgb
+
         metadata = replace(metadata, icc=adobe_rgb())
     metadata = metadata.select(wishes.keep)
     pixels = reading.pixels
@@ -76,12 +87,15 @@ def fitted(reading: Reading, wishes: Wishes) -> Reading:
         losses += stale
     elif orientation_in(metadata) != stated:  # XMP that EXIF contradicts, without the EXIF
         metadata = upright(metadata)
-    gray = pixels.ndim == 2 or pixels.shape[2] == 2
-    wanted = "GRAY" if gray else "RGB"
-    space = profile_space(metadata.icc) if metadata.icc else wanted
-    if space not in (wanted, None):
-        metadata = replace(metadata, icc=None)
-        losses.append(f"the {space} colour profile does not fit {wanted} pixels and is left out")
+    if metadata.icc:
+        from aecodec.picture.color_description import profile_space
+
+        gray = pixels.ndim == 2 or pixels.shape[2] == 2
+        space, wanted = profile_space(metadata.icc), "GRAY" if gray else "RGB"
+        if space not in (wanted, None):
+            metadata = replace(metadata, icc=None)
+            reason = f"the {space} colour profile does not fit {wanted} pixels and is left out"
+            losses.append(reason)
     return replace(reading, pixels=pixels, metadata=metadata, losses=tuple(losses))
 
 

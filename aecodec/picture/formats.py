@@ -7,10 +7,8 @@ libavif, avif.h; the limits were tried with the versions that the tests run with
 from typing import Any, Literal
 
 import numpy as np
-from PIL import Image
 
 from aecodec.errors import InputError
-from aecodec.picture.color_description import profile_space, rgb_profile_of
 from aecodec.picture.pixels import Pixels
 
 ALPHA_FORMATS = ("PNG", "WEBP", "TIFF", "AVIF", "JPEG2000", "TGA", "ICO", "ICNS")
@@ -24,6 +22,8 @@ DEFAULT_QUALITIES = {"JPEG": 95, "MPO": 95, "PDF": 95, "WEBP": 95, "AVIF": 90}
 """Of the formats that have a quality."""
 EXACT_QUALITIES = {"JPEG": 98, "MPO": 98, "PDF": 98, "AVIF": 95}
 """The same where the source is lossless; WebP is lossless then, too."""
+PNG_LEVEL_MAX = 9
+"""The highest of zlib's levels."""
 _FULL_COLOUR = 90
 """The quality from which on colours are as fine as brightness."""
 _NEVER_LOSSLESS = {"JPEG", "MPO", "PDF", "AVIF", "GIF"}
@@ -83,6 +83,24 @@ def check_quality(kind: str, quality: Quality) -> None:
         raise InputError(f"{kind} has no quality to choose: JPEG, WebP and AVIF have one")
 
 
+def check_png_level(kind: str, level: int | None) -> None:
+    """Checks that a format has the level of compression that is asked for.
+
+    Args:
+        kind: the format, as Pillow calls it.
+        level: zlib's; None for the default.
+
+    Raises:
+        InputError: it has none, or the level is not in 0 to 9.
+    """
+    if level is None:
+        return
+    if kind != "PNG":
+        raise InputError(f"{kind} has no level of compression to choose: PNG has one")
+    if not 0 <= level <= PNG_LEVEL_MAX:
+        raise InputError(f"a PNG level lies in 0 to {PNG_LEVEL_MAX}, and {level} does not")
+
+
 def format_options(kind: str, pixels: Pixels, quality: Quality, *, exact: bool) -> dict[str, Any]:
     """The arguments with which Pillow's `save` writes pixels as well as is wanted.
 
@@ -119,6 +137,8 @@ def lost_in_pixels(kind: str, pixels: Pixels) -> list[str]:
 
 
 def _has_many_colours(pixels: Pixels) -> bool:
+    from PIL import Image
+
     image = Image.fromarray(np.ascontiguousarray(pixels[:, :, :3]))
     return image.getcolors(_GIF_COLOURS) is None
 
@@ -128,6 +148,8 @@ def fitting_profile(icc: bytes, kind: str, pixels: Pixels) -> bytes | None:
 
     Some formats hold no gray. A profile of gray becomes one of RGB there that means the same.
     """
+    from aecodec.picture.color_description import profile_space, rgb_profile_of
+
     channels = 1 if pixels.ndim == 2 else pixels.shape[2]
     gray = channels < 3 and not _becomes_rgb(kind, pixels)
     space = profile_space(icc)

@@ -24,7 +24,6 @@ from aecodec.picture.raw_profiles import EXIF_PREFIX, XMP_PREFIX
 from aecodec.picture.reading import Reading, Wishes
 from aecodec.picture.tiff_tags import Directories
 
-SIGNATURE = b"\xff\xd8\xff"
 _SOS, _EOI, _COM = 0xDA, 0xD9, 0xFE
 _FRAMES = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}
 """The markers that begin a frame."""

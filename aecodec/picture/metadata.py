@@ -7,10 +7,7 @@ shows the picture turns it once. Where EXIF is not kept, the pixels are turned i
 import struct
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Protocol
-
-import numpy.typing as npt
-from PIL import ExifTags, Image, PngImagePlugin
+from typing import TYPE_CHECKING, Any, Protocol
 
 from aecodec.format.chunks import METADATA_KINDS, Chunk
 from aecodec.picture.exif import (
@@ -22,6 +19,22 @@ from aecodec.picture.exif import (
     tags_of,
 )
 from aecodec.picture.photoshop import iptc_resource
+from aecodec.picture.tiff_tags import (
+    ARTIST,
+    COPYRIGHT,
+    DATE,
+    DESCRIPTION,
+    EXIF,
+    GPS,
+    MAKE,
+    MODEL,
+    ORIENTATION,
+    SOFTWARE,
+)
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+    from PIL import Image, PngImagePlugin
 
 UPRIGHT = 1
 """The EXIF orientation of pixels that need not be turned."""
@@ -55,19 +68,14 @@ _JPEG_MAX = {
 """Bytes of each kind that fit between a JPEG's markers, beside what announces them there."""
 _JPEG_IPTC, _PHOTOSHOP = b"\xff\xed", b"Photoshop 3.0\0"
 
-_PNG_XMP = "XML:com.adobe.xmp"
-_PNG_RAW_PROFILE = "Raw profile type "
-_PNG_KEYWORD_BYTES = 79
+PNG_XMP = "XML:com.adobe.xmp"
+PNG_RAW_PROFILE = "Raw profile type "
 _COMMENT = "Comment"
 _ASCII = 2
-_TIFF_TAGS = (
-    ExifTags.Base.ImageDescription, ExifTags.Base.Make, ExifTags.Base.Model,
-    ExifTags.Base.Software, ExifTags.Base.DateTime, ExifTags.Base.Artist,
-    ExifTags.Base.Copyright, ExifTags.Base.ExifOffset, ExifTags.Base.GPSInfo,
-)  # fmt: skip
+_TIFF_TAGS = (DESCRIPTION, MAKE, MODEL, SOFTWARE, DATE, ARTIST, COPYRIGHT, EXIF, GPS)
 """What a TIFF says of the picture; its other tags say how the file stores the pixels."""
 _PHOTOSHOP_IPTC = 1028
-_TIFF_DIRECTORIES = (ExifTags.Base.ExifOffset, ExifTags.Base.GPSInfo)
+_TIFF_DIRECTORIES = (EXIF, GPS)
 
 Texts = tuple[tuple[str, bytes], ...]
 """Comments: the keyword and the text of each."""
@@ -111,7 +119,7 @@ class Metadata:
         packets: dict[str, Any] = {name: packet}
         return replace(self, **packets)
 
-    def attach(self, image: Image.Image) -> None:
+    def attach(self, image: "Image.Image") -> None:
         """Puts it into `image.info`, where Pillow and its users look for it.
 
         Comments are there under their keywords, as far as these are free, and all together under
@@ -121,14 +129,14 @@ class Metadata:
             if getattr(self, name):
                 image.info[key] = getattr(self, name)
         if self.text:
-            texts = {key: _decoded(value) for key, value in self.text}
+            texts = {key: decoded(value) for key, value in self.text}
             image.info[_INFO_TEXTS] = texts
             for key, text in texts.items():
                 image.info.setdefault(key, text)
 
     def save_options(self, kind: str) -> dict[str, Any]:
         """The arguments with which Pillow's `save` writes what a format can carry of it."""
-        kept = self._carried(kind)
+        kept = self.carried(kind)
         options: dict[str, Any] = {}
         if kept.icc:
             options["icc_profile"] = kept.icc
@@ -152,13 +160,15 @@ class Metadata:
             options["comment"] = kept.text[0][1]
         return options
 
-    def _carried(self, kind: str) -> "Metadata":
+    def carried(self, kind: str) -> "Metadata":
         """The part that a format can carry."""
         kind = _family(kind)
         names = [name for name, kinds in _CARRIERS.items() if kind in kinds]
         kept = self.select([name for name in names if self._fits(name, kind)])
         if kind == "PNG":
-            return replace(kept, text=tuple(t for t in self.text if _is_png_keyword(t[0])))
+            from aecodec.picture.png_metadata import is_keyword
+
+            return replace(kept, text=tuple(t for t in self.text if is_keyword(t[0])))
         if kind == "JPEG":
             most = _JPEG_MAX["text"]
             fit = tuple(t for t in self.text if t[0] == _COMMENT and len(t[1]) <= most)
@@ -179,6 +189,10 @@ class Metadata:
     @property
     def orientation(self) -> int:
         """How the pixels are to be turned for display, 1 to 8, see `turned`."""
+        if not (self.exif or self.xmp or self.text):
+            return UPRIGHT
+        from PIL import Image
+
         image = Image.new("1", (1, 1))
         self.attach(image)
         return orientation_of(image)
@@ -188,27 +202,27 @@ class Metadata:
         """Whether something goes into text chunks of a PNG."""
         return bool(self.xmp or self.text or self.iptc)
 
-    def _png_texts(self) -> PngImagePlugin.PngInfo:
+    def _png_texts(self) -> "PngImagePlugin.PngInfo":
+        from PIL import PngImagePlugin
+
+        from aecodec.picture.png_metadata import text_chunks
+
         texts = PngImagePlugin.PngInfo()
-        if self.xmp:
-            texts.add_itxt(_PNG_XMP, _decoded(self.xmp))
-        if self.iptc:
-            texts.add_text(f"{_PNG_RAW_PROFILE}iptc", _raw_profile(self.iptc), zip=True)
-        for key, text in self.text:
-            texts.add_text(key, _decoded(text))
+        for kind, payload in text_chunks(self):
+            texts.add(kind, payload)
         return texts
 
     def lost_in(self, kind: str) -> list[str]:
         """The names of what a format cannot carry, or can carry only in part."""
-        kept = self._carried(kind)
+        kept = self.carried(kind)
         lost = [name for name in _CARRIERS if getattr(self, name) and not getattr(kept, name)]
         return lost + ["text"] * (len(kept.text) < len(self.text))
 
 
-def metadata_of(image: Image.Image) -> Metadata:
+def metadata_of(image: "Image.Image") -> Metadata:
     """The metadata of a picture that Pillow has opened, or that `Metadata.attach` has filled."""
     exif = image.info.get("exif") or _exif_of_tiff(image)
-    xmp = image.info.get("xmp") or image.info.get(_PNG_XMP)
+    xmp = image.info.get("xmp") or image.info.get(PNG_XMP)
     if isinstance(xmp, str):
         xmp = xmp.encode()
     if isinstance(exif, bytes):
@@ -248,16 +262,16 @@ def metadata_in(stream: Ancillary) -> Metadata:
     )
 
 
-def orientation_of(image: Image.Image) -> int:
+def orientation_of(image: "Image.Image") -> int:
     """The EXIF orientation, 1 to 8; 1 where EXIF cannot be read or says nothing."""
     try:
-        found = image.getexif().get(ExifTags.Base.Orientation, UPRIGHT)
+        found = image.getexif().get(ORIENTATION, UPRIGHT)
     except (SyntaxError, ValueError, LookupError, struct.error):
         return UPRIGHT
     return found if isinstance(found, int) and found in range(1, 9) else UPRIGHT
 
 
-def turned(pixels: npt.NDArray[Any], orientation: int) -> npt.NDArray[Any]:
+def turned(pixels: "npt.NDArray[Any]", orientation: int) -> "npt.NDArray[Any]":
     """Pixels `(H, W)` or `(H, W, c)` turned as an EXIF orientation says, if EXIF is not kept.
 
     Source: EXIF 2.32, tag 274.
@@ -271,7 +285,7 @@ def turned(pixels: npt.NDArray[Any], orientation: int) -> npt.NDArray[Any]:
     return pixels
 
 
-def _resolution_of(image: Image.Image) -> tuple[float, float] | None:
+def _resolution_of(image: "Image.Image") -> tuple[float, float] | None:
     """Dots per inch, unless Pillow made them up for a JPEG or took them from its EXIF."""
     if image.format in {"JPEG", "MPO"} and not image.info.get("jfif_unit"):
         return None
@@ -289,7 +303,7 @@ def _valid_resolution(dpi: object) -> tuple[float, float] | None:
     return (across, down) if valid else None
 
 
-def _texts_of(image: Image.Image) -> Texts:
+def _texts_of(image: "Image.Image") -> Texts:
     """Comments of a PNG, JPEG or GIF, without those that hold other metadata."""
     found = getattr(image, "text", image.info.get(_INFO_TEXTS))
     if isinstance(found, Mapping):
@@ -297,7 +311,7 @@ def _texts_of(image: Image.Image) -> Texts:
         return tuple(
             (key, value.encode("utf-8", "replace"))
             for key, value in texts.items()
-            if key != _PNG_XMP and not key.startswith(_PNG_RAW_PROFILE) and "\0" not in key
+            if key != PNG_XMP and not key.startswith(PNG_RAW_PROFILE) and "\0" not in key
         )
     comment = image.info.get("comment")
     return ((_COMMENT, comment),) if isinstance(comment, bytes) and comment else ()
@@ -311,7 +325,7 @@ def _texts_in(payloads: Iterable[bytes]) -> Iterator[tuple[str, bytes]]:
             yield key.decode("utf-8", "replace"), text
 
 
-def _iptc_of(image: Image.Image) -> object:
+def _iptc_of(image: "Image.Image") -> object:
     """The records of IPTC that Pillow has found in a JPEG or PSD."""
     resources = image.info.get("photoshop")
     if isinstance(resources, Mapping):
@@ -320,10 +334,12 @@ def _iptc_of(image: Image.Image) -> object:
     return next((each[-1] for each in of_psd if _PHOTOSHOP_IPTC in each), None)
 
 
-def _exif_of_tiff(image: Image.Image) -> bytes | None:
+def _exif_of_tiff(image: "Image.Image") -> bytes | None:
     """EXIF made of what a TIFF says of the picture, without how Pillow has turned its pixels."""
     if image.format != "TIFF":
         return None
+    from PIL import Image
+
     source, exif = image.getexif(), Image.Exif()
     for tag in _TIFF_TAGS:
         if tag in source:
@@ -331,8 +347,10 @@ def _exif_of_tiff(image: Image.Image) -> bytes | None:
     return exif.tobytes() if len(exif) else None
 
 
-def _pillow_tags(metadata: Metadata) -> Image.Exif | None:
+def _pillow_tags(metadata: Metadata) -> "Image.Exif | None":
     """Tags for a TIFF, which holds EXIF, XMP and IPTC in one directory; None for nothing."""
+    from PIL import Image
+
     found = Image.Exif()
     tags = tags_of(metadata.exif)
     if metadata.exif and tags:
@@ -353,23 +371,7 @@ def _family(kind: str) -> str:
     return "JPEG" if kind == "MPO" else kind
 
 
-def _raw_profile(iptc: bytes) -> str:
-    """IPTC as ImageMagick, exiv2 and others store it in a PNG, 36 bytes a line."""
-    content = iptc_resource(iptc).hex()
-    lines = [content[at : at + 72] for at in range(0, len(content), 72)]
-    return f"\niptc\n{len(content) // 2:8}\n" + "\n".join(lines) + "\n"
-
-
-def _is_png_keyword(key: str) -> bool:
-    try:
-        encoded = key.encode("latin-1")
-    except UnicodeEncodeError:
-        return False
-    plain = key.isprintable() and key == " ".join(key.split())
-    return 0 < len(encoded) <= _PNG_KEYWORD_BYTES and plain
-
-
-def _decoded(text: bytes) -> str:
+def decoded(text: bytes) -> str:
     """A text in UTF-8, or else in Latin-1, which old files use."""
     try:
         return text.decode()

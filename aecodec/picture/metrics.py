@@ -1,19 +1,15 @@
 """How near a decoded picture is to its original: mean squared error, PSNR, MS-SSIM, maximum."""
 
 import math
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from aecodec.errors import InputError
+from aecodec.picture.ms_ssim import MS_SSIM_SIDE, plane_ms_ssim
 from aecodec.picture.pixels import Pixels, peak
 
 PSNR_MAX = 100.0
 """The PSNR of equal pictures in dB, and the highest that is told."""
-
-MS_SSIM_SIDE = 161
-"""Fewest pixels a side: at the coarsest of five scales, 16 times smaller, a window of 11 fits."""
 
 
 def psnr(mse: float, maximum: float = 255.0) -> float:
@@ -42,10 +38,7 @@ def pixels_psnr(first: Pixels, second: Pixels) -> float:
 
 
 def pixels_ms_ssim(first: Pixels, second: Pixels) -> float:
-    """Multi-scale structural similarity, at most 1, the mean of the channels.
-
-    Source: Wang, Simoncelli, Bovik, "Multiscale structural similarity for image quality
-    assessment", with the paper's weights and a Gaussian window, by the package pytorch-msssim.
+    """Multi-scale structural similarity, 0 to 1, the mean of the channels; see `ms_ssim`.
 
     Args:
         first: `(H, W, 3)` or `(H, W)`, uint8 or uint16.
@@ -54,18 +47,15 @@ def pixels_ms_ssim(first: Pixels, second: Pixels) -> float:
     Raises:
         InputError: a side is shorter than `MS_SSIM_SIDE`.
     """
-    import torch  # here, since PSNR needs neither
-    from pytorch_msssim import ms_ssim
-
     height, width = first.shape[:2]
     if min(height, width) < MS_SSIM_SIDE:
         reason = f"MS-SSIM needs {MS_SSIM_SIDE} pixels a side, the picture has {width}x{height}"
         raise InputError(reason)
-    planes = [torch.from_numpy(_planes(each)) for each in (first, second)]
-    # Each channel is measured alone, so that memory stays at what one channel takes.
-    top = float(peak(first))
+    scale = np.float32(1 / peak(first))
+    channels = [(each[..., None] if each.ndim == 2 else each) for each in (first, second)]
     values = [
-        float(ms_ssim(a[None, None], b[None, None], top)) for a, b in zip(*planes, strict=True)
+        plane_ms_ssim(*(each[..., number].astype(np.float32) * scale for each in channels))
+        for number in range(channels[0].shape[2])
     ]
     return sum(values) / len(values)
 
@@ -73,11 +63,6 @@ def pixels_ms_ssim(first: Pixels, second: Pixels) -> float:
 def pixels_max_error(first: Pixels, second: Pixels) -> float:
     """The largest difference between samples at one place, in their own steps: 0 to their peak."""
     return float(np.max(np.maximum(first, second) - np.minimum(first, second)))
-
-
-def _planes(pixels: Pixels) -> npt.NDArray[Any]:
-    channels = pixels[None] if pixels.ndim == 2 else pixels.transpose(2, 0, 1)
-    return np.ascontiguousarray(channels, np.float32)
 
 
 MEASURES = {"psnr": pixels_psnr, "ssim": pixels_ms_ssim, "max_error": pixels_max_error}

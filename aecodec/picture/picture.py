@@ -1,15 +1,15 @@
 """Pictures in every form that callers have, taken as arrays of 8-bit or 16-bit samples."""
 
 import os
+import sys
 import warnings
 from collections.abc import Collection
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeGuard, cast
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image
 
 from aecodec.errors import InputError, LimitError, LossWarning
 from aecodec.format.chunks import DEFAULT_LIMITS, METADATA_KINDS, Limits
@@ -19,14 +19,13 @@ from aecodec.picture.alpha import (
     with_fewer_levels,
     without_hidden,
 )
-from aecodec.picture.decoding import fitted, read_picture
 from aecodec.picture.metadata import Metadata, metadata_of
 from aecodec.picture.orientation import upright
-from aecodec.picture.pillow_modes import CONVERTED, conversions, to_array
 from aecodec.picture.pixels import DAMAGE, Pixels, damaged, from_floats, join, split
 from aecodec.picture.reading import Reading, Wishes, more_frames
 
 if TYPE_CHECKING:
+    from PIL import Image
     from torch import Tensor
 
 __all__ = ["DAMAGE", "LossWarning", "Picture", "Pixels", "decode_picture", "to_picture", "to_pil"]
@@ -92,16 +91,16 @@ def to_picture(
         return _economized(_checked_picture(kept), alpha_quality)
     if isinstance(picture, (str, os.PathLike)):
         return _economized(_warned(_from_path(picture, keep, limits)), alpha_quality)
-    if isinstance(picture, Image.Image):
+    if _is_image(picture):
         return _economized(_warned(_from_pil(picture, keep)), alpha_quality)
     if isinstance(picture, np.ndarray):
         return _economized(_picture(_checked(picture)), alpha_quality)
     if hasattr(picture, "detach") and hasattr(picture, "permute"):
-        return _economized(_picture(_from_tensor(picture)), alpha_quality)
+        return _economized(_picture(_from_tensor(cast("Tensor", picture))), alpha_quality)
     raise InputError(f"cannot take a picture from {type(picture).__name__}")
 
 
-def to_pil(pixels: Pixels) -> Image.Image:
+def to_pil(pixels: Pixels) -> "Image.Image":
     """Pixels as a PIL image of mode L, LA, RGB or RGBA, or I;16 for 16-bit gray.
 
     Raises:
@@ -112,6 +111,8 @@ def to_pil(pixels: Pixels) -> Image.Image:
             "Pillow has no mode for 16-bit pixels in colour or with alpha: "
             "ask for depth 8, or for an array"
         )
+    from PIL import Image
+
     return Image.fromarray(pixels)
 
 
@@ -125,10 +126,14 @@ def decode_picture(
 
     Whoever calls this says what `Picture.losses` names; it gives no warnings.
     """
+    from aecodec.picture.decoding import read_picture
+
     return _economized(_from_reading(read_picture(data, Wishes(keep, limits))), alpha_quality)
 
 
 def _from_path(path: "str | os.PathLike[str]", keep: Collection[str], limits: Limits) -> Picture:
+    from aecodec.picture.decoding import read_picture
+
     data = Path(path).read_bytes()
     try:
         return _from_reading(read_picture(data, Wishes(keep, limits)))
@@ -136,7 +141,16 @@ def _from_path(path: "str | os.PathLike[str]", keep: Collection[str], limits: Li
         raise type(exc)(f"{os.fspath(path)}: {exc}") from exc
 
 
-def _from_pil(image: Image.Image, keep: Collection[str]) -> Picture:
+def _is_image(picture: object) -> "TypeGuard[Image.Image]":
+    """Whether it is a PIL image, which there is only where Pillow has been imported."""
+    module = sys.modules.get("PIL.Image")
+    return module is not None and isinstance(picture, module.Image)
+
+
+def _from_pil(image: "Image.Image", keep: Collection[str]) -> Picture:
+    from aecodec.picture.decoding import fitted
+    from aecodec.picture.pillow_modes import CONVERTED, conversions, to_array
+
     try:
         image.load()  # some formats have their metadata behind the pixels
     except (*DAMAGE, OSError) as exc:

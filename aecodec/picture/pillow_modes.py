@@ -6,14 +6,17 @@ Transparency in a palette or a colour key becomes alpha.
 """
 
 from io import BytesIO
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, ImageCms
+from PIL import Image
 
 from aecodec.errors import InputError
-from aecodec.picture.color_description import profile_space
 from aecodec.picture.pixels import SIXTEEN_BIT_PEAK, Pixels, from_floats
+
+if TYPE_CHECKING:
+    from PIL import ImageCms
 
 _TO_RGB = {"P", "RGBX", "YCbCr", "HSV"}
 _ALPHA_OF = {
@@ -71,6 +74,8 @@ def to_plain(image: Image.Image) -> Image.Image:
     if image.mode == "CMYK":
         return _from_cmyk(image)
     if image.mode == "LAB":
+        from PIL import ImageCms
+
         return _to_srgb(image, ImageCms.ImageCmsProfile(ImageCms.createProfile("LAB")))
     raise InputError(f"mode {image.mode} is not supported: convert it to 'L' or 'RGB'")
 
@@ -105,8 +110,12 @@ def _from_cmyk(image: Image.Image) -> Image.Image:
     return _to_srgb(image, profile) if profile else image.convert("RGB")
 
 
-def _cmyk_profile(image: Image.Image) -> ImageCms.ImageCmsProfile | None:
+def _cmyk_profile(image: Image.Image) -> "ImageCms.ImageCmsProfile | None":
     """The profile of a CMYK picture; None if there is none that can convert it."""
+    from PIL import ImageCms
+
+    from aecodec.picture.color_description import profile_space
+
     data = image.info.get("icc_profile")
     if not isinstance(data, bytes) or profile_space(data) != "CMYK":
         return None
@@ -118,7 +127,9 @@ def _cmyk_profile(image: Image.Image) -> ImageCms.ImageCmsProfile | None:
     return profile
 
 
-def _to_srgb(image: Image.Image, profile: ImageCms.ImageCmsProfile) -> Image.Image:
+def _to_srgb(image: Image.Image, profile: "ImageCms.ImageCmsProfile") -> Image.Image:
+    from PIL import ImageCms
+
     to_srgb = ImageCms.buildTransform(profile, ImageCms.createProfile("sRGB"), image.mode, "RGB")
     converted = to_srgb.apply(image)
     converted.info = {key: value for key, value in image.info.items() if key != "icc_profile"}

@@ -12,6 +12,7 @@ import numpy as np
 from PIL import Image, ImageFile
 
 from aecodec.errors import InputError, LimitError
+from aecodec.format.container import SIGNATURE
 from aecodec.picture.color_description import profile_of_chromaticities, profile_of_gamma
 from aecodec.picture.iso_boxes import boxes
 from aecodec.picture.metadata import Metadata, metadata_of
@@ -39,8 +40,10 @@ def open_image(data: bytes) -> ImageFile.ImageFile:
     """A file as Pillow's plugin for it opens it, whatever its size.
 
     Raises:
-        InputError: no plugin knows it.
+        InputError: no plugin knows it, or it is an .aec file.
     """
+    if data.startswith(SIGNATURE):
+        raise InputError("this is an .aec file already: decompress it first")
     Image.preinit()
     tried: set[str] = set()
     for load in (lambda: None, Image.init):

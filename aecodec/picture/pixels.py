@@ -5,7 +5,6 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image
 
 from aecodec.errors import InputError
 
@@ -133,6 +132,8 @@ def shrink(pixels: Pixels, scale: int) -> Pixels:
     if scale == 1:
         return pixels
     if pixels.dtype == np.uint8:
+        from PIL import Image
+
         return np.asarray(Image.fromarray(pixels).reduce(scale))
     planes = pixels[:, :, None] if pixels.ndim == 2 else pixels
     means = [_reduced(planes[:, :, c], scale) for c in range(planes.shape[2])]
@@ -140,5 +141,7 @@ def shrink(pixels: Pixels, scale: int) -> Pixels:
 
 
 def _reduced(plane: Pixels, scale: int) -> npt.NDArray[np.uint16]:
+    from PIL import Image
+
     # Pillow reduces pictures of 32 bits, but not of 16.
     return np.asarray(Image.fromarray(plane.astype(np.int32)).reduce(scale)).astype(np.uint16)

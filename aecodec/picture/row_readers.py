@@ -23,20 +23,16 @@ import numpy as np
 from aecodec.errors import InputError
 from aecodec.format.chunks import DEFAULT_LIMITS, METADATA_KINDS
 from aecodec.picture import png_chunks
-from aecodec.picture.decoding import fitted
 from aecodec.picture.metadata import UPRIGHT, Metadata
 from aecodec.picture.orientation import exif_orientation, orientation_in
 from aecodec.picture.picture import Picture
 from aecodec.picture.pixels import DAMAGE, Pixels
-from aecodec.picture.png import png_metadata
 from aecodec.picture.reading import Reading, Wishes
-from aecodec.picture.tiff import BLACK_IS_ZERO, RGB, refuse_raw, tiff_metadata
-from aecodec.picture.tiff_segments import BYTE_COMPRESSIONS, layout_of
 from aecodec.picture.tiff_tags import ORIENTATION, PHOTOMETRIC, SIGNATURES, Directories
 from aecodec.picture.vips import damage, load_vips
 
-_TIFF_COMPRESSIONS = BYTE_COMPRESSIONS | {7}
-"""Those that libvips undoes, JPEG among them."""
+_TIFF_JPEG = 7
+"""A compression of TIFF that libvips undoes, beside those of plain bytes."""
 
 _PNG_LATE = (b"tEXt", b"zTXt", b"iTXt", b"eXIf")
 """Metadata that PNG allows behind the pixels."""
@@ -250,7 +246,9 @@ class ScanlineSource(_FileRows):
 
 
 @contextmanager
-def open_rows(path: Path, keep: Collection[str] = METADATA_KINDS) -> Iterator[RowSource | None]:
+def open_rows(
+    path: Path, keep: Collection[str] = METADATA_KINDS, least: int = 0
+) -> Iterator[RowSource | None]:
     """A picture file that can be read by rows, open until the end of the block; None for others.
 
     These are raw PPM and PGM of 8 or 16 bits and, with pyvips, PNG without interlacing and TIFF of
@@ -261,6 +259,7 @@ def open_rows(path: Path, keep: Collection[str] = METADATA_KINDS) -> Iterator[Ro
         path: of the file.
         keep: which metadata to keep, out of `METADATA_KINDS`. Without "exif", pictures that it says
             to turn cannot be read by rows.
+        least: pixels that the picture must have; None for smaller ones, too.
 
     Raises:
         OSError: the file cannot be read.
@@ -269,8 +268,8 @@ def open_rows(path: Path, keep: Collection[str] = METADATA_KINDS) -> Iterator[Ro
         yield None
         return
     with path.open("rb") as file:
-        source = open_netpbm(file) or _open_scanlines(path, file, keep)
-        if source is None:
+        source = open_netpbm(file) or _open_scanlines(path, file, keep, least)
+        if source is None or source.height * source.width < least:
             yield None
             return
         with closing(source):
@@ -290,28 +289,30 @@ def open_netpbm(file: BinaryIO) -> NetpbmSource | None:
     return NetpbmSource(file, size, gray=kind == b"5", sixteen_bit=sixteen_bit, start=head.end())
 
 
-def _open_scanlines(path: Path, file: BinaryIO, keep: Collection[str]) -> ScanlineSource | None:
+def _open_scanlines(
+    path: Path, file: BinaryIO, keep: Collection[str], least: int
+) -> ScanlineSource | None:
     """The PNG or TIFF at a path, which is open as `file` too; None if it does not suit."""
     file.seek(0)
     signature = file.read(len(png_chunks.SIGNATURE))
     file.seek(0)
     try:
         if signature == png_chunks.SIGNATURE:
-            head = _png_head(file, keep)
+            head = _png_head(file, keep, least)
         elif signature.startswith(SIGNATURES):
             head = _tiff_head(file, keep)
         else:
             return None
     except (*DAMAGE, OSError):  # who reads all at once says what is wrong
         return None
-    if head is None:
+    if head is None or head.width * head.height < least:
         return None
     vips = load_vips()
     suits = vips is not None and vips.at_least_libvips(8, 13)
     return ScanlineSource(path, head) if suits else None
 
 
-def _png_head(file: BinaryIO, keep: Collection[str]) -> _Head | None:
+def _png_head(file: BinaryIO, keep: Collection[str], least: int) -> _Head | None:
     """What a PNG says before its pixels; None if they, or what is behind them, do not suit."""
     before: list[tuple[bytes, bytes]] = []
     total, in_pixels = 0, False
@@ -328,11 +329,16 @@ def _png_head(file: BinaryIO, keep: Collection[str]) -> _Head | None:
         if zlib.crc32(payload, zlib.crc32(kind)) != int.from_bytes(file.read(4), "big"):
             return None
         before.append((kind, payload))
+        width, height = png_chunks.HEAD.unpack(before[0][1])[:2]
+        if width * height < least:
+            return None
     width, height, depth, colour, _, _, interlace = png_chunks.HEAD.unpack(before[0][1])
     if not in_pixels or depth != 8 or interlace:
         return None
     if colour not in (png_chunks.GRAY, png_chunks.RGB):
         return None
+    from aecodec.picture.png import png_metadata
+
     gray = colour == png_chunks.GRAY
     metadata, losses = png_metadata(before[1:], Wishes(keep), gray=gray)
     return _plain_head((width, height), metadata, losses, keep, gray=gray)
@@ -346,6 +352,8 @@ def _plain_head(
 
     Those are read at once, by whoever tells of the losses.
     """
+    from aecodec.picture.decoding import fitted
+
     pixel = np.zeros((2, 1) if gray else (2, 1, 3), np.uint8)
     reading = fitted(Reading(pixel, metadata, tuple(losses if keep else ())), Wishes(keep))
     turned = orientation_in(metadata) != UPRIGHT and exif_orientation(reading.metadata.exif) in (
@@ -359,6 +367,9 @@ def _plain_head(
 
 def _tiff_head(file: BinaryIO, keep: Collection[str]) -> _Head | None:
     """What a TIFF says; None if its pixels do not suit, or if they must be turned."""
+    from aecodec.picture.tiff import BLACK_IS_ZERO, RGB, refuse_raw, tiff_metadata
+    from aecodec.picture.tiff_segments import BYTE_COMPRESSIONS, layout_of
+
     with mmap(file.fileno(), 0, access=ACCESS_READ) as data:
         directories = Directories(data)
         pages = list(directories.chain())
@@ -367,7 +378,7 @@ def _tiff_head(file: BinaryIO, keep: Collection[str]) -> _Head | None:
         layout = layout_of(first)
         meaning = first.integer(PHOTOMETRIC, -1)
         samples = {BLACK_IS_ZERO: 1, RGB: 3}.get(meaning)
-        plain = layout.samples == samples and layout.compression in _TIFF_COMPRESSIONS
+        plain = layout.samples == samples and layout.compression in (*BYTE_COMPRESSIONS, _TIFF_JPEG)
         eight_bit = layout.bits == 8 and layout.form == 1 and not layout.planes
         turned = first.integer(ORIENTATION, UPRIGHT) != UPRIGHT or layout.reversed_bits
         if not plain or not eight_bit or turned or len(pages) > 1:

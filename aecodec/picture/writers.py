@@ -1,19 +1,16 @@
 """Decoded pictures as files of other formats, with what each can carry of them.
 
 PNG and raw PPM and PGM can also be written from top to bottom, a few rows at a time.
-
-Source: PNG specification, third edition, section 9 (filters), https://www.w3.org/TR/png-3/.
 """
 
-import zlib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
+from functools import partial
 from io import BytesIO
 from typing import Any, BinaryIO
 
 import numpy as np
 import numpy.typing as npt
-from PIL import ExifTags, Image
 
 from aecodec.errors import InputError
 from aecodec.picture.alpha import over_background
@@ -29,18 +26,9 @@ from aecodec.picture.metadata import UPRIGHT, Metadata, turned
 from aecodec.picture.orientation import orientation_in, upright
 from aecodec.picture.picture import to_pil
 from aecodec.picture.pixels import DAMAGE, Pixels, peak
-from aecodec.picture.png_chunks import (
-    GRAY,
-    GRAY_ALPHA,
-    RGB,
-    RGB_ALPHA,
-    SIGNATURE,
-    build_chunk,
-    pack_head,
-    read_chunks,
-)
+from aecodec.picture.png_metadata import metadata_chunks
+from aecodec.picture.png_writing import write_png
 from aecodec.picture.reshaping import reshaped
-from aecodec.picture.sixteen_bit import write_sixteen_bit_tiff
 
 Colour = tuple[int, int, int]
 """Red, green and blue, 0 to 255."""
@@ -48,10 +36,6 @@ Colour = tuple[int, int, int]
 STREAMED = ("PNG", "PPM")
 """Formats that `write_rows` writes."""
 
-_ROWS = 64
-"""Rows that are filtered at a time."""
-_SUB, _UP = 1, 2
-"""Numbers of PNG's filters."""
 _FAILURES = (*DAMAGE, OSError, TypeError, AttributeError, ArithmeticError)
 """What Pillow raises on what it cannot write."""
 
@@ -93,8 +77,9 @@ def prepared(pixels: Pixels, kind: str, background: Colour | None) -> Pixels:
 
 
 def written(
-    pixels: Pixels, kind: str, metadata: Metadata, quality: Quality = None, *, exact: bool = False
-) -> Written:
+    pixels: Pixels, kind: str, metadata: Metadata, quality: Quality = None, *,
+    exact: bool = False, png_level: int | None = None,
+) -> Written:  # fmt: skip
     """A file with all of a picture that its format can carry.
 
     Where the orientation would be lost with the EXIF, the pixels are turned. Where Pillow refuses
@@ -106,23 +91,25 @@ def written(
         metadata: what the file is to carry.
         quality: see `formats.format_options`.
         exact: whether the pixels are those of the source.
+        png_level: see `png_writing.write_png`.
 
     Raises:
-        InputError: Pillow cannot write it, or pyvips is needed and not installed.
+        InputError: Pillow cannot write it.
     """
+    encoding = partial(encode, kind=kind, quality=quality, exact=exact, png_level=png_level)
     try:
-        return _written(pixels, kind, metadata, quality, exact=exact)
+        return _written(pixels, kind, metadata, encoding)
     except InputError:
         if metadata == Metadata():
             raise
     bare = turned(pixels, orientation_in(metadata))
-    done = _written(bare, kind, Metadata(), quality, exact=exact)
+    done = _written(bare, kind, Metadata(), encoding)
     line = f"{kind} cannot carry the metadata of this picture, which are left out"
     return replace(done, losses=(*done.losses, line))
 
 
 def _written(
-    pixels: Pixels, kind: str, metadata: Metadata, quality: Quality, *, exact: bool
+    pixels: Pixels, kind: str, metadata: Metadata, encoding: Callable[..., bytes]
 ) -> Written:
     lines = lost_in_pixels(kind, pixels)
     metadata, lost = fitted_to(pixels, kind, metadata)
@@ -133,7 +120,7 @@ def _written(
         if orientation != UPRIGHT:
             metadata, more = reshaped(upright(replace(metadata, exif=None)), width, height)
             lines += more
-    data = encode(pixels, kind, metadata, quality, exact=exact)
+    data = encoding(pixels, metadata=metadata)
     if lost:
         lines.append(f"{kind} carries no {', '.join(lost)}")
     return Written(data, pixels.shape[1], pixels.shape[0], tuple(lines))
@@ -153,8 +140,9 @@ def fitted_to(pixels: Pixels, kind: str, metadata: Metadata) -> tuple[Metadata, 
 
 
 def encode(
-    pixels: Pixels, kind: str, metadata: Metadata, quality: Quality = None, *, exact: bool = False
-) -> bytes:
+    pixels: Pixels, kind: str, metadata: Metadata, quality: Quality = None, *,
+    exact: bool = False, png_level: int | None = None,
+) -> bytes:  # fmt: skip
     """The bytes of a file.
 
     Args:
@@ -163,19 +151,23 @@ def encode(
         metadata: what the file is to carry, as far as the format can.
         quality: see `formats.format_options`.
         exact: whether the pixels are those of the source.
+        png_level: see `png_writing.write_png`.
 
     Raises:
-        InputError: Pillow cannot write it, or pyvips is needed and not installed.
+        InputError: Pillow cannot write it.
     """
     if kind == "TIFF":
         return _tiff(pixels, metadata)
-    encoded = BytesIO()
-    if kind in STREAMED and _lacks_mode(pixels):
-        write_rows(encoded, kind, (pixels.shape[0], pixels.shape[1]), [pixels], metadata)
+    if kind in STREAMED:
+        encoded = BytesIO()
+        size = pixels.shape[0], pixels.shape[1]
+        write_rows(encoded, kind, size, [pixels], metadata, png_level=png_level)
         return encoded.getvalue()
     options = metadata.save_options(kind) | format_options(kind, pixels, quality, exact=exact)
     if kind == "AVIF" and "exif" in options:
-        options["exif"] = _TurnedExif(metadata)
+        from aecodec.picture.turned_exif import TurnedExif
+
+        options["exif"] = TurnedExif(metadata)
     return _saved(pixels, kind, options)
 
 
@@ -197,6 +189,8 @@ def _tiff(pixels: Pixels, metadata: Metadata) -> bytes:
     """A TIFF whose own tags describe its pixels, with those of the metadata beside them."""
     options = {"dpi": metadata.resolution} if metadata.resolution else {}
     if _lacks_mode(pixels):
+        from aecodec.picture.sixteen_bit import write_sixteen_bit_tiff
+
         data = write_sixteen_bit_tiff(pixels, metadata.resolution)
     else:
         data = _saved(pixels, "TIFF", options)
@@ -206,32 +200,15 @@ def _tiff(pixels: Pixels, metadata: Metadata) -> bytes:
     return with_tags(data, tags, kept, resolution=metadata.resolution is not None)
 
 
-class _TurnedExif(Image.Exif):
-    """EXIF that Pillow writes into AVIF as it is, with the orientation in a box of its own.
-
-    Pillow takes the orientation out and would write the rest anew, which loses what it cannot read.
-    """
-
-    def __init__(self, metadata: Metadata) -> None:
-        super().__init__()
-        self._raw = upright(metadata).exif or b""
-        self[ExifTags.Base.Orientation] = orientation_in(metadata)
-        self[ExifTags.Base.Make] = ""  # without another tag Pillow writes nothing
-
-    def tobytes(self, offset: int = 8) -> bytes:
-        """The bytes, wherever they will lie."""
-        del offset
-        return self._raw
-
-
 def _lacks_mode(pixels: Pixels) -> bool:
     """Whether Pillow has no mode for such pixels."""
     return pixels.dtype == np.uint16 and pixels.ndim == 3
 
 
 def write_rows(
-    file: BinaryIO, kind: str, size: tuple[int, int], bands: Iterable[Pixels], metadata: Metadata
-) -> None:
+    file: BinaryIO, kind: str, size: tuple[int, int], bands: Iterable[Pixels], metadata: Metadata,
+    *, png_level: int | None = None,
+) -> None:  # fmt: skip
     """Writes a picture from top to bottom.
 
     Args:
@@ -240,11 +217,12 @@ def write_rows(
         size: height and width.
         bands: `(h, w)` to `(h, w, 4)`, uint8 or uint16, one below the other; for PPM without alpha.
         metadata: what PNG is to carry; PPM carries none.
+        png_level: see `png_writing.write_png`.
     """
     if kind == "PPM":
         _write_ppm(file, size, bands)
     else:
-        _write_png(file, size, bands, metadata)
+        write_png(file, size, bands, chunks=metadata_chunks(metadata), level=png_level)
 
 
 def _write_ppm(file: BinaryIO, size: tuple[int, int], bands: Iterable[Pixels]) -> None:
@@ -257,62 +235,6 @@ def _write_ppm(file: BinaryIO, size: tuple[int, int], bands: Iterable[Pixels]) -
         file.write(_big_endian(band).tobytes())
 
 
-def _write_png(
-    file: BinaryIO, size: tuple[int, int], bands: Iterable[Pixels], metadata: Metadata
-) -> None:
-    deflater = zlib.compressobj(6)
-    previous: npt.NDArray[np.uint8] | None = None
-    for band in bands:
-        if previous is None:
-            gray = band.ndim == 2 or band.shape[2] == 2
-            head = pack_head(size[1], size[0], 8 * band.dtype.itemsize, _colour_type(band))
-            file.write(SIGNATURE + build_chunk(b"IHDR", head))
-            file.write(_metadata_chunks(metadata, gray=gray))
-            previous = _png_bytes(np.zeros_like(band[:1]))
-        for first in range(0, len(band), _ROWS):
-            rows = _png_bytes(band[first : first + _ROWS])
-            data = deflater.compress(_filtered(rows, previous).data)
-            previous = rows[-1:]
-            if data:
-                file.write(build_chunk(b"IDAT", data))
-    file.write(build_chunk(b"IDAT", deflater.flush()) + build_chunk(b"IEND", b""))
-
-
-def _colour_type(pixels: Pixels) -> int:
-    channels = 1 if pixels.ndim == 2 else pixels.shape[2]
-    return {1: GRAY, 2: GRAY_ALPHA, 3: RGB, 4: RGB_ALPHA}[channels]
-
-
 def _big_endian(pixels: Pixels) -> npt.NDArray[np.uint8 | np.uint16]:
     """Samples with their bytes in the order that both formats use."""
     return np.ascontiguousarray(pixels, pixels.dtype.newbyteorder(">"))
-
-
-def _png_bytes(pixels: Pixels) -> npt.NDArray[np.uint8]:
-    """The bytes of each pixel, `(h, w, bytes)`, which PNG filters one by one."""
-    height, width = pixels.shape[:2]
-    return _big_endian(pixels).view(np.uint8).reshape(height, width, -1)
-
-
-def _filtered(
-    rows: npt.NDArray[np.uint8], previous: npt.NDArray[np.uint8]
-) -> npt.NDArray[np.uint8]:
-    """Rows filtered by `Sub` or `Up`, whichever leaves the smaller differences in each."""
-    left = np.zeros_like(rows)
-    left[:, 1:] = rows[:, :-1]
-    above = np.concatenate([previous, rows[:-1]])
-    count = len(rows)
-    sub, up = (rows - left).reshape(count, -1), (rows - above).reshape(count, -1)
-    cost = [np.minimum(part, -part).sum(1, dtype=np.int64) for part in (sub, up)]
-    chosen = (cost[1] < cost[0])[:, None]
-    kinds = np.where(chosen, _UP, _SUB).astype(np.uint8)
-    return np.concatenate([kinds, np.where(chosen, up, sub)], axis=1)
-
-
-def _metadata_chunks(metadata: Metadata, *, gray: bool) -> bytes:
-    """The chunks that Pillow writes for metadata."""
-    file = BytesIO()
-    Image.new("L" if gray else "RGB", (1, 1)).save(file, "PNG", **metadata.save_options("PNG"))
-    chunks = read_chunks(file.getvalue())
-    others = (b"IHDR", b"IDAT", b"IEND")
-    return b"".join(build_chunk(kind, payload) for kind, payload in chunks if kind not in others)

@@ -12,7 +12,6 @@ from contextlib import contextmanager
 from io import BytesIO
 from pathlib import Path
 from typing import Any, BinaryIO, TypeGuard
-from urllib.parse import urlsplit
 
 from aecodec.errors import AecError, InputError, LimitError
 from aecodec.format.chunks import DEFAULT_LIMITS, Buffer, Limits
@@ -76,6 +75,8 @@ def is_url(source: object) -> TypeGuard[str]:
 
 def base_name(url: str) -> str:
     """The last part of a URL's path, which may serve as the name of a file."""
+    from urllib.parse import urlsplit
+
     return urlsplit(url.rpartition("::")[2]).path.rstrip("/").rpartition("/")[2] or "picture"
 
 

@@ -7,9 +7,10 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from aecodec.autoencoder.dequantize import (
+    import_analysis,
+    import_hyper_analysis,
     import_prior,
     import_synthesis,
-    import_transform,
     named_tensors,
 )
 from aecodec.autoencoder.layers import Block, hswish
@@ -133,8 +134,8 @@ def trainable_state(weights: Weights) -> dict[str, Tensor]:
     tree = weights.tensors
     import_prior(model.prior, tree["prior"])
     import_synthesis(model.synthesis, tree["synthesis"])
-    import_transform(model.analysis, tree["analysis"])
-    import_transform(model.hyper_analysis, tree["hyper_analysis"])
+    import_analysis(model.analysis, tree["analysis"])
+    import_hyper_analysis(model.hyper_analysis, tree["hyper_analysis"])
     return model.state_dict() | dict(named_tensors(tree["parent"]))
 
 

@@ -11,13 +11,10 @@ Source: Wang, Simoncelli, Bovik, "Multi-scale structural similarity for image qu
 import torch
 from torch import Tensor
 
+from aecodec.picture.ms_ssim import MS_SSIM_SIDE, WEIGHTS
 from aecodec.training.distortion import full_precision, need_side
-from aecodec.training.windows import SIZE, compare_structure, halve
+from aecodec.training.windows import compare_structure, halve
 
-SCALE_WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
-"""Exponents of the scales from fine to coarse."""
-MS_SSIM_SIDE = (SIZE - 1) * 2 ** (len(SCALE_WEIGHTS) - 1) + 1
-"""Smallest side in pixels: the window must fit into the coarsest scale."""
 LUMINANCE = 0.01**2
 """C1 of SSIM on a range of 1."""
 SIMILARITY_MIN = 0.01
@@ -60,14 +57,14 @@ class MsSsimChroma:
 @full_precision
 def _lost_luma(x_hat: Tensor, x: Tensor) -> Tensor:
     """`(N,)`, 1 - MS-SSIM of luma."""
-    return 1 - ms_ssim(luma(x_hat), luma(x), SCALE_WEIGHTS).mean(1)
+    return 1 - ms_ssim(luma(x_hat), luma(x), WEIGHTS).mean(1)
 
 
 @full_precision
 def _lost_chroma(x_hat: Tensor, x: Tensor) -> Tensor:
     """`(N,)`, 1 - MS-SSIM of chroma."""
-    total = sum(SCALE_WEIGHTS[1:])
-    weights = tuple(weight / total for weight in SCALE_WEIGHTS[1:])
+    total = sum(WEIGHTS[1:])
+    weights = tuple(weight / total for weight in WEIGHTS[1:])
     return 1 - ms_ssim(halve(chroma(x_hat)), halve(chroma(x)), weights).mean(1)
 
 

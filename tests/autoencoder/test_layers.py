@@ -1,7 +1,9 @@
 """Building blocks, and the agreement of fixed-point layers with their integer form."""
 
+import numpy as np
 import pytest
 import torch
+from exact_reference import convolved
 from torch import Tensor
 
 from aecodec.autoencoder.layers import (
@@ -16,11 +18,9 @@ from aecodec.autoencoder.layers import (
     round_activation,
 )
 from aecodec.autoencoder.priors import ParameterHead
-from aecodec.decoder.carriers import ACCUMULATOR_LIMIT
-from aecodec.decoder.prior_layers import IntegerConv2d, accumulator_bounds
+from aecodec.decoder.bounds import ACCUMULATOR_LIMIT, accumulator_bounds
 from aecodec.export.prior import export_conv
 from aecodec.format.constants import KNOTS
-from aecodec.models.weights import TensorTree
 
 
 def activations(*shape: int) -> Tensor:
@@ -40,10 +40,11 @@ def filled(conv: FixedPointConv2d, spread: float = 0.1) -> FixedPointConv2d:
 
 def run_integer(conv: FixedPointConv2d, x: Tensor, *, head: bool = False) -> Tensor:
     """Output of the integer form, in reals."""
-    tree = TensorTree.of(export_conv(conv))
-    layer = IntegerConv2d(tree, relu=conv.relu, head=head, depthwise=conv.groups > 1)
-    y: Tensor = layer(x / conv.input_step)
-    return y * conv.output_steps()[:, None, None]
+    layer = export_conv(conv)
+    weight, bias, shift = (layer[k].astype(np.int64) for k in ("weight", "bias", "shift"))
+    y = convolved(weight, bias, shift, (x[0] / conv.input_step).long().numpy())
+    y = y if head else y.clip(0 if conv.relu else -512, 511)
+    return torch.from_numpy(y)[None] * conv.output_steps()[:, None, None]
 
 
 def test_hswish_values() -> None:
@@ -177,12 +178,11 @@ def test_weights_beyond_the_bound_are_coarsened_until_it_holds() -> None:
     conv = FixedPointConv2d(512, 1)
     with torch.no_grad():
         conv.weight.fill_(0.01)
-    tensors = {name: torch.from_numpy(array) for name, array in export_conv(conv).items()}
-    assert accumulator_bounds(tensors["weight"], tensors["bias"]).max() < ACCUMULATOR_LIMIT
-    assert int(tensors["weight"].max()) < 64
-    shift = float(tensors["shift"][0])
-    weight = tensors["weight"].double() * 2.0**-shift
-    assert float((weight - 0.01).abs().max()) <= 2.0**-shift / 2
+    arrays = export_conv(conv)
+    assert accumulator_bounds(arrays["weight"], arrays["bias"]).max() < ACCUMULATOR_LIMIT
+    assert int(arrays["weight"].max()) < 64
+    step = 2.0 ** -float(arrays["shift"][0])
+    assert np.abs(arrays["weight"].astype(float) * step - 0.01).max() <= step / 2
 
 
 def test_activations_are_clipped_and_rounded() -> None:

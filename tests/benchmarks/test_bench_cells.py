@@ -9,7 +9,7 @@ import pytest
 from click.testing import CliRunner, Result
 from PIL import Image
 
-from aecodec.cli.startup import usable_cores
+from aecodec.decoder.threads import usable_cores
 from benchmarks import codecs, rd, report
 from benchmarks.cells import Plan, measure_cells
 from benchmarks.codecs import CodecUnavailableError, ImageCodec, jpeg420, save

@@ -27,7 +27,7 @@ def test_the_float_synthesis_decodes_the_same_picture(tiny_codec: Codec) -> None
     encoder = tiny_codec.encoder
     exact, floats = (
         synthesis.pixels(y_hat, 200, scale=1, inside=(48, 64), sixteen_bit=False, gray=False)
-        for synthesis in (encoder.decoder.synthesis, FloatSynthesis(encoder.trainable_synthesis))
+        for synthesis in (encoder.decoder.synthesis, FloatSynthesis(encoder.trainable.synthesis))
     )
     assert exact.shape == floats.shape
     assert np.abs(exact.astype(int) - floats).mean() < 0.5

@@ -24,6 +24,22 @@ def test_the_extension_gives_the_format(shell: Shell, compressed: bytes, suffix:
         assert (image.format, image.size, image.mode) == (expected, (30, 20), "RGB")
 
 
+def test_png_levels(shell: Shell, compressed: bytes) -> None:
+    shell.file("img.aec", compressed)
+    sizes = []
+    for level in ([], ["--png-level", "0"], ["--png-level", "9"]):
+        assert shell.model("decompress", "img.aec", "-f", *level).code == 0
+        sizes.append((shell.folder / "img.png").stat().st_size)
+        with Image.open(shell.folder / "img.png") as image:
+            shown = image.tobytes()
+    assert sizes[1] > 30 * 20 * 3 > sizes[0] >= sizes[2]
+    assert len(shown) == 30 * 20 * 3
+    result = shell.model("decompress", "img.aec", "--png-level", "3", "-o", "out.tif")
+    assert_one_line(result, 1, "img.aec", "TIFF has no level of compression to choose: PNG has one")
+    assert_one_line(shell.model("decompress", "img.aec", "--png-level", "10"), 2, "--png-level")
+    assert sorted(shell.listing()) == ["img.aec", "img.png"]
+
+
 def test_files_of_another_model_need_it(shell: Shell, compressed: bytes) -> None:
     shell.file("img.aec", compressed)
     model_id = parse(compressed).header.model_id.hex()

@@ -8,11 +8,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from conftest import make_picture
 from PIL import Image
 from shell import ENVIRONMENT, Shell
 
 from aecodec import Codec
 from aecodec.cli.startup import SPIN_COUNT, prepare_process
+from aecodec.picture.metadata import Metadata
+from aecodec.picture.picture import Picture
 
 FAULTS = """
 import resource, numpy as np
@@ -30,7 +33,7 @@ needs_glibc = pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only
 
 
 def run(code: str, **environment: str) -> str:
-    own = ("OMP_", "GOMP_", "MALLOC_")
+    own = ("OMP_", "GOMP_", "MALLOC_", "OPENBLAS_")
     plain = {k: v for k, v in os.environ.items() if not k.startswith(own)}
     command = [sys.executable, "-c", code]
     done = subprocess.run(
@@ -47,17 +50,28 @@ def run(code: str, **environment: str) -> str:
         ({"GOMP_SPINCOUNT": "7"}, ["None", "7"]),
     ],
 )
-def test_threads_sleep_soon_unless_the_user_chooses(
+def test_threads_of_torch_sleep_soon_unless_the_user_chooses(
     choice: dict[str, str], expected: list[str]
 ) -> None:
-    code = f"import os; from aecodec.cli.startup import prepare_process; prepare_process(); {SET}"
-    assert run(code, **choice).split() == expected
+    code = "import os; from aecodec.cli.startup import prepare_process; prepare_process({}); {}"
+    assert run(code.format("torch=True", SET), **choice).split() == expected
+    without = run(code.format("", SET), **choice).split()
+    assert without == [choice.get("OMP_WAIT_POLICY", "None"), choice.get("GOMP_SPINCOUNT", "None")]
+
+
+@pytest.mark.parametrize(("choice", "expected"), [({}, "1"), ({"OPENBLAS_NUM_THREADS": "3"}, "3")])
+def test_blas_starts_no_threads_of_its_own(choice: dict[str, str], expected: str) -> None:
+    told = "print(os.environ.get('OPENBLAS_NUM_THREADS'))"
+    code = "import os{}; from aecodec.cli.startup import prepare_process; prepare_process(); {}"
+    assert run(code.format("", told), **choice) == expected
+    late = run(code.format(", numpy", told), **choice)
+    assert late == choice.get("OPENBLAS_NUM_THREADS", "None")
 
 
 def test_a_torch_that_is_there_already_stays() -> None:
     """It was loaded for this file."""
     before = dict(os.environ), list(sys.meta_path)
-    prepare_process()
+    prepare_process(torch=True)
     assert (dict(os.environ), sys.meta_path) == before
 
 
@@ -169,17 +183,51 @@ def test_jobs_share_the_cores(jobs: int, choice: dict[str, str], expected: str) 
     assert run(code, **choice) == expected
 
 
+def imported(shell: Shell, *arguments: str) -> set[str]:
+    """The modules that a command imports."""
+    code = (
+        "import sys\nfrom aecodec.cli import main\n"
+        "try: main()\nfinally: print('\\n', *sys.modules, end='')"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=True,
+        env=ENVIRONMENT, cwd=shell.folder,
+    )  # fmt: skip
+    return set(done.stdout.splitlines()[-1].split())
+
+
+READERS = {f"aecodec.picture.{name}" for name in ("jpeg", "tiff", "netpbm", "heif", "png")}
+SLOW = {"concurrent.futures", "fractions", "safetensors", "tempfile", "importlib.resources"}
+"""What no command needs to tell of a file."""
+
+
 @pytest.mark.parametrize("arguments", [["--help"], ["info", "img.aec"]], ids=" ".join)
 def test_what_computes_nothing_loads_neither_numpy_nor_pillow(
     shell: Shell, compressed: bytes, arguments: list[str]
 ) -> None:
     shell.file("img.aec", compressed)
-    code = (
-        "import sys\nfrom aecodec.cli import main\n"
-        "try: main()\nfinally: print(sorted({'numpy', 'PIL', 'torch'} & {*sys.modules}), end='')"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=True,
-        env=ENVIRONMENT,
-    )  # fmt: skip
-    assert done.stdout.endswith("[]")
+    assert not imported(shell, *arguments) & ({"numpy", "PIL", "torch", "ctypes"} | SLOW)
+
+
+def test_decompressing_to_png_loads_neither_pillow_nor_an_encoder(
+    shell: Shell, tiny_codec: Codec, tiny_weights: Path
+) -> None:
+    exif, text = b"II*\0\x08\0\0\0\0\0\0\0\0\0", (("Comment", b"hello"),)
+    metadata = Metadata(icc=b"profile", exif=exif, xmp=b"<x/>", text=text)
+    picture = Picture(make_picture(70, 80), metadata)
+    shell.file("img.aec", tiny_codec.compress(picture, lossless_tiles=False))
+    found = imported(shell, "decompress", "img.aec", "--model", str(tiny_weights))
+    assert "aecodec.picture.png_writing" in found
+    others = {"aecodec.coding.residual", "aecodec.coding.lossless", "aecodec.format.recovery"}
+    assert not found & (READERS | others | {"PIL", "argparse", "safetensors"})
+    assert not [name for name in found if name.startswith("aecodec.encoder.")]
+
+
+def test_compressing_loads_the_reader_of_that_format_alone(
+    shell: Shell, tiny_weights: Path
+) -> None:
+    shell.picture("img.png")
+    found = imported(shell, "compress", "img.png", "--model", str(tiny_weights))
+    assert found & READERS == {"aecodec.picture.png"}
+    assert not found & {"pyvips", "PIL.ImageCms", "PIL.TiffImagePlugin", "PIL.AvifImagePlugin"}
+    assert not found & {"aecodec.coding.residual", "aecodec.picture.writers"}

@@ -2,6 +2,7 @@
 
 import hashlib
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -22,11 +23,13 @@ from check_decoder import (
     expected_pixels,
     load_manifest,
 )
-from test_exactness import ReferenceDecoder
+from exact_reference import PriorReference
+from native_kernel import LEVELS
 
 import aecodec
 from aecodec.codec import Codec
 from aecodec.decoder.latents import Grid, decode_latents
+from aecodec.decoder.native_library import VARIABLE
 from aecodec.format.chunks import LosslessTile, PixelCoder, Tile
 from aecodec.format.container import Stream, parse
 from aecodec.format.digest import has_digest
@@ -40,9 +43,12 @@ REFERENCE = ("rgb-1x1", "gray-1x1", "rgb-17x33", "extremes-100")
 """Files that the decoder in plain NumPy integers can decode in reasonable time."""
 
 
-@pytest.fixture(scope="module")
-def codec() -> Codec:
-    return Codec()
+@pytest.fixture(scope="module", params=["numpy", *LEVELS])
+def codec(request: pytest.FixtureRequest) -> Iterator[Codec]:
+    """A decoder on each runtime, and on each level of the kernel."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(VARIABLE, request.param)
+        yield Codec()
 
 
 def name_of(entry: Entry) -> str:
@@ -137,7 +143,7 @@ def test_the_decoder_in_plain_integers_agrees(name: str) -> None:
     assert isinstance(tile, Tile)
     box = tile_box(stream.header, 0)
     tensors = registry.released_weights(released).tensors["prior"]
-    y_hat = ReferenceDecoder(tensors, tile.words).decode(
+    y_hat = PriorReference(tensors, tile.words).decode(
         Grid(box.height, box.width), stream.header.quality_index
     )
     assert digest(y_hat.astype("<i2")) == entry["latents_sha256"]

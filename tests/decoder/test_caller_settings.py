@@ -1,9 +1,8 @@
-"""Decoding is exact, and encoding the same, whatever the caller has set in torch."""
+"""Decoding is exact, and encoding the same, whatever the caller has set in torch or NumPy."""
 
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
-from operator import attrgetter
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +11,6 @@ import torch
 from conftest import make_picture
 
 from aecodec.codec import Codec
-from aecodec.decoder.carriers import Carried, is_full_precision
 from aecodec.decoder.latents import Grid, decode_latents
 from aecodec.format.chunks import Tile
 from aecodec.format.container import parse
@@ -77,6 +75,15 @@ def flushed_denormals() -> Iterator[None]:
         torch.set_flush_denormal(False)
 
 
+@contextmanager
+def small_buffer() -> Iterator[None]:
+    before = np.setbufsize(16)
+    try:
+        yield
+    finally:
+        np.setbufsize(before)
+
+
 SETTINGS: dict[str, Setting] = {
     "autocast to bfloat16": lambda: torch.autocast("cpu", dtype=torch.bfloat16),
     "autocast to float16": lambda: torch.autocast("cpu", dtype=torch.float16),
@@ -91,6 +98,8 @@ SETTINGS: dict[str, Setting] = {
     "flushed denormals": flushed_denormals,
     "inference mode": torch.inference_mode,
     "no gradients": torch.no_grad,
+    "NumPy raises": lambda: np.errstate(all="raise"),
+    "a small buffer in NumPy": small_buffer,
 }
 OTHER_PRODUCTS = {"medium precision", "high precision", "without mkldnn"}
 each_setting = pytest.mark.parametrize("setting", SETTINGS)
@@ -148,37 +157,3 @@ def test_models_may_be_loaded_there(
     np.testing.assert_array_equal(decoded, tiny_codec.decompress_array(data))
     assert codec.decompress_array(packed).shape == (32, 32, 3)
     np.testing.assert_array_equal(codec.decompress_array(data), decoded)
-
-
-def test_lowered_precision_is_noticed_and_left(tiny_codec: Codec, data: bytes) -> None:
-    assert is_full_precision()
-    with matmul_precision("medium"):
-        assert not is_full_precision()
-        tiny_codec.decompress_array(data)
-        assert torch.get_float32_matmul_precision() == "medium"
-
-
-@pytest.mark.parametrize("part", ["mkldnn", "mkldnn.matmul", "mkldnn.conv"])
-@pytest.mark.parametrize("precision", ["bf16", "tf32"])
-def test_lowered_precision_of_a_part_is_noticed(part: str, precision: str) -> None:
-    backend = attrgetter(part)(torch.backends)
-    if not hasattr(backend, "fp32_precision"):
-        pytest.skip("this torch knows one precision for all")
-    before = backend.fp32_precision
-    try:
-        backend.fp32_precision = precision
-    except RuntimeError:
-        pytest.skip("this torch refuses it")
-    try:
-        assert not is_full_precision()
-    finally:
-        backend.fp32_precision = before
-    assert is_full_precision()
-
-
-def test_carriers_are_wide_where_precision_is_lowered() -> None:
-    carried = Carried(torch.nn.Linear(1, 1))
-    assert carried.network.weight.dtype == torch.float32
-    with matmul_precision("medium"):
-        assert carried.network.weight.dtype == torch.float64
-    assert carried.network is carried.single

@@ -5,15 +5,11 @@ from io import BytesIO
 import numpy as np
 import numpy.typing as npt
 import pytest
-import torch
 from conftest import make_picture
 
 import aecodec
 from aecodec.codec import Codec
-from aecodec.decoder.integer_synthesis import ExactSynthesis, synthesize_scaled
-from aecodec.encoder.networks import EncoderModel
 from aecodec.format.chunks import LosslessTile, Tile
-from aecodec.format.constants import STREAM_FRACTION
 from aecodec.format.container import parse
 from aecodec.format.tiling import Region
 from aecodec.options import SCALES
@@ -78,24 +74,6 @@ def test_regions_grow_to_whole_squares(
         part = tiny_codec.decompress_array(source, region=region, scale=scale)
         assert part.shape == expected.shape
         assert np.abs(part.astype(int) - expected).max() <= 1
-
-
-@pytest.mark.parametrize("scale", SMALLER)
-@pytest.mark.parametrize("inside", [(64, 48), (63, 41), (50, 48), (49, 33), (1, 1), (200, 300)])
-def test_the_smaller_synthesis_is_exact(
-    tiny_coder: EncoderModel, scale: int, inside: tuple[int, int]
-) -> None:
-    """Means of the whole picture's sums, rounded once, are what the smaller synthesis gives."""
-    torch.manual_seed(3)
-    y = torch.randint(-48, 48, (1, 16, 4, 3))
-    synthesis = ExactSynthesis(tiny_coder.weights.tensors["synthesis"])
-    with torch.inference_mode():
-        sums = synthesis.sums(synthesis.features(y, 200), gray=False)
-        found = synthesize_scaled(synthesis, y, 200, scale, inside)
-    whole = sums[: inside[0], : inside[1]].numpy() / 2.0 ** (STREAM_FRACTION + synthesis.exit_shift)
-    expected = np.floor((means(whole, scale) + 0.5).clip(0, 1) * 255 + 0.5)
-    found = found[: expected.shape[0], : expected.shape[1]]
-    np.testing.assert_array_equal(found, expected)
 
 
 def test_lossless_pixels_are_shrunk_as_pillow_does() -> None:

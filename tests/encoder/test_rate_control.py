@@ -8,9 +8,7 @@ import pytest
 from conftest import make_picture
 from hypothesis import given
 from hypothesis import strategies as st
-from torch import Tensor
 
-from aecodec.autoencoder.transforms import AnalysisTransform
 from aecodec.codec import Codec
 from aecodec.encoder.latent_refinement import Effort
 from aecodec.encoder.networks import EncoderModel
@@ -18,8 +16,10 @@ from aecodec.encoder.rate_control import EVALUATIONS, search_quality
 from aecodec.encoder.tile import TileEncoder
 from aecodec.encoder.tile_view import BegunTiles
 from aecodec.format.tiling import Box
+from aecodec.models.weights import Array
 from aecodec.options import EncodeOptions, Target, TargetKind
 from aecodec.picture.metrics import measure
+from aecodec.picture.pixels import Pixels
 
 
 @given(st.floats(2, 100), st.floats(2, 4), st.floats(0.7, 1.4), st.floats(0, 0.002))
@@ -81,15 +81,15 @@ def test_the_analysis_begins_once_if_there_is_room(
     tiny_codec: Codec, monkeypatch: pytest.MonkeyPatch, room: int
 ) -> None:
     pixels = make_picture(100, 90)
-    monkeypatch.setattr("aecodec.codec.KEPT_BYTES", room)
-    begin, begun = AnalysisTransform.begin, 0
+    monkeypatch.setattr("aecodec.encoder.rate_control.KEPT_BYTES", room)
+    begin, begun = tiny_codec.encoder.analysis.begin, 0
 
-    def count(self: AnalysisTransform, x: Tensor) -> Tensor:
+    def count(pixels: Pixels) -> Array:
         nonlocal begun
         begun += 1
-        return begin(self, x)
+        return begin(pixels)
 
-    monkeypatch.setattr(AnalysisTransform, "begin", count)
+    monkeypatch.setattr(tiny_codec.encoder.analysis, "begin", count)
     data, found = tiny_codec.compress_to(pixels, Target("psnr", 31))
     assert found.evaluations > 2
     assert begun == 1 if room else begun >= found.evaluations

@@ -13,7 +13,7 @@ from conftest import make_picture
 from aecodec.autoencoder.quantization import quantize_ste
 from aecodec.autoencoder.transforms import to_model_space
 from aecodec.codec import Codec
-from aecodec.decoder.latents import take_quarter
+from aecodec.decoder.passes import take_quarter
 from aecodec.encoder.latent_refinement import Effort
 from aecodec.encoder.latents import encode_latents
 from aecodec.encoder.networks import EncoderModel
@@ -36,7 +36,7 @@ def start(model: EncoderModel, height: int, width: int) -> tuple[TileView, Float
     encoder = TileEncoder(model, INDEX, Effort())
     view = encoder.view(make_picture(height, width), grid, none)
     y = view.latents()
-    return view, y, np.floor(model.hyper_analyze(y, INDEX) + np.float32(0.5))
+    return view, y, np.floor(model.analysis.hyper(y, INDEX) + np.float32(0.5))
 
 
 def gradient_at(model: EncoderModel, objective: Objective, y: Floats, z: Floats) -> LossGradient:
@@ -65,7 +65,7 @@ def test_the_loss_is_that_of_real_coding(tiny_coder: EncoderModel, size: tuple[i
     assert found.bits <= 8 * len(tile.words) <= found.bits + 72  # a state of 64 bits, whole words
     q = relative_quality(INDEX)
     latents = torch.from_numpy(found.decoded).permute(2, 0, 1)[None]
-    x_hat = tiny_coder.trainable_synthesis(latents, torch.tensor([q])).clamp(0, 1)
+    x_hat = tiny_coder.trainable.synthesis(latents, torch.tensor([q])).clamp(0, 1)
     difference = x_hat - to_model_space(view.pixels)
     error = difference[:, :, : size[0], : size[1]].square().sum().item()
     weight = lmbda(q) * 255**2 / 3
@@ -115,7 +115,7 @@ def test_the_trainable_prior_is_the_integer_prior_with_plain_rounding(
     _, y_hat = encode_latents(prior, y, z, INDEX, observe=lambda _, found: levels.append(found))
     latents, z_hat = (torch.from_numpy(each).permute(2, 0, 1)[None] for each in (y, z))
     with torch.no_grad():
-        coded = tiny_coder.trainable_prior.code(
+        coded = tiny_coder.trainable.prior.code(
             latents,
             z_hat,
             rate_point(tiny_coder, INDEX),
@@ -132,7 +132,7 @@ def test_the_trainable_prior_is_the_integer_prior_with_plain_rounding(
 def test_a_search_keeps_no_model_alive(tiny_weights: Path) -> None:
     codec = Codec(tiny_weights)
     codec.compress(make_picture(32, 32), 50, effort=2)
-    prior = weakref.ref(codec.encoder.trainable_prior)
+    prior = weakref.ref(codec.encoder.trainable.prior)
     del codec
     gc.collect()
     assert prior() is None

@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 
 from aecodec.coding.ans import SymbolTable
-from aecodec.encoder.rdoq import COSTS, DeadZone, symbol_costs
+from aecodec.decoder.prior_tables import PriorTables
+from aecodec.encoder.rdoq import COST_STEP, COSTS, DeadZone, symbol_costs
+from aecodec.models.registry import DEFAULT_MODEL, load_model
 
 TABLES = [
     SymbolTable(-1, np.array([2**10, 2**24 - 2**11 - 16, 2**10, 16])),
@@ -15,7 +17,7 @@ TABLES = [
 def test_costs_are_those_of_the_tables() -> None:
     costs = symbol_costs(TABLES)
     assert costs.shape == (2, COSTS + 1)
-    assert costs[0, 0] == pytest.approx(TABLES[0].bits(np.zeros(1, np.int32))[0], abs=1e-6)
+    assert costs[0, 0] == pytest.approx(TABLES[0].bits(np.zeros(1, np.int32))[0], abs=COST_STEP)
     assert costs[0, 1] == pytest.approx(14.0)
     assert costs[0, 2] == pytest.approx(TABLES[0].bits(np.full(1, 2, np.int32))[0])
     assert costs[1].tolist()[:3] == [2.0, 3.0, pytest.approx(19.0)]
@@ -45,3 +47,10 @@ def test_endless_weight_is_plain_rounding() -> None:
     values = np.random.default_rng(2).normal(0, 30, 10_000).astype(np.float32)
     symbols = DeadZone(symbol_costs(TABLES), 1e9)(values, np.ones(10_000, np.uint8))
     np.testing.assert_array_equal(symbols, np.round(values))
+
+
+def test_costs_do_not_hang_on_the_last_places_of_logarithms() -> None:
+    tables = PriorTables(load_model(DEFAULT_MODEL).tensors["prior"]["tables"]).scale_tables
+    symbols = np.arange(COSTS + 1, dtype=np.int32)
+    steps = np.array([table.bits(symbols) for table in tables]) / COST_STEP
+    assert np.abs(steps % 1 - 0.5).min() > 1e-7

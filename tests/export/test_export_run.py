@@ -37,7 +37,7 @@ def saved_run(folder: Path, run: Path, **sizes: int) -> Path:
 def coded_bytes(encoder: EncoderModel, pixels: Pixels, index: int) -> int:
     """What the latents of a picture take."""
     y = encoder.analyze(pixels, index)
-    z = encoder.hyper_analyze(y, index)
+    z = encoder.analysis.hyper(y, index)
     zone = DeadZone(encoder.symbol_costs, encoder.search.plain_weight)
     tile, _ = encode_latents(encoder.decoder.prior, y, z, index, dead_zone=zone)
     return len(tile.words)

@@ -1,5 +1,6 @@
 """The exact form of a synthesis, and the statistics that its weights are rounded for."""
 
+import numpy as np
 import pytest
 import torch
 from conftest import make_tiny_model
@@ -7,7 +8,8 @@ from torch import Tensor
 
 from aecodec.autoencoder.model import HyperpriorModel
 from aecodec.autoencoder.quantization import quantize
-from aecodec.decoder.integer_synthesis import ExactSynthesis
+from aecodec.decoder.numpy_synthesis import NumpySynthesis
+from aecodec.decoder.work_sharing import Crew
 from aecodec.errors import WeightsError
 from aecodec.export.input_statistics import InputStatistics, picture_statistics
 from aecodec.export.synthesis import export_synthesis
@@ -27,12 +29,21 @@ def busy_model() -> HyperpriorModel:
 def error(model: HyperpriorModel, statistics: InputStatistics, x: Tensor) -> float:
     """Mean squared difference of exact and real synthesis at the highest quality."""
     q = torch.ones(len(x))
-    exact = ExactSynthesis(TensorTree.of(export_synthesis(model.synthesis, statistics)))
+    part = statistics.of_part("synthesis")
+    tensors = TensorTree.of(export_synthesis(model.synthesis, part))
+    exact = NumpySynthesis(tensors, Crew(1))
     with torch.no_grad():
         y = quantize(model.estimate(model.analysis(x, q), q).y_hat * 16)
         expected = (model.synthesis(y / 16, q).clamp(0, 1) * 65535).permute(0, 2, 3, 1)
-        decoded = torch.stack([exact(each[None], 400, maximum=65535) for each in y])
-    return float((decoded - expected).square().mean())
+    latents = y.permute(0, 2, 3, 1).numpy().astype(np.int16)
+    inside = expected.shape[1], expected.shape[2]
+    decoded = np.stack(
+        [
+            exact.pixels(each, 400, scale=1, inside=inside, sixteen_bit=True, gray=False)
+            for each in latents
+        ]
+    )
+    return float(np.square(decoded - expected.numpy()).mean())
 
 
 def test_statistics_cover_what_was_seen() -> None:
@@ -51,13 +62,13 @@ def test_statistics_cover_what_was_seen() -> None:
         assert float(torch.linalg.eigvalsh(moments).min()) > -1e-9
 
 
-def test_statistics_of_a_block_bear_no_name() -> None:
+def test_statistics_of_a_part_bear_no_name() -> None:
     one = torch.ones(1)
     whole = InputStatistics(
         {"first.mix_in": one, "blocks.1.mix_in": one, "blocks.10.mix_in": one},
         {"blocks.1.expand": one},
     )
-    part = whole.of_block("blocks.1")
+    part = whole.of_part("blocks.1")
     assert (list(part.reaches), list(part.moments)) == (["mix_in"], ["expand"])
 
 
@@ -84,4 +95,4 @@ def test_linear_layers_that_are_too_large_are_refused(name: str) -> None:
     with torch.no_grad():
         model.get_parameter(f"synthesis.{name}.weight").mul_(1e6)
     with pytest.raises(WeightsError, match="too large"):
-        export_synthesis(model.synthesis, statistics)
+        export_synthesis(model.synthesis, statistics.of_part("synthesis"))

@@ -10,7 +10,7 @@ from conftest import make_picture
 import aecodec
 from aecodec.codec import Codec
 from aecodec.errors import UnsupportedError, WeightsError
-from aecodec.models import registry
+from aecodec.models import registry, tensor_file
 from aecodec.models.registry import (
     DEFAULT_MODEL,
     MODELS,
@@ -23,8 +23,6 @@ from aecodec.models.registry import (
 )
 from aecodec.models.weights import read_weights
 
-WEIGHTS = Path(registry.__file__).parent
-
 
 @pytest.fixture
 def two_models(
@@ -32,13 +30,12 @@ def two_models(
 ) -> ReleasedModel:
     """A second release, newer than the default model."""
     newest = ReleasedModel("aec-2", read_weights(tiny_weights).model_id)
-    (tmp_path / "models").mkdir()
-    shutil.copy(tiny_weights, tmp_path / "models" / "aec-2.safetensors")
+    shutil.copy(tiny_weights, tmp_path / "aec-2.safetensors")
     for model in MODELS:
         name = f"{model.name}.safetensors"
-        (tmp_path / "models" / name).symlink_to(WEIGHTS / name)
+        (tmp_path / name).symlink_to(tensor_file.FOLDER / name)
     monkeypatch.setattr(registry, "MODELS", (*MODELS, newest))
-    monkeypatch.setattr(registry, "files", lambda _package: tmp_path)
+    monkeypatch.setattr(tensor_file, "FOLDER", tmp_path)
     return newest
 
 
@@ -109,3 +106,21 @@ def test_damaged_releases_are_noticed(two_models: ReleasedModel) -> None:
     wrong = ReleasedModel(two_models.name, b"else")
     with pytest.raises(WeightsError, match=r"aec-2 are damaged: model \w+, not 656c7365"):
         released_weights(wrong)
+
+
+def test_released_weights_are_read_once() -> None:
+    assert released_weights(MODELS[0]) is released_weights(MODELS[0])
+    tensor = released_weights(MODELS[0]).tensors["prior"]["tables"].array("base")
+    with pytest.raises(ValueError, match="read-only"):
+        tensor[0] = 0
+
+
+def test_a_missing_release_is_one_clear_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tensor_file, "FOLDER", tmp_path)
+    with pytest.raises(WeightsError, match=r"none\.safetensors: cannot read weights"):
+        released_weights(ReleasedModel("none", b"none"))
+    (tmp_path / "empty.safetensors").touch()
+    with pytest.raises(WeightsError, match="too short"):
+        released_weights(ReleasedModel("empty", b"none"))

@@ -10,7 +10,7 @@ from PIL import Image, ImageCms
 
 from aecodec.errors import InputError
 from aecodec.picture.color_description import profile_of_gamma, profile_space
-from aecodec.picture.formats import check_format, check_quality
+from aecodec.picture.formats import check_format, check_png_level, check_quality
 from aecodec.picture.metadata import Metadata, metadata_of
 from aecodec.picture.picture import decode_picture
 from aecodec.picture.pixels import Pixels
@@ -89,6 +89,16 @@ def test_qualities_that_make_no_sense() -> None:
         with pytest.raises(InputError, match=f"{kind} has no quality"):
             check_quality(kind, 80)
     check_quality("PNG", "lossless")
+
+
+def test_only_png_has_levels() -> None:
+    check_png_level("PNG", 9)
+    check_png_level("JPEG", None)
+    with pytest.raises(InputError, match="JPEG has no level"):
+        check_png_level("JPEG", 3)
+    for level in (-1, 10):
+        with pytest.raises(InputError, match="lies in 0 to 9"):
+            check_png_level("PNG", level)
 
 
 @pytest.mark.parametrize("kind", ["WEBP", "AVIF", "TIFF", "PNG", "JPEG"])

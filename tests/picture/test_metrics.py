@@ -4,7 +4,9 @@ import math
 
 import numpy as np
 import pytest
+import torch
 from conftest import make_picture
+from pytorch_msssim import ms_ssim
 
 from aecodec.errors import InputError
 from aecodec.picture.metrics import (
@@ -17,6 +19,7 @@ from aecodec.picture.metrics import (
     pixels_psnr,
     psnr,
 )
+from aecodec.picture.pixels import Pixels, peak
 
 
 def test_psnr() -> None:
@@ -50,6 +53,42 @@ def test_ms_ssim_of_a_colour_picture_is_the_mean_of_its_channels() -> None:
     second[::3] //= 2
     channels = [pixels_ms_ssim(first[..., c], second[..., c]) for c in range(3)]
     assert pixels_ms_ssim(first, second) == pytest.approx(sum(channels) / 3)
+
+
+def published_ms_ssim(first: Pixels, second: Pixels) -> float:
+    """By the package pytorch-msssim, in double precision."""
+    planes = [
+        torch.from_numpy(np.atleast_3d(each).transpose(2, 0, 1).astype(np.float64))[:, None]
+        for each in (first, second)
+    ]
+    return float(ms_ssim(*planes, float(peak(first))))
+
+
+@pytest.mark.parametrize("size", [(161, 161), (176, 200), (323, 275), (168, 641)])
+@pytest.mark.parametrize("kind", ["noise", "strong noise", "steps", "negative", "gray", "deep"])
+def test_ms_ssim_is_that_of_another_implementation(size: tuple[int, int], kind: str) -> None:
+    first: Pixels = make_picture(*size, seed=3)
+    rng = np.random.default_rng(5)
+    second: Pixels = first // 16 * 16
+    if kind.endswith("noise"):
+        noise = rng.normal(0, 60 if kind == "strong noise" else 4, first.shape)
+        second = np.clip(first + noise, 0, 255).astype(np.uint8)
+    elif kind == "negative":
+        second = 255 - first
+    elif kind == "gray":
+        first, second = first[..., 0], second[..., 0]
+    elif kind == "deep":
+        first, second = first.astype(np.uint16) * 257, second.astype(np.uint16) * 256 + 99
+    expected = published_ms_ssim(first, second)
+    assert pixels_ms_ssim(first, second) == pytest.approx(expected, abs=1e-5)
+
+
+def test_ms_ssim_of_flat_pictures_is_their_brightness_alone() -> None:
+    dark, light = np.zeros((176, 176), np.uint8), np.full((176, 176), 255, np.uint8)
+    assert pixels_ms_ssim(dark, dark) == pytest.approx(1)
+    assert pixels_ms_ssim(light, light) == pytest.approx(1)
+    brightness = (1e-4 / (1 + 1e-4)) ** 0.1333
+    assert pixels_ms_ssim(dark, light) == pytest.approx(brightness, abs=1e-5)
 
 
 def test_ms_ssim_needs_room_for_its_window() -> None:

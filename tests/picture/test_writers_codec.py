@@ -1,9 +1,9 @@
 """Pictures decoded and written a row of tiles at a time are those made at once."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from io import BytesIO
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 import numpy as np
 import pytest
@@ -62,14 +62,17 @@ def test_huge_pictures_are_written_by_rows(
     arguments = ["decompress", str(packed), *options, "--model", str(tiny_weights), "-o"]
     heights = []
 
-    def spy(file: BinaryIO, kind: str, size: Any, bands: Any, metadata: Metadata) -> None:  # noqa: ANN401
+    def spy(
+        file: BinaryIO, kind: str, size: tuple[int, int], bands: Iterable[Pixels],
+        metadata: Metadata, *, png_level: int | None,
+    ) -> None:  # fmt: skip
         def noted() -> Iterator[Pixels]:
             for band in bands:
                 heights.append(len(band))
                 assert not torch.is_inference_mode_enabled()
                 yield band
 
-        write_rows(file, kind, size, noted(), metadata)
+        write_rows(file, kind, size, noted(), metadata, png_level=png_level)
 
     def run(*more: str) -> int:
         with pytest.raises(SystemExit) as exit_:

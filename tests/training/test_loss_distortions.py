@@ -9,8 +9,9 @@ from torch import Tensor
 from torch.nn import functional
 
 from aecodec.errors import TrainingError
+from aecodec.picture.ms_ssim import MS_SSIM_SIDE, WEIGHTS
 from aecodec.training.loss import DISTORTIONS
-from aecodec.training.ms_ssim import MS_SSIM_SIDE, SCALE_WEIGHTS, chroma, luma, ms_ssim
+from aecodec.training.ms_ssim import chroma, luma, ms_ssim
 from aecodec.training.structure_xyb import to_linear, to_xyb
 
 every_distortion = pytest.mark.parametrize("name", list(DISTORTIONS))
@@ -139,7 +140,7 @@ def test_values_under_autocast_are_those_without(name: str) -> None:
 def test_ms_ssim_is_that_of_the_package(side: int, planes: Callable[[Tensor], Tensor]) -> None:
     x = picture(side, 2)
     x_hat = x + 0.1 * noise_like(x)
-    ours = ms_ssim(planes(x_hat), planes(x), SCALE_WEIGHTS).mean(1)
+    ours = ms_ssim(planes(x_hat), planes(x), WEIGHTS).mean(1)
     theirs = published_ms_ssim(planes(x_hat), planes(x), data_range=1, size_average=False)
     assert ours.tolist() == pytest.approx(theirs.tolist(), abs=1e-5)
 

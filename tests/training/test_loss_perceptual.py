@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from aecodec.picture.perceptual import SSIMULACRA2_SIDE
 from aecodec.training.loss import DISTORTIONS
 from benchmarks.codecs import jpeg420
-from benchmarks.metrics import SSIMULACRA2_SIDE
 from benchmarks.perceptual import (
     Sample,
     central_crop,

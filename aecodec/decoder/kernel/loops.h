@@ -1,0 +1,425 @@
+/* The innermost loops of one instruction level; included after vectors.h. */
+
+typedef struct {
+    vector of[ROWS][2];
+} NAME(block);
+
+/* Adds the products of `count` places with WIDTH outputs, whose weights begin at two panels. */
+INLINE void NAME(multiply)(NAME(block) * sums, inputs in, const int16_t *left, const int16_t *right,
+                           int32_t width, int count)
+{
+    const int16_t *place = in.data;
+    for (int32_t i = 0; i < width; i += 2, place += 2, left += 2 * PANEL, right += 2 * PANEL) {
+        vector first = NAME(load)(left), second = NAME(load)(right);
+        UNROLL
+        for (int r = 0; r < count; r++) {
+            vector both = NAME(pair)(place + r * in.step);
+            sums->of[r][0] = NAME(dot)(sums->of[r][0], both, first);
+            sums->of[r][1] = NAME(dot)(sums->of[r][1], both, second);
+        }
+    }
+}
+
+/* The weights of LANES outputs from number n on. */
+INLINE const int16_t *NAME(weights)(const linear *layer, int32_t n)
+{
+    return layer->weights + (ptrdiff_t)(n / PANEL) * layer->inputs * PANEL + n % PANEL * 2;
+}
+
+INLINE void NAME(multiply_layer)(NAME(block) * sums, const linear *layer, inputs in, int32_t n,
+                                 int count)
+{
+    NAME(multiply)(sums, in, NAME(weights)(layer, n), NAME(weights)(layer, n + LANES),
+                   layer->inputs, count);
+}
+
+INLINE void NAME(begin)(NAME(block) * sums, const int32_t *first, int32_t n, int count)
+{
+    UNROLL
+    for (int r = 0; r < count; r++) {
+        sums->of[r][0] = NAME(load)(first + n);
+        sums->of[r][1] = NAME(load)(first + n + LANES);
+    }
+}
+
+INLINE void NAME(shift_block)(NAME(block) * sums, const int32_t *shift, int32_t n, int count)
+{
+    vector left = NAME(load)(shift + n), right = NAME(load)(shift + n + LANES);
+    UNROLL
+    for (int r = 0; r < count; r++) {
+        sums->of[r][0] = NAME(shift)(sums->of[r][0], left);
+        sums->of[r][1] = NAME(shift)(sums->of[r][1], right);
+    }
+}
+
+/* What a convolution gives before it is clipped, of `count` places. */
+INLINE void NAME(convolve)(NAME(block) * sums, const linear *layer, inputs in, int32_t n, int count)
+{
+    NAME(begin)(sums, layer->bias, n, count);
+    NAME(multiply_layer)(sums, layer, in, n, count);
+    NAME(shift_block)(sums, layer->shift, n, count);
+}
+
+INLINE inputs NAME(from)(inputs in, int32_t place)
+{
+    return (inputs){in.data + place * in.step, in.step};
+}
+
+/* Does `call` for all outputs n and places p, `count` places at a time, which is a constant. */
+#define FOR_BLOCKS(outputs, places, call)                                 \
+    for (int32_t n = 0; n < (outputs); n += WIDTH) {                      \
+        int32_t p = 0;                                                    \
+        for (; p + ROWS <= (places); p += ROWS) {                         \
+            enum { count = ROWS };                                        \
+            call;                                                         \
+        }                                                                 \
+        for (; FEW_ROWS > 1 && p + FEW_ROWS <= (places); p += FEW_ROWS) { \
+            enum { count = FEW_ROWS };                                    \
+            call;                                                         \
+        }                                                                 \
+        for (; p < (places); p++) {                                       \
+            enum { count = 1 };                                           \
+            call;                                                         \
+        }                                                                 \
+    }
+
+INLINE void NAME(activate_block)(const linear *layer, const hswish *after, inputs in, int16_t *out,
+                                 ptrdiff_t step, int32_t n, int32_t p, int count)
+{
+    const reading *read = &after->read;
+    vector low = NAME(all)(-after->limit), high = NAME(all)(after->limit - 1);
+    vector knee = NAME(all)(after->knee), below = NAME(all)(-after->knee);
+    vector half = NAME(all)(0xFFFF);
+    NAME(block) sums;
+    NAME(convolve)(&sums, layer, NAME(from)(in, p), n, count);
+    UNROLL
+    for (int r = 0; r < count; r++) {
+        vector read_as[2];
+        for (int side = 0; side < 2; side++) {
+            vector u = NAME(clamp)(sums.of[r][side], low, high);
+            vector slope = NAME(clamp)(u, below, knee) + knee;
+            /* both fit 16 bits, and the slope's other half is 0 */
+            vector v = NAME(product)(u & half, slope);
+            v += NAME(load)(read->half + n + side * LANES);
+            read_as[side] = NAME(shift)(v, NAME(load)(read->shift + n + side * LANES));
+        }
+        vector both = NAME(packed)(read_as[0], read_as[1]);
+        NAME(store)(out + (p + r) * step + n, NAME(clamp16)(both, INPUT_LOW, INPUT_HIGH));
+    }
+}
+
+APART void NAME(activate)(const linear *layer, const hswish *after, inputs in, int32_t places,
+                          int16_t *out, ptrdiff_t step){
+    FOR_BLOCKS(layer -> outputs, places,
+               NAME(activate_block)(layer, after, in, out, step, n, p, count))}
+
+INLINE void NAME(add_to_stream_block)(const linear *layer, inputs in, int32_t *stream, int32_t n,
+                                      int32_t p, int count)
+{
+    vector low = NAME(all)(STREAM_LOW), high = NAME(all)(STREAM_HIGH);
+    NAME(block) sums;
+    NAME(convolve)(&sums, layer, NAME(from)(in, p), n, count);
+    UNROLL
+    for (int r = 0; r < count; r++) {
+        for (int side = 0; side < 2; side++) {
+            int32_t *at = stream + (ptrdiff_t)(p + r) * layer->outputs + n + side * LANES;
+            NAME(store)(at, NAME(clamp)(NAME(load)(at) + sums.of[r][side], low, high));
+        }
+    }
+}
+
+APART void NAME(add_to_stream)(const linear *layer, inputs in, int32_t places, int32_t *stream){
+    FOR_BLOCKS(layer -> outputs, places, NAME(add_to_stream_block)(layer, in, stream, n, p, count))}
+
+INLINE void NAME(clip_block)(const linear *layer, inputs in, int32_t low, int16_t *out,
+                             ptrdiff_t step, int32_t n, int32_t p, int count)
+{
+    NAME(block) sums;
+    NAME(convolve)(&sums, layer, NAME(from)(in, p), n, count);
+    UNROLL
+    for (int r = 0; r < count; r++) {
+        vector both = NAME(packed)(sums.of[r][0], sums.of[r][1]);
+        NAME(store)(out + (p + r) * step + n, NAME(clamp16)(both, low, ACTIVATION_HIGH));
+    }
+}
+
+APART void NAME(clip)(const linear *layer, inputs in, int32_t places, int32_t low, int16_t *out,
+                      ptrdiff_t step){
+    FOR_BLOCKS(layer -> outputs, places, NAME(clip_block)(layer, in, low, out, step, n, p, count))}
+
+INLINE void NAME(clip_two_block)(const linear *layer, inputs in, const linear *other, inputs more,
+                                 int16_t *out, ptrdiff_t step, int32_t n, int32_t p, int count)
+{
+    NAME(block) sums;
+    NAME(begin)(&sums, layer->bias, n, count);
+    NAME(multiply_layer)(&sums, layer, NAME(from)(in, p), n, count);
+    NAME(multiply_layer)(&sums, other, NAME(from)(more, p), n, count);
+    NAME(shift_block)(&sums, layer->shift, n, count);
+    UNROLL
+    for (int r = 0; r < count; r++) {
+        vector both = NAME(packed)(sums.of[r][0], sums.of[r][1]);
+        both = NAME(clamp16)(both, ACTIVATION_LOW, ACTIVATION_HIGH);
+        NAME(store)(out + (p + r) * step + n, both);
+    }
+}
+
+APART void NAME(clip_two)(const linear *layer, inputs in, const linear *other, inputs more,
+                          int32_t places, int16_t *out, ptrdiff_t step){
+    FOR_BLOCKS(layer -> outputs, places,
+               NAME(clip_two_block)(layer, in, other, more, out, step, n, p, count))}
+
+INLINE void NAME(add_clipped_block)(const linear *layer, inputs in, int16_t *out, int32_t n,
+                                    int32_t p, int count)
+{
+    NAME(block) sums;
+    NAME(convolve)(&sums, layer, NAME(from)(in, p), n, count);
+    UNROLL
+    for (int r = 0; r < count; r++) {
+        int16_t *at = out + (ptrdiff_t)(p + r) * layer->outputs + n;
+        vector both = NAME(packed)(sums.of[r][0], sums.of[r][1]);
+        both = NAME(clamp16)(both, ACTIVATION_LOW, ACTIVATION_HIGH);
+        both = (vector)((NAME(shorts))both + (NAME(shorts))NAME(load)(at));
+        NAME(store)(at, NAME(clamp16)(both, ACTIVATION_LOW, ACTIVATION_HIGH));
+    }
+}
+
+APART void NAME(add_clipped)(const linear *layer, inputs in, int32_t places, int16_t *out){
+    FOR_BLOCKS(layer -> outputs, places, NAME(add_clipped_block)(layer, in, out, n, p, count))}
+
+INLINE void NAME(raw_or_add_block)(const linear *layer, inputs in, int32_t *out, bool add,
+                                   int32_t n, int32_t p, int count)
+{
+    NAME(block) sums;
+    NAME(convolve)(&sums, layer, NAME(from)(in, p), n, count);
+    UNROLL
+    for (int r = 0; r < count; r++) {
+        for (int side = 0; side < 2; side++) {
+            int32_t *at = out + (ptrdiff_t)(p + r) * layer->outputs + n + side * LANES;
+            vector before = add ? NAME(load)(at) : NAME(all)(0);
+            NAME(store)(at, before + sums.of[r][side]);
+        }
+    }
+}
+
+INLINE void NAME(raw_or_add)(const linear *layer, inputs in, int32_t places, int32_t *out,
+                             bool add){
+    FOR_BLOCKS(layer -> outputs, places, NAME(raw_or_add_block)(layer, in, out, add, n, p, count))}
+
+APART void NAME(raw)(const linear *layer, inputs in, int32_t places, int32_t *out)
+{
+    NAME(raw_or_add)(layer, in, places, out, false);
+}
+
+APART void NAME(add_raw)(const linear *layer, inputs in, int32_t places, int32_t *out)
+{
+    NAME(raw_or_add)(layer, in, places, out, true);
+}
+
+/* Sums of a layer of two parts. */
+INLINE void NAME(convolve_wide)(NAME(block) * over, NAME(block) * rest, const wide *layer,
+                                inputs high, inputs low, int32_t n, int count)
+{
+    if (high.data == low.data) { /* then one product is both */
+        NAME(begin)(rest, layer->low, n, count);
+        NAME(multiply_layer)(rest, &layer->layer, low, n, count);
+        UNROLL
+        for (int r = 0; r < count; r++) {
+            for (int side = 0; side < 2; side++) {
+                int32_t at = n + side * LANES;
+                over->of[r][side] =
+                    rest->of[r][side] - NAME(load)(layer->low + at) + NAME(load)(layer->high + at);
+            }
+        }
+    } else {
+        NAME(begin)(over, layer->high, n, count);
+        NAME(multiply_layer)(over, &layer->layer, high, n, count);
+        NAME(begin)(rest, layer->low, n, count);
+        NAME(multiply_layer)(rest, &layer->layer, low, n, count);
+    }
+    UNROLL
+    for (int r = 0; r < count; r++) {
+        for (int side = 0; side < 2; side++) {
+            over->of[r][side] += rest->of[r][side] >> layer->bits;
+            rest->of[r][side] &= (1 << layer->bits) - 1;
+        }
+    }
+}
+
+INLINE void NAME(to_stream_block)(const wide *layer, inputs high, inputs low, int32_t *out,
+                                  ptrdiff_t step, int32_t n, int32_t p, int count)
+{
+    vector least = NAME(all)(STREAM_LOW), most = NAME(all)(STREAM_HIGH);
+    NAME(block) over, rest;
+    NAME(convolve_wide)(&over, &rest, layer, NAME(from)(high, p), NAME(from)(low, p), n, count);
+    UNROLL
+    for (int r = 0; r < count; r++) {
+        for (int side = 0; side < 2; side++) {
+            int32_t at = n + side * LANES;
+            vector limit = NAME(load)(layer->most + at);
+            vector v = NAME(clamp)(over.of[r][side], ~limit, limit);
+            v *= NAME(load)(layer->factor + at);
+            v += rest.of[r][side] >> NAME(load)(layer->small + at);
+            v >>= NAME(load)(layer->large + at);
+            NAME(store)(out + (p + r) * step + at, NAME(clamp)(v, least, most));
+        }
+    }
+}
+
+APART void NAME(to_stream)(const wide *layer, inputs high, inputs low, int32_t places, int32_t *out,
+                           ptrdiff_t step){
+    FOR_BLOCKS(layer -> layer.outputs, places,
+               NAME(to_stream_block)(layer, high, low, out, step, n, p, count))}
+
+INLINE void NAME(sums_block)(const wide *layer, inputs high, inputs low, int64_t *out, int32_t n,
+                             int32_t p, int count)
+{
+    NAME(block) over, rest;
+    NAME(convolve_wide)(&over, &rest, layer, NAME(from)(high, p), NAME(from)(low, p), n, count);
+    UNROLL
+    for (int r = 0; r < count; r++) {
+        int64_t *at = out + (ptrdiff_t)(p + r) * layer->layer.outputs + n;
+        for (int i = 0; i < WIDTH; i++)
+            at[i] = (int64_t)over.of[r][i / LANES][i % LANES] * SPLIT +
+                    rest.of[r][i / LANES][i % LANES];
+    }
+}
+
+APART void NAME(sums)(const wide *layer, inputs high, inputs low, int32_t places, int64_t *out){
+    FOR_BLOCKS(layer -> layer.outputs, places,
+               NAME(sums_block)(layer, high, low, out, n, p, count))}
+
+/* Samples of 8 bits, (places, outputs), of sums in units of 2^-fraction. */
+INLINE void NAME(bytes_block)(const wide *layer, int32_t fraction, inputs high, inputs low,
+                              uint8_t *out, int32_t n, int32_t p, int count)
+{
+    int32_t left = fraction - SPLIT_BITS;
+    vector middle = NAME(all)(1 << (left - 1)), limit = NAME(all)(1 << 20);
+    NAME(block) over, rest;
+    NAME(convolve_wide)(&over, &rest, layer, NAME(from)(high, p), NAME(from)(low, p), n, count);
+    UNROLL
+    for (int r = 0; r < count; r++) {
+        for (int side = 0; side < 2; side++) {
+            vector v = (NAME(clamp)(over.of[r][side], -limit, limit) + middle) * 255;
+            v = (v + (rest.of[r][side] * 255 >> SPLIT_BITS) + middle) >> left;
+            over.of[r][side] = v;
+        }
+        vector both = NAME(packed)(over.of[r][0], over.of[r][1]);
+        NAME(shorts) bytes = (NAME(shorts))NAME(clamp16)(both, 0, 255);
+        uint8_t *at = out + (ptrdiff_t)(p + r) * layer->layer.outputs + n;
+        for (int i = 0; i < WIDTH; i++)
+            at[i] = (uint8_t)bytes[i];
+    }
+}
+
+APART void NAME(bytes)(const wide *layer, int32_t fraction, inputs high, inputs low, int32_t places,
+                       uint8_t *out){
+    FOR_BLOCKS(layer -> layer.outputs, places,
+               NAME(bytes_block)(layer, fraction, high, low, out, n, p, count))}
+
+/* Of one row of a padded array, whose rows are `row` elements apart. */
+INLINE void NAME(depthwise_side)(const depthwise *layer, const int16_t *padded, ptrdiff_t row,
+                                 int32_t places, int32_t low, int32_t high, int16_t *out, int side)
+{
+    int taps = side * side, pairs = (taps + 1) / 2;
+    for (int32_t n = 0; n < layer->channels; n += WIDTH) {
+        const int16_t *weights = layer->weights + (ptrdiff_t)n * pairs * 2;
+        vector bias[2] = {NAME(load)(layer->bias + n), NAME(load)(layer->bias + n + LANES)};
+        vector shift[2] = {NAME(load)(layer->shift + n), NAME(load)(layer->shift + n + LANES)};
+        for (int32_t p = 0; p < places; p++) {
+            const int16_t *corner = padded + (ptrdiff_t)p * layer->channels + n;
+            vector first = bias[0], second = bias[1];
+            UNROLL
+            for (int pair = 0; pair < pairs; pair++) {
+                int a = 2 * pair, b = a + 1 < taps ? a + 1 : a; /* the last weight is 0 */
+                vector x = NAME(load)(corner + a / side * row + a % side * layer->channels);
+                vector y = NAME(load)(corner + b / side * row + b % side * layer->channels);
+                const int16_t *at = weights + pair * 2 * WIDTH;
+                first = NAME(dot)(first, NAME(low_pairs)(x, y), NAME(load)(at));
+                second = NAME(dot)(second, NAME(high_pairs)(x, y), NAME(load)(at + WIDTH));
+            }
+            first = NAME(shift)(first, shift[0]);
+            second = NAME(shift)(second, shift[1]);
+            vector both = NAME(clamp16)(NAME(repacked)(first, second), low, high);
+            NAME(store)(out + (ptrdiff_t)p * layer->channels + n, both);
+        }
+    }
+}
+
+APART void NAME(depthwise_row)(const depthwise *layer, const int16_t *padded, ptrdiff_t row,
+                               int32_t places, int32_t low, int32_t high, int16_t *out)
+{
+    if (layer->side == 3)
+        NAME(depthwise_side)(layer, padded, row, places, low, high, out, 3);
+    else
+        NAME(depthwise_side)(layer, padded, row, places, low, high, out, 5);
+}
+
+APART void NAME(read_stream)(const reading *read, const int32_t *stream, int32_t places,
+                             int32_t width, int16_t *out)
+{
+    for (int32_t p = 0; p < places; p++, stream += width, out += width) {
+        for (int32_t n = 0; n < width; n += WIDTH) {
+            vector v[2];
+            for (int side = 0; side < 2; side++) {
+                int32_t at = n + side * LANES;
+                v[side] = NAME(load)(stream + at) + NAME(load)(read->half + at);
+                v[side] = NAME(shift)(v[side], NAME(load)(read->shift + at));
+            }
+            vector both = NAME(packed)(v[0], v[1]);
+            NAME(store)(out + n, NAME(clamp16)(both, INPUT_LOW, INPUT_HIGH));
+        }
+    }
+}
+
+/* Products of gains in units of 1: all of them are exact in binary64. Adding 2^23 makes what is
+   rounded positive, so that leaving the fraction out rounds down. */
+APART void NAME(scale)(const double *gains, int32_t places, int32_t width, int32_t *stream)
+{
+    for (int32_t p = 0; p < places; p++, stream += width) {
+        for (int32_t n = 0; n < width; n++) {
+            double v = stream[n] * gains[n] + 0.5;
+            v = v < STREAM_LOW ? STREAM_LOW : v;
+            v = v > STREAM_HIGH ? STREAM_HIGH : v;
+            stream[n] = (int32_t)(v + (1 << 23)) - (1 << 23);
+        }
+    }
+}
+
+APART void NAME(split)(const int32_t *stream, size_t count, int16_t *high, int16_t *low)
+{
+    for (size_t i = 0; i < count; i++) {
+        int32_t over = (stream[i] + SPLIT / 2) >> SPLIT_BITS;
+        high[i] = (int16_t)over;
+        low[i] = (int16_t)(stream[i] - over * SPLIT);
+    }
+}
+
+static const operations NAME(operations) = {
+    .lanes = LANES,
+    .activate = NAME(activate),
+    .add_to_stream = NAME(add_to_stream),
+    .clip = NAME(clip),
+    .clip_two = NAME(clip_two),
+    .add_clipped = NAME(add_clipped),
+    .raw = NAME(raw),
+    .add_raw = NAME(add_raw),
+    .to_stream = NAME(to_stream),
+    .sums = NAME(sums),
+    .bytes = NAME(bytes),
+    .depthwise_row = NAME(depthwise_row),
+    .read_stream = NAME(read_stream),
+    .scale = NAME(scale),
+    .split = NAME(split),
+};
+
+#undef vector
+#undef WIDTH
+#undef NAME
+#undef JOIN
+#undef JOIN_
+#undef FOR_BLOCKS
+#ifdef MM
+#undef MM
+#undef OF
+#undef OF_
+#endif

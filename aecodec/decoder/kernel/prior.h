@@ -1,0 +1,495 @@
+/* The prior and the passes, SPECIFICATION.md, sections 9 and 10. */
+
+#ifndef AEC_PRIOR_H
+#define AEC_PRIOR_H
+
+#include "coder.h"
+#include "packing.h"
+#include "threads.h"
+
+enum { CELL = 2, GROUP = 4, MEAN_FRACTION = 16, NORM_SHIFT = 12, RECIPROCAL_SHIFT = 20 };
+enum { HYPER_SIDE = 3, CONTEXT_SIDE = 5, NORM_LIMIT = 1 << 17 };
+
+/* At which position of each cell a pass codes a quarter of the channels. */
+static const uint8_t POSITION[PASSES][4] = {{0, 1, 2, 3}, {3, 2, 1, 0}, {2, 3, 0, 1}, {1, 0, 3, 2}};
+
+typedef struct {
+    linear mix_in, mix_out;
+    depthwise middle;
+} context_block;
+
+typedef struct {
+    linear known[4]; /* of the entry, by position: reads what earlier passes coded there */
+    linear features;
+    context_block first, second;
+    linear head[4]; /* by quarter */
+} pass_network;
+
+typedef struct {
+    int32_t context;   /* H */
+    int32_t width;     /* H, padded */
+    int32_t latents;   /* M */
+    int32_t quarter;   /* M / 4 */
+    int32_t known;     /* places of a quarter among the known ones: even */
+    int32_t half_head; /* places of the levels, and of the means, in a head's outputs */
+    int32_t hypers;    /* Z */
+    linear entry[4], up[4], head[4]; /* by position, and by quarter */
+    context_block first, second;
+    pass_network passes[PASS_WEIGHTS];
+    int32_t *base, *rates, *norms, *reciprocals;
+    symbol_table scales[MOST_TABLES], hyper_tables[MOST_TABLES];
+} prior;
+
+/* -- Packing -- */
+
+static void pack_context_block(packer *p, context_block *block, const char *group, const char *name)
+{
+    char whole[NAME_ROOM] = "", part[NAME_ROOM];
+    append(whole, NAME_ROOM, group);
+    append(whole, NAME_ROOM, name);
+    static const char *const layers[] = {".mix_in", ".depthwise", ".mix_out"};
+    for (int i = 0; i < 3; i++) {
+        part[0] = 0;
+        append(part, NAME_ROOM, whole);
+        append(part, NAME_ROOM, layers[i]);
+        check_layer(p, part, PRIOR_INPUT);
+        if (i == 1)
+            pack_depthwise(p, &block->middle, part);
+        else
+            pack_linear(p, i ? &block->mix_out : &block->mix_in, part);
+    }
+}
+
+/* Packs a layer before a shuffle as one for each position of a cell. */
+static void pack_shuffled(packer *p, linear layers[4], const prior *net, const char *group)
+{
+    const tensor *weight = tensor_of(&p->list, group, "weight");
+    int32_t outputs = (int32_t)weight->shape[0] / 4, inputs = (int32_t)weight->shape[1];
+    int32_t *o = take_numbers(p, net->width), *i = take_numbers(p, up_to(inputs, 2));
+    check_layer(p, group, PRIOR_INPUT);
+    if (!o || !i)
+        return;
+    count_up(i, 0, inputs, up_to(inputs, 2));
+    for (int32_t position = 0; position < 4; position++) {
+        for (int32_t n = 0; n < net->width; n++)
+            o[n] = n < outputs ? 4 * n + position : -1;
+        pack_chosen(p, &layers[position], group, (selection){o, i, net->width, up_to(inputs, 2)});
+    }
+}
+
+/* Packs a head as one for each quarter of the channels: levels, then means. */
+static void pack_head(packer *p, linear heads[4], const prior *net, const char *group)
+{
+    int32_t inputs = (int32_t)tensor_of(&p->list, group, "weight")->shape[1];
+    int32_t outputs = up_to(2 * net->half_head, WIDE);
+    int32_t *o = take_numbers(p, outputs), *i = take_numbers(p, up_to(inputs, 2));
+    check_layer(p, group, PRIOR_INPUT);
+    if (!o || !i)
+        return;
+    count_up(i, 0, inputs, up_to(inputs, 2));
+    for (int32_t g = 0; g < 4; g++) {
+        count_up(o, g * net->quarter, net->quarter, net->half_head);
+        count_up(o + net->half_head, net->latents + g * net->quarter, net->quarter,
+                 outputs - net->half_head);
+        pack_chosen(p, &heads[g], group, (selection){o, i, outputs, up_to(inputs, 2)});
+    }
+}
+
+/* The quarter that a pass codes at a position. */
+static int32_t quarter_at(int32_t pass, int32_t position)
+{
+    int32_t g = 0;
+    while (POSITION[pass][g] != position)
+        g++;
+    return g;
+}
+
+/* Packs the entry of pass `number`, which reads the known latents of each position apart. */
+static void pack_entry(packer *p, pass_network *net, const prior *all, int32_t number,
+                       const char *group)
+{
+    int32_t h = (int32_t)tensor_of(&p->list, group, "weight")->shape[0];
+    int32_t inputs = number * all->known, features = up_to(h, 2);
+    int32_t *o = take_numbers(p, all->width), *i = take_numbers(p, inputs + features);
+    check_layer(p, group, PRIOR_INPUT);
+    if (!o || !i)
+        return;
+    count_up(o, 0, h, all->width);
+    for (int32_t position = 0; position < 4; position++) {
+        for (int32_t pass = 0; pass < number; pass++)
+            count_up(i + pass * all->known, quarter_at(pass, position) * all->quarter, all->quarter,
+                     all->known);
+        pack_chosen(p, &net->known[position], group, (selection){o, i, all->width, inputs});
+    }
+    count_up(i, all->latents, h, features);
+    pack_chosen(p, &net->features, group, (selection){o, i, all->width, features});
+}
+
+static void pack_pass(packer *p, pass_network *net, const prior *all, int32_t number)
+{
+    char group[NAME_ROOM] = "prior.passes.", part[NAME_ROOM] = "";
+    append_number(group, NAME_ROOM, number - 1);
+    append(part, NAME_ROOM, group);
+    append(part, NAME_ROOM, ".entry");
+    pack_entry(p, net, all, number, part);
+    pack_context_block(p, &net->first, group, ".first");
+    pack_context_block(p, &net->second, group, ".second");
+    append(group, NAME_ROOM, ".head");
+    pack_head(p, net->head, all, group);
+}
+
+/* Packs `count` counts of a tensor from number `at` on. */
+static void pack_table(packer *p, symbol_table *table, const tensor *counts, uint32_t at,
+                       uint32_t count, int32_t minimum)
+{
+    table->minimum = minimum;
+    table->escape = (int32_t)count - 1;
+    table->starts = take(p->owner, (uint64_t)count + 1, sizeof *table->starts);
+    table->firsts = take(p->owner, FIRSTS, sizeof *table->firsts);
+    if (!table->starts || !table->firsts)
+        return;
+    int64_t sum = 0, part = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        int64_t c = element(counts, at + i);
+        if (c < 1 || sum + c > 1 << PRECISION)
+            break;
+        table->starts[i] = (uint32_t)sum;
+        sum += c;
+        for (; part < FIRSTS && part << FIRST_SHIFT < sum; part++)
+            table->firsts[part] = (uint16_t)i;
+    }
+    table->starts[count] = 1 << PRECISION;
+    if (sum != 1 << PRECISION || part != FIRSTS) {
+        complain(&p->list, counts->name, " do not sum to 2^24");
+        fail(p, AEC_WEIGHTS);
+    }
+}
+
+static void pack_tables(packer *p, prior *net)
+{
+    const tensor *sizes = tensor_of(&p->list, "prior.tables", "scale_sizes");
+    const tensor *counts = tensor_of(&p->list, "prior.tables", "scale_counts");
+    const tensor *hyper = tensor_of(&p->list, "prior.tables", "hyper_counts");
+    uint32_t at = 0;
+    for (int32_t l = 0; l < LEVEL_COUNT; l++) {
+        int64_t size = element(sizes, (size_t)l);
+        if (size < 2 || size > length_of(counts) - at) {
+            complain(&p->list, sizes->name, " do not fit the counts");
+            fail(p, AEC_WEIGHTS);
+            return;
+        }
+        if (size > MOST_COUNTS) {
+            complain(&p->list, sizes->name, ": a table is too long here");
+            fail(p, AEC_UNSUPPORTED);
+            return;
+        }
+        pack_table(p, &net->scales[l], counts, at, (uint32_t)size, -(int32_t)((size - 2) / 2));
+        at += (uint32_t)size;
+    }
+    if (at != length_of(counts)) {
+        complain(&p->list, sizes->name, " do not fit the counts");
+        fail(p, AEC_WEIGHTS);
+    }
+    for (int32_t c = 0; c < net->hypers; c++)
+        pack_table(p, &net->hyper_tables[c], hyper, (uint32_t)c * HYPER_COUNTS, HYPER_COUNTS,
+                   -HYPER_RADIUS);
+}
+
+static int32_t *pack_all_numbers(packer *p, const char *name)
+{
+    const tensor *t = tensor_of(&p->list, "prior.tables", name);
+    uint32_t length = length_of(t);
+    int32_t *numbers = take(p->owner, length, sizeof *numbers);
+    for (uint32_t i = 0; numbers && i < length; i++)
+        numbers[i] = (int32_t)element(t, i);
+    return numbers;
+}
+
+/* Proves that means, of which the networks' part is below 2^25, fit 32 bits. */
+static void check_norms(packer *p, const prior *net)
+{
+    const tensor *base = tensor_of(&p->list, "prior.tables", "base");
+    if (!lies_within(&p->list, base, NORM_OFFSET, NORM_OFFSET + NORMS - 1)) {
+        fail(p, AEC_WEIGHTS);
+        return;
+    }
+    for (uint32_t i = 0; net->norms && i < length_of(base); i++) {
+        if (magnitude(net->norms[element(base, i) - NORM_OFFSET]) > NORM_LIMIT) {
+            complain(&p->list, "prior.tables.norms", " exceed what means have room for");
+            fail(p, AEC_UNSUPPORTED);
+            return;
+        }
+    }
+}
+
+static void pack_prior(packer *p, prior *net, const sizes *s)
+{
+    *net = (prior){.context = s->context,
+                   .width = up_to(s->context, WIDE),
+                   .latents = s->latents,
+                   .quarter = s->latents / 4,
+                   .hypers = s->hypers};
+    net->known = up_to(net->quarter, 2);
+    net->half_head = up_to(net->quarter, PANEL);
+    pack_shuffled(p, net->entry, net, "prior.hyper_synthesis.entry");
+    pack_context_block(p, &net->first, "prior.hyper_synthesis", ".first");
+    pack_shuffled(p, net->up, net, "prior.hyper_synthesis.up");
+    pack_context_block(p, &net->second, "prior.hyper_synthesis", ".second");
+    pack_head(p, net->head, net, "prior.hyper_synthesis.head");
+    for (int32_t number = 1; number < PASSES; number++)
+        pack_pass(p, &net->passes[number - 1], net, number);
+    pack_tables(p, net);
+    net->base = pack_all_numbers(p, "base");
+    net->rates = pack_all_numbers(p, "rate_features");
+    net->norms = pack_all_numbers(p, "norms");
+    net->reciprocals = pack_all_numbers(p, "reciprocals");
+    check_norms(p, net);
+}
+
+/* -- The passes of one tile -- */
+
+/* Activations with zeros around them, (rows + 2 border, columns + 2 border, width). */
+typedef struct {
+    int16_t *data;
+    int32_t border;
+    ptrdiff_t row; /* elements of a row */
+} padded;
+
+typedef struct {
+    const prior *net;
+    const operations *run;
+    int32_t width;                 /* H, padded: of the inputs of the layers, too */
+    int32_t rows, columns;         /* of the tile */
+    int32_t all_rows, all_columns; /* of the padded grid */
+    int32_t cell_rows, cell_columns;
+    size_t coded; /* symbols of a pass, with the padding */
+    int32_t pass; /* the next to be predicted, or the one that is */
+    bool predicted;
+    team *team;
+    memory own;
+    int32_t *base, *norms, *reciprocals; /* of the quality, (M) */
+    int32_t *rates;                      /* (width) */
+    int32_t *hyper;                      /* symbols, (all_rows / 4, all_columns / 4, Z) */
+    int16_t *z;                          /* the same with an even number of channels */
+    int16_t *half;                       /* (all_rows / 2, all_columns / 2, width) */
+    int16_t *features, *x;               /* (all_rows, all_columns, width) */
+    padded small, large[2];
+    int16_t *known; /* (4 positions, cells, 3, quarter): passes in their order */
+    uint8_t *levels[PASSES];
+    int32_t *symbols[PASSES];
+    int32_t *means;
+    int16_t *y_hat; /* (all_rows, all_columns, M) */
+    int16_t *scratch;
+    size_t scratch_step;
+    int32_t *head_scratch;
+    size_t head_step;
+    const float *y, *edges; /* what is rounded, and how; see aec_round */
+} passes;
+
+static padded take_padded(memory *own, int32_t rows, int32_t columns, int32_t width, int32_t border)
+{
+    ptrdiff_t row = (ptrdiff_t)(columns + 2 * border) * width;
+    int16_t *data = take_zeros(own, (uint64_t)row * (uint32_t)(rows + 2 * border), 2);
+    return (padded){data, border, row};
+}
+
+/* Where the activations of a row begin. */
+INLINE int16_t *inside_row(const padded *p, int32_t row, int32_t width)
+{
+    return p->data + (row + p->border) * p->row + (ptrdiff_t)p->border * width;
+}
+
+static int16_t *scratch_of(const passes *t, int32_t thread)
+{
+    return t->scratch + (size_t)thread * t->scratch_step;
+}
+
+static void mix_in_row(const passes *t, const context_block *block, const int16_t *x,
+                       const padded *to, int32_t row, int32_t columns)
+{
+    t->run->clip(&block->mix_in, (inputs){x, t->width}, columns, 0, inside_row(to, row, t->width),
+                 t->width);
+}
+
+/* The rest of a block, of one row. x: what the block was given and gives. */
+static void finish_block_row(const passes *t, const context_block *block, const padded *from,
+                             int16_t *x, int32_t row, int32_t columns, int16_t *scratch)
+{
+    t->run->depthwise_row(&block->middle, from->data + row * from->row, from->row, columns, 0,
+                          ACTIVATION_HIGH, scratch);
+    t->run->add_clipped(&block->mix_out, (inputs){scratch, t->width}, columns, x);
+}
+
+static int16_t *row_of(const passes *t, int16_t *array, int32_t row, int32_t columns)
+{
+    return array + (ptrdiff_t)row * columns * t->width;
+}
+
+/* One row of a layer before a shuffle, to two rows of its result. */
+static void shuffle_row(const passes *t, const linear layers[4], inputs in, int32_t columns,
+                        int16_t *out)
+{
+    for (int32_t position = 0; position < 4; position++) {
+        ptrdiff_t place = (ptrdiff_t)(position / CELL) * CELL * columns + position % CELL;
+        t->run->clip(&layers[position], in, columns, ACTIVATION_LOW, out + place * t->width,
+                     (ptrdiff_t)CELL * t->width);
+    }
+}
+
+static void enter_row(void *context, int32_t row, int32_t thread)
+{
+    const passes *t = context;
+    int32_t columns = t->all_columns / GROUP, step = up_to(t->net->hypers, 2);
+    int16_t *out = row_of(t, t->half, CELL * row, CELL * columns);
+    (void)thread;
+    shuffle_row(t, t->net->entry, (inputs){t->z + (ptrdiff_t)row * columns * step, step}, columns,
+                out);
+    for (int32_t i = 0; i < CELL; i++)
+        mix_in_row(t, &t->net->first, out + (ptrdiff_t)i * CELL * columns * t->width, &t->small,
+                   CELL * row + i, CELL * columns);
+}
+
+static void shuffle_up_row(void *context, int32_t row, int32_t thread)
+{
+    const passes *t = context;
+    int32_t columns = t->cell_columns;
+    int16_t *x = row_of(t, t->half, row, columns);
+    int16_t *out = row_of(t, t->x, CELL * row, t->all_columns);
+    finish_block_row(t, &t->net->first, &t->small, x, row, columns, scratch_of(t, thread));
+    shuffle_row(t, t->net->up, (inputs){x, t->width}, columns, out);
+    for (int32_t i = 0; i < CELL; i++)
+        mix_in_row(t, &t->net->second, out + (ptrdiff_t)i * t->all_columns * t->width, &t->large[0],
+                   CELL * row + i, t->all_columns);
+}
+
+static void features_row(void *context, int32_t row, int32_t thread)
+{
+    const passes *t = context;
+    int16_t *x = row_of(t, t->x, row, t->all_columns);
+    int16_t *features = row_of(t, t->features, row, t->all_columns);
+    finish_block_row(t, &t->net->second, &t->large[0], x, row, t->all_columns,
+                     scratch_of(t, thread));
+    for (int32_t p = 0; p < t->all_columns; p++)
+        for (int32_t c = 0; c < t->width; c++)
+            features[(ptrdiff_t)p * t->width + c] = (int16_t)clip32(
+                x[(ptrdiff_t)p * t->width + c] + t->rates[c], ACTIVATION_LOW, ACTIVATION_HIGH);
+}
+
+/* The first place of a position in a row of cells. */
+static ptrdiff_t place_of_cell(const passes *t, int32_t cell_row, int32_t position)
+{
+    return (ptrdiff_t)(CELL * cell_row + position / CELL) * t->all_columns + position % CELL;
+}
+
+static inputs at_position(const passes *t, const int16_t *array, int32_t cell_row, int32_t position)
+{
+    return (inputs){array + place_of_cell(t, cell_row, position) * t->width,
+                    (ptrdiff_t)CELL * t->width};
+}
+
+static int16_t *known_at(const passes *t, int32_t cell_row, int32_t position)
+{
+    ptrdiff_t row = (ptrdiff_t)position * t->cell_rows + cell_row;
+    return t->known + row * t->cell_columns * (PASSES - 1) * t->net->known;
+}
+
+static void pass_entry_row(void *context, int32_t row, int32_t thread)
+{
+    const passes *t = context;
+    const pass_network *net = &t->net->passes[t->pass - 1];
+    (void)thread;
+    for (int32_t position = 0; position < 4; position++) {
+        inputs known = {known_at(t, row, position), (ptrdiff_t)(PASSES - 1) * t->net->known};
+        int16_t *out = t->x + place_of_cell(t, row, position) * t->width;
+        t->run->clip_two(&net->known[position], known, &net->features,
+                         at_position(t, t->features, row, position), t->cell_columns, out,
+                         (ptrdiff_t)CELL * t->width);
+    }
+    for (int32_t r = CELL * row; r < CELL * row + CELL; r++)
+        mix_in_row(t, &net->first, row_of(t, t->x, r, t->all_columns), &t->large[0], r,
+                   t->all_columns);
+}
+
+static void pass_middle_row(void *context, int32_t row, int32_t thread)
+{
+    const passes *t = context;
+    const pass_network *net = &t->net->passes[t->pass - 1];
+    int16_t *x = row_of(t, t->x, row, t->all_columns);
+    finish_block_row(t, &net->first, &t->large[0], x, row, t->all_columns, scratch_of(t, thread));
+    mix_in_row(t, &net->second, x, &t->large[1], row, t->all_columns);
+}
+
+/* Levels and means of a row of cells, of one quarter, from the prediction of its places. */
+static void split_prediction(const passes *t, int32_t row, int32_t g, const int32_t *prediction,
+                             int32_t step)
+{
+    int32_t quarter = t->net->quarter, half = t->net->half_head;
+    const int32_t *base = t->base + g * quarter, *norms = t->norms + g * quarter;
+    size_t at = ((size_t)g * (size_t)t->cell_rows + (size_t)row) * (size_t)t->cell_columns;
+    uint8_t *levels = t->levels[t->pass] + at * (size_t)quarter;
+    int32_t *means = t->means + at * (size_t)quarter;
+    for (int32_t p = 0; p < t->cell_columns; p++) {
+        for (int32_t c = 0; c < quarter; c++)
+            levels[c] = (uint8_t)clip32((base[c] + prediction[c] + 8) >> 4, 0, LEVEL_COUNT - 1);
+        for (int32_t c = 0; c < quarter; c++)
+            means[c] =
+                (int32_t)(((int64_t)prediction[half + c] * norms[c] + (1 << (NORM_SHIFT - 1))) >>
+                          NORM_SHIFT);
+        levels += quarter;
+        means += quarter;
+        prediction += step;
+    }
+}
+
+static void predict_row(void *context, int32_t row, int32_t thread)
+{
+    const passes *t = context;
+    int32_t *prediction = t->head_scratch + (size_t)thread * t->head_step;
+    if (t->pass)
+        for (int32_t r = CELL * row; r < CELL * row + CELL; r++)
+            finish_block_row(t, &t->net->passes[t->pass - 1].second, &t->large[1],
+                             row_of(t, t->x, r, t->all_columns), r, t->all_columns,
+                             scratch_of(t, thread));
+    for (int32_t g = 0; g < 4; g++) {
+        int32_t position = POSITION[t->pass][g];
+        t->run->raw(&t->net->head[g], at_position(t, t->features, row, position), t->cell_columns,
+                    prediction);
+        if (t->pass)
+            t->run->add_raw(&t->net->passes[t->pass - 1].head[g],
+                            at_position(t, t->x, row, position), t->cell_columns, prediction);
+        split_prediction(t, row, g, prediction, t->net->head[g].outputs);
+    }
+}
+
+/* The latents of one row of cells that a pass has coded. */
+static void update_row(void *context, int32_t row, int32_t thread)
+{
+    const passes *t = context;
+    int32_t quarter = t->net->quarter, m = t->net->latents, known_step = 3 * t->net->known;
+    (void)thread;
+    for (int32_t g = 0; g < 4; g++) {
+        int32_t position = POSITION[t->pass][g];
+        const int32_t *reciprocals = t->reciprocals + g * quarter;
+        size_t at = ((size_t)g * (size_t)t->cell_rows + (size_t)row) * (size_t)t->cell_columns;
+        const int32_t *symbols = t->symbols[t->pass] + at * (size_t)quarter;
+        const int32_t *means = t->means + at * (size_t)quarter;
+        int16_t *y_hat = t->y_hat + place_of_cell(t, row, position) * m + g * quarter;
+        int16_t *known = known_at(t, row, position) + t->pass * t->net->known;
+        for (int32_t p = 0; p < t->cell_columns; p++) {
+            for (int32_t c = 0; c < quarter; c++)
+                y_hat[c] = (int16_t)clip64((int64_t)MEAN_FRACTION * symbols[c] + means[c],
+                                           INT16_MIN, INT16_MAX);
+            for (int32_t c = 0; t->pass < PASSES - 1 && c < quarter; c++)
+                known[c] = (int16_t)clip64(
+                    ((int64_t)y_hat[c] * reciprocals[c] + (1 << (RECIPROCAL_SHIFT - 1))) >>
+                        RECIPROCAL_SHIFT,
+                    ACTIVATION_LOW, ACTIVATION_HIGH);
+            symbols += quarter;
+            means += quarter;
+            y_hat += (ptrdiff_t)CELL * m;
+            known += known_step;
+        }
+    }
+}
+
+#endif

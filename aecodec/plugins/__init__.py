@@ -1,0 +1,1 @@
+"""`.aec` files in other libraries: Pillow, imageio, PyTorch, zarr and numcodecs."""
