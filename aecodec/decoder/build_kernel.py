@@ -1,8 +1,8 @@
 """Compiles the kernel: for this machine, and to WebAssembly for browsers.
 
-`python -m aecodec.decoder.build_kernel` does both in a checkout. A wheel is built by
-`.ci/build_hook.py`, which has this file alone: it imports nothing but the standard library, and
-what only compiling needs when it compiles.
+`python -m aecodec.decoder.build_kernel` does both in a checkout. The hook that builds wheels runs
+this file alone: it imports nothing but the standard library, and what only compiling needs when it
+compiles.
 """
 
 import hashlib

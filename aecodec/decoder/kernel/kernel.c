@@ -4,7 +4,7 @@
 
 #include "common.h"
 
-#if defined(__x86_64__) || defined(__i386__)
+#if defined(__x86_64__)
 #include <immintrin.h>
 #define ON_X86 1
 #endif
@@ -27,6 +27,17 @@
 #undef LANES
 #undef ROWS
 #undef FEW_ROWS
+
+#if defined(__aarch64__)
+#include <arm_neon.h>
+#define NEON
+#define LEVEL neon
+#define LANES 4
+#define ROWS 8
+#define FEW_ROWS 2
+#include "vectors.h"
+#include "loops.h"
+#endif
 
 #if defined(ON_X86)
 #include "x86.h"

@@ -4,6 +4,31 @@ typedef struct {
     vector of[ROWS][2];
 } NAME(block);
 
+#if defined(NEON)
+
+/* Adds the products of `count` places with WIDTH outputs, whose weights begin at `left`. Products
+   with one lane need no sums across lanes. */
+INLINE void NAME(multiply)(NAME(block) * sums, inputs in, const int16_t *left, const int16_t *right,
+                           int32_t width, int count)
+{
+    const int16_t *place = in.data;
+    (void)right; /* is what follows */
+    for (int32_t i = 0; i < width; i += 2, place += 2, left += 2 * PANEL) {
+        int16x8x2_t of = vld2q_s16(left); /* those of the first input, then of the second */
+        UNROLL
+        for (int r = 0; r < count; r++) {
+            int16x4_t both = vget_low_s16((int16x8_t)NAME(pair)(place + r * in.step));
+            int32x4_t first = (int32x4_t)sums->of[r][0], second = (int32x4_t)sums->of[r][1];
+            first = vmlal_lane_s16(first, vget_low_s16(of.val[0]), both, 0);
+            second = vmlal_high_lane_s16(second, of.val[0], both, 0);
+            sums->of[r][0] = (vector)vmlal_lane_s16(first, vget_low_s16(of.val[1]), both, 1);
+            sums->of[r][1] = (vector)vmlal_high_lane_s16(second, of.val[1], both, 1);
+        }
+    }
+}
+
+#else
+
 /* Adds the products of `count` places with WIDTH outputs, whose weights begin at two panels. */
 INLINE void NAME(multiply)(NAME(block) * sums, inputs in, const int16_t *left, const int16_t *right,
                            int32_t width, int count)
@@ -19,6 +44,8 @@ INLINE void NAME(multiply)(NAME(block) * sums, inputs in, const int16_t *left, c
         }
     }
 }
+
+#endif
 
 /* The weights of LANES outputs from number n on. */
 INLINE const int16_t *NAME(weights)(const linear *layer, int32_t n)
