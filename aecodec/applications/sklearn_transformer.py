@@ -33,20 +33,19 @@ _SIDE_MAX = 4096
 class AecFeatures(TransformerMixin, BaseEstimator):  # type: ignore[misc]  # no types
     """Turns pictures and .aec files into feature vectors; learns nothing itself.
 
-        Parameters are checked by `fit` and `transform`. Models are shared by all transformers of a
-        process and are no part of what is pickled.
+    Parameters are checked by `fit` and `transform`. Models are shared by all transformers of a
+    process and are no part of what is pickled.
 
     Example:
-            >>> import numpy as np
-    import numpy.typing as npt
-            >>> from sklearn.linear_model import LogisticRegression
-            >>> from sklearn.pipeline import make_pipeline
-            >>> dark = [np.full((32, 32), shade, np.uint8) for shade in (10, 20, 30)]
-            >>> light = [np.full((32, 32), shade, np.uint8) for shade in (210, 220, 230)]
-            >>> steps = make_pipeline(AecFeatures(), LogisticRegression())
-            >>> fitted = steps.fit(dark + light, [0, 0, 0, 1, 1, 1])
-            >>> fitted.predict([np.full((32, 32), 225, np.uint8)]).tolist()
-            [1]
+        >>> import numpy as np
+        >>> from sklearn.linear_model import LogisticRegression
+        >>> from sklearn.pipeline import make_pipeline
+        >>> dark = [np.full((32, 32), shade, np.uint8) for shade in (10, 20, 30)]
+        >>> light = [np.full((32, 32), shade, np.uint8) for shade in (210, 220, 230)]
+        >>> steps = make_pipeline(AecFeatures(), LogisticRegression())
+        >>> fitted = steps.fit(dark + light, [0, 0, 0, 1, 1, 1])
+        >>> fitted.predict([np.full((32, 32), 225, np.uint8)]).tolist()
+        [1]
     """
 
     def __init__(
