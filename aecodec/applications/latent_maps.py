@@ -87,7 +87,7 @@ class LatentReader:
         Raises:
             InputError: the quality is no number from 0 to 100.
         """
-        self._codec, self._index = codec, quality_index(quality)
+        self.codec, self._index = codec, quality_index(quality)
 
     def read(self, source: "PictureSource") -> LatentMap:
         """The map of a picture or of an .aec file.
@@ -103,12 +103,12 @@ class LatentReader:
             OSError: it cannot be read.
         """
         if not isinstance(source, (str, os.PathLike, *_BUFFERS)):
-            return self.of_pixels(to_picture(source, limits=self._codec.limits).pixels)
-        data = bytes(read_all(source, self._codec.limits))
+            return self.of_pixels(to_picture(source, limits=self.codec.limits).pixels)
+        data = bytes(read_all(source, self.codec.limits))
         if data.startswith(SIGNATURE):
             return self.of_file(data)
         try:
-            return self.of_pixels(decode_picture(data, limits=self._codec.limits).pixels)
+            return self.of_pixels(decode_picture(data, limits=self.codec.limits).pixels)
         except (InputError, LimitError) as exc:
             if isinstance(source, _BUFFERS):
                 raise
@@ -116,8 +116,8 @@ class LatentReader:
 
     def of_pixels(self, pixels: Pixels) -> LatentMap:
         """The map of pixels, `(H, W, 3)` or `(H, W)`, uint8 or uint16."""
-        self._codec.limits.check_pixels(pixels.shape[1], pixels.shape[0])
-        encoder = self._codec.encoder
+        self.codec.limits.check_pixels(pixels.shape[1], pixels.shape[0])
+        encoder = self.codec.encoder
         header = Header(
             pixels.shape[1], pixels.shape[0], PixelFormat.RGB8, TILE_EXPONENT, self._index,
             encoder.decoder.model_id,
@@ -130,9 +130,9 @@ class LatentReader:
 
     def of_file(self, data: Buffer) -> LatentMap:
         """The map of an .aec file at its own quality; a residual layer is left out."""
-        stream = parse(data, self._codec.limits)
+        stream = parse(data, self.codec.limits)
         header = stream.header
-        prior = self._codec.decoder(header.model_id).prior
+        prior = self.codec.decoder(header.model_id).prior
         canvas = _Canvas(header, prior)
         for number, tile in enumerate(stream.tiles):
             box = tile_box(header, number)
@@ -146,7 +146,7 @@ class LatentReader:
         return canvas.map()
 
     def _encoder_of(self, header: Header) -> "EncoderModel":
-        encoder = self._codec.encoder
+        encoder = self.codec.encoder
         if encoder.decoder.model_id != header.model_id:
             raise InputError(
                 f"the file has lossless tiles, which need its model {header.model_id.hex()} "

@@ -1,14 +1,17 @@
 """`aecodec anomaly fit` and `score`: what normal pictures are like, and which are not."""
 
 import json
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Literal, TypedDict, Unpack
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Literal, TypedDict, Unpack
 
 import click
 
-from aecodec.cli.console import Progress, say
+from aecodec.cli.console import say
 from aecodec.cli.options import (
     force_option,
+    jobs_for,
     jobs_option,
     limits_of,
     max_pixels_option,
@@ -16,15 +19,17 @@ from aecodec.cli.options import (
     output_names,
 )
 from aecodec.cli.startup import prepare_process
+from aecodec.cli.worker_setup import worker_setup
 from aecodec.errors import AecError, InputError
-from aecodec.jobs.runner import JobLog, for_each
+from aecodec.format.chunks import Limits
+from aecodec.jobs.runner import JobLog, Task, for_each, tasks_of
 from aecodec.models.registry import find_model
 from aecodec.storage.arguments import load
 from aecodec.storage.files import check_output, write_bytes
-from aecodec.storage.names import identities, is_standard_output
+from aecodec.storage.names import Identity, identities, is_standard_output
 
 if TYPE_CHECKING:
-    from aecodec.applications.anomaly import Anomaly
+    from aecodec.applications.anomaly import Anomaly, AnomalyProfile
     from aecodec.applications.latent_maps import LatentMap, LatentReader
     from aecodec.codec import Codec
 
@@ -85,15 +90,14 @@ def fit(
     from aecodec.applications.latent_maps import LatentReader, channel_order
     from aecodec.codec import Codec
 
-    def work(_name: str, target: str, log: JobLog) -> None:
+    def work(task: Task, log: JobLog) -> None:
         from aecodec.applications.anomaly import AnomalyProfile
         from aecodec.applications.profile_files import write_profile
 
-        names = named_pictures(normal)
+        names, target = named_pictures(normal), task.source
         check_output(target, force=force, inputs=identities(names))
         codec = Codec(model, limits=limits_of(max_pixels))
-        with Progress(target, log) as progress:
-            maps = _maps(LatentReader(codec, learning["quality"]), names, progress)
+        maps = _maps(LatentReader(codec, learning["quality"]), names, log)
         channels = channel_order(codec.decoder(maps[0].model_id).prior)
         profile = AnomalyProfile.fit(
             maps, channels, layout=_LAYOUTS[learning["layout"]], quantile=learning["quantile"]
@@ -105,17 +109,17 @@ def fit(
             err=is_standard_output(target),
         )
 
-    return for_each([output], [output], work, say=say)
+    return for_each(tasks_of([output]), work, say=say)
 
 
-def _maps(reader: "LatentReader", names: Sequence[str], progress: Progress) -> "list[LatentMap]":
+def _maps(reader: "LatentReader", names: Sequence[str], log: JobLog) -> "list[LatentMap]":
     maps = []
-    for number, name in enumerate(names, 1):
+    for name in names:
+        log.check()
         try:
             maps.append(reader.read(load(name)))
         except AecError as exc:
             raise InputError(f"{name}: {exc}") from exc
-        progress(number / len(names))
     return maps
 
 
@@ -137,31 +141,67 @@ def score(
 ) -> int:  # fmt: skip
     """Score pictures and .aec files by a profile; beyond its threshold they are anomalies."""
     as_json, heat_map = telling["as_json"], telling["heat_map"]
-    prepare_process(telling["jobs"])
+    many = jobs_for(images, telling["jobs"], len(images))
+    prepare_process()
     from aecodec.applications.inputs import named_pictures
-    from aecodec.applications.latent_maps import LatentReader
     from aecodec.applications.profile_files import read_profile
-    from aecodec.codec import Codec
 
     known = read_profile(profile)
     released = find_model(known.model_id)
-    codec = Codec(model or (released.name if released else None), limits=limits_of(max_pixels))
-    reader = LatentReader(codec, known.quality_index / 4)
     names = named_pictures(images)
     targets = names if heat_map is None else output_names(names, heat_map, HEAT_SUFFIX)
-    never_replaced = identities([profile, *names])
+    work = _Scoring(
+        known, model or (released.name if released else None), limits_of(max_pixels), as_json,
+        heat_map is not None, force, identities([profile, *names]),
+    )  # fmt: skip
+    return for_each(tasks_of(names, targets), work, many, say=say, setup=worker_setup())
 
-    def work(name: str, target: str, log: JobLog) -> None:
-        if heat_map is not None:
-            check_output(target, force=force, inputs=never_replaced)
+
+@dataclass
+class _Scoring:
+    """Scores pictures, with a codec that each process loads once.
+
+    Attributes:
+        profile: of normal pictures.
+        model: name or path of its model.
+        limits: what decoding may use.
+        as_json: says results as JSON.
+        heat: writes the picture with its heat to the target.
+        force: whether existing files are replaced.
+        never_replaced: files that no output may be.
+    """
+
+    profile: "AnomalyProfile"
+    model: str | None
+    limits: Limits
+    as_json: bool
+    heat: bool
+    force: bool
+    never_replaced: Collection[Identity]
+
+    def __call__(self, task: Task, log: JobLog, /) -> None:
+        """Scores a picture or an .aec file."""
+        name, target = task.source, task.target
+        if self.heat:
+            check_output(target, force=self.force, inputs=self.never_replaced)
         data = load(name)
-        found = known.score(reader.read(data))
-        if heat_map is not None:
-            write_bytes(target, _overlay(codec, data, found))
-        err = heat_map is not None and is_standard_output(target)
-        log.say(_json(name, found) if as_json else _line(name, found), err=err)
+        found = self.profile.score(self._reader.read(data))
+        if self.heat:
+            write_bytes(target, _overlay(self._reader.codec, data, found))
+        err = self.heat and is_standard_output(target)
+        log.say(_json(name, found) if self.as_json else _line(name, found), err=err)
 
-    return for_each(names, targets, work, telling["jobs"], say=say)
+    @cached_property
+    def _reader(self) -> "LatentReader":
+        from aecodec.applications.latent_maps import LatentReader
+        from aecodec.codec import Codec
+
+        codec = Codec(self.model, limits=self.limits)
+        return LatentReader(codec, self.profile.quality_index / 4)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Everything but the codec, which each process has of its own."""
+        return {name: value for name, value in self.__dict__.items() if name != "_reader"}
 
 
 def _overlay(codec: "Codec", data: bytes, found: "Anomaly") -> bytes:

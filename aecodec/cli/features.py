@@ -1,26 +1,31 @@
 """`aecodec features`: vectors of pictures and .aec files."""
 
-import threading
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from aecodec.cli.console import say
 from aecodec.cli.options import (
     force_option,
+    jobs_for,
     jobs_option,
     limits_of,
     max_pixels_option,
     model_option,
 )
 from aecodec.cli.startup import prepare_process
-from aecodec.jobs.runner import JobLog, for_each
+from aecodec.cli.worker_setup import worker_setup
+from aecodec.format.chunks import Limits
+from aecodec.jobs.runner import JobLog, Outcome, Task, Watch, for_each, tasks_of
 from aecodec.storage.arguments import load
 from aecodec.storage.files import check_output
 from aecodec.storage.names import identities
 
 if TYPE_CHECKING:
-    from aecodec.applications.features import Vector
+    from aecodec.applications.features import Vector, VectorMaker
+    from aecodec.applications.latent_maps import LatentReader
 
 
 @click.command()
@@ -41,33 +46,74 @@ def features(
     force: bool, model: str | None,
 ) -> int:  # fmt: skip
     """Write feature vectors of pictures, .aec files and folders of them."""
-    prepare_process(jobs)
+    many = jobs_for(images, jobs, len(images))
+    prepare_process()
     from aecodec.applications.feature_files import FeatureTable, check_table_name, write_table
-    from aecodec.applications.features import VectorMaker
     from aecodec.applications.inputs import named_pictures
-    from aecodec.applications.latent_maps import LatentReader
-    from aecodec.codec import Codec
 
     names = named_pictures(images)
     check_table_name(output)
     check_output(output, force=force, inputs=identities(names))
-    codec = Codec(model, limits=limits_of(max_pixels))
-    reader, maker, lock = LatentReader(codec, quality), VectorMaker(codec), threading.Lock()
-    found: dict[int, tuple[str, Vector, float]] = {}
-
-    def work(name: str, number: str, _log: JobLog) -> None:
-        latents = reader.read(load(name))
-        with lock:
-            vector = maker.vector(latents)
-        found[int(number)] = name, vector, latents.quality_index / 4
-
-    numbers = [str(number) for number in range(len(names))]
-    code = for_each(names, numbers, work, jobs, say=say)
-    if found:
+    work = _Featuring(model, limits_of(max_pixels), quality)
+    rows = _Rows()
+    code = for_each(tasks_of(names), work, many, say=say, watch=rows, setup=worker_setup())
+    if rows.found:
         import numpy as np
 
-        rows = [found[number] for number in sorted(found)]
-        files, vectors, qualities = zip(*rows, strict=True)
-        write_table(output, FeatureTable(files, np.stack(vectors), qualities, maker.model_id))
-        say(f"{output}: {len(rows)} pictures, {len(vectors[0])} features each", err=False)
+        files, vectors = zip(*rows.found, strict=True)
+        table = FeatureTable(
+            files, np.stack([each.vector for each in vectors]),
+            [each.quality for each in vectors], vectors[0].model_id,
+        )  # fmt: skip
+        write_table(output, table)
+        say(f"{output}: {len(files)} pictures, {len(vectors[0].vector)} features each", err=False)
     return code
+
+
+@dataclass(frozen=True)
+class _Features:
+    """What is known of one picture."""
+
+    vector: "Vector"
+    quality: float
+    model_id: bytes
+
+
+@dataclass
+class _Featuring:
+    """Makes vectors, with a codec that each process loads once."""
+
+    model: str | None
+    limits: Limits
+    quality: float
+
+    def __call__(self, task: Task, _log: JobLog, /) -> _Features:
+        """Reads a picture or an .aec file."""
+        reader, maker = self._tools
+        latents = reader.read(load(task.source))
+        return _Features(maker.vector(latents), latents.quality_index / 4, latents.model_id)
+
+    @cached_property
+    def _tools(self) -> "tuple[LatentReader, VectorMaker]":
+        from aecodec.applications.features import VectorMaker
+        from aecodec.applications.latent_maps import LatentReader
+        from aecodec.codec import Codec
+
+        codec = Codec(self.model, limits=self.limits)
+        return LatentReader(codec, self.quality), VectorMaker(codec)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Everything but the codec, which each process has of its own."""
+        return {name: value for name, value in self.__dict__.items() if name != "_tools"}
+
+
+class _Rows(Watch[Task, _Features]):
+    """Collects what is found, in the order of the pictures."""
+
+    def __init__(self) -> None:
+        self.found: list[tuple[str, _Features]] = []
+
+    def report(self, task: Task, outcome: "Outcome[_Features]") -> None:
+        """Errors have had their line."""
+        if outcome.result is not None:
+            self.found.append((task.source, outcome.result))

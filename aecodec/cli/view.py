@@ -6,7 +6,7 @@ import click
 
 from aecodec.cli.console import say
 from aecodec.cli.options import force_option
-from aecodec.jobs.runner import JobLog, for_each
+from aecodec.jobs.runner import JobLog, Task, for_each
 from aecodec.storage.files import check_output, write_bytes
 from aecodec.storage.names import is_standard_output
 from aecodec.viewer.bundle import decoder_page, web_files
@@ -31,13 +31,13 @@ def view(decoder: str | None, scripts: str | None, force: bool) -> int:
     if decoder is None and scripts is None:
         raise click.UsageError("nothing to write: give --decoder or --scripts")
 
-    def work(kind: str, target: str, log: JobLog) -> None:
-        write = _write_page if kind == "decoder" else _write_scripts
-        log.say(write(target, force=force), err=is_standard_output(target))
+    def work(task: Task, log: JobLog) -> None:
+        write = _write_page if task.source == "decoder" else _write_scripts
+        log.say(write(task.target, force=force), err=is_standard_output(task.target))
 
     wanted = {"decoder": decoder, "scripts": scripts}
-    targets = {kind: target for kind, target in wanted.items() if target is not None}
-    return for_each(list(targets), list(targets.values()), work, say=say)
+    tasks = [Task(kind, target) for kind, target in wanted.items() if target is not None]
+    return for_each(tasks, work, say=say)
 
 
 def _write_page(target: str, *, force: bool) -> str:
