@@ -39,6 +39,8 @@ from typing import TYPE_CHECKING, Any
 from aecodec.plugins.registration import register as _register
 
 if TYPE_CHECKING:
+    from aecodec.applications.features import features
+    from aecodec.applications.sklearn_transformer import AecFeatures
     from aecodec.codec import Codec, close, compress, decompress, decompress_array
     from aecodec.errors import (
         AecError,
@@ -64,6 +66,7 @@ __version__ = "0.1.0"
 
 __all__ = [
     "AecError",
+    "AecFeatures",
     "ChecksumError",
     "Codec",
     "DecodeOptions",
@@ -88,10 +91,13 @@ __all__ = [
     "compress",
     "decompress",
     "decompress_array",
+    "features",
     "read_info",
 ]
 
 _HOMES = {
+    "AecFeatures": "applications.sklearn_transformer",
+    "features": "applications.features",
     "Codec": "codec",
     "close": "codec",
     "compress": "codec",

@@ -8,7 +8,9 @@ if __name__ == "__main__":
 import click
 
 from benchmarks import (
+    anomaly,
     crops,
+    features,
     footprint,
     jobs,
     lossless,
@@ -23,8 +25,10 @@ from benchmarks import (
 
 cli = click.Group(
     commands={
+        "anomaly": anomaly.main,
         "rd": rd.main,
         "speed": speed.main,
+        "features": features.main,
         "footprint": footprint.main,
         "jobs": jobs.main,
         "parts": parts.main,
@@ -35,7 +39,7 @@ cli = click.Group(
         "regress": regress.main,
         "training": training.main,
     },
-    help="Measurements of aecodec against other codecs.",
+    help="Measurements of aecodec against others.",
 )
 
 if __name__ == "__main__":

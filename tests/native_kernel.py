@@ -5,7 +5,8 @@ from dataclasses import replace
 import pytest
 
 from aecodec.decoder.loading import load_decoder
-from aecodec.decoder.native_library import VARIABLE, LibraryError, levels
+from aecodec.decoder.native_library import levels
+from aecodec.decoder.runtime_choice import VARIABLE, LibraryError
 from aecodec.encoder.networks import EncoderModel, load_encoder
 from aecodec.models.config import ModelConfig
 from aecodec.models.weights import Weights

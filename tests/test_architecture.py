@@ -11,7 +11,7 @@ import pytest
 
 ROWS = (
     {"cli"},
-    {"export", "jobs", "plugins"},
+    {"export", "jobs", "plugins", "viewer", "applications"},
     {"codec"},
     {"encoder"},
     {"decoder", "training"},

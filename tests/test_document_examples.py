@@ -18,8 +18,14 @@ SKIPPED = {
     "ruff format --check . && ruff check . && mypy": ".ci/run checks the whole tree",
 }
 """Lines that are not run here, and why."""
-RUN = [ROOT / "README.md", ROOT / "aecodec" / "cli" / "MANUAL.md"]
-IN_PYTHON = [RUN[0], ROOT / "aecodec" / "plugins" / "README.md"]
+PACKAGE = ROOT / "aecodec"
+RUN = [
+    ROOT / "README.md",
+    PACKAGE / "applications" / "FEATURES.md",
+    PACKAGE / "applications" / "ANOMALY.md",
+    PACKAGE / "cli" / "MANUAL.md",
+]
+IN_PYTHON = [*RUN[:3], PACKAGE / "plugins" / "README.md"]
 SECONDS = 120
 
 needs_bash = pytest.mark.skipif(shutil.which("bash") is None, reason="examples are for bash")
@@ -30,8 +36,9 @@ def place(tmp_path: Path) -> Path:
     """A folder with the samples, where `aecodec` and `python` are those of this tree."""
     samples = tmp_path / "samples"
     samples.mkdir()
-    for picture in (ROOT / "samples").glob("*.png"):
-        shutil.copy(picture, samples)
+    for kind in ("*.png", "*.py"):
+        for sample in (ROOT / "samples").glob(kind):
+            shutil.copy(sample, samples)
     tools = tmp_path / ".tools"
     tools.mkdir()
     for name, arguments in (("python", ""), ("aecodec", "-m aecodec ")):

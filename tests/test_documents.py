@@ -128,7 +128,8 @@ def test_the_manual_tells_of_every_command_and_no_other() -> None:
 def command_of(words: list[str]) -> click.Command | None:
     """The command that a line of a document runs, if it is one of this project's."""
     if words[0] == "aecodec":
-        return cli.cli.get_command(click.Context(cli.cli), words[1])
+        named = cli.cli.get_command(click.Context(cli.cli), words[1])
+        return named.commands[words[2]] if isinstance(named, click.Group) else named
     if words[:3] == ["python", "-m", "benchmarks"]:
         benchmarks: Any = import_module("benchmarks.__main__")
         found: click.Command = benchmarks.cli.commands[words[3]]

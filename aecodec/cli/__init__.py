@@ -26,6 +26,7 @@ from aecodec.errors import AecError
 from aecodec.jobs.runner import DEBUG, PIPE_CLOSED, report_error
 
 _MODULES = {
+    "anomaly": "aecodec.cli.anomaly",
     "bench": "aecodec.cli.bench",
     "compare": "aecodec.cli.compare",
     "completion": "aecodec.cli.completion",
@@ -33,11 +34,13 @@ _MODULES = {
     "decompress": "aecodec.cli.decompress",
     "desktop": "aecodec.cli.desktop",
     "export": "aecodec.cli.train",
+    "features": "aecodec.cli.features",
     "info": "aecodec.cli.inspect",
     "man": "aecodec.cli.manual",
     "repair": "aecodec.cli.inspect",
     "train": "aecodec.cli.train",
     "verify": "aecodec.cli.inspect",
+    "view": "aecodec.cli.view",
 }
 """Where each command is, to be imported when it is called."""
 

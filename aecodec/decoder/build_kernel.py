@@ -1,8 +1,8 @@
 """Compiles the kernel: for this machine, and to WebAssembly for browsers.
 
-`python -m aecodec.decoder.build_kernel` does both in a checkout. A wheel is built by
-`.ci/build_hook.py`, which has this file alone: it imports nothing but the standard library, and
-what only compiling needs when it compiles.
+`python -m aecodec.decoder.build_kernel` does both in a checkout. The hook that builds wheels runs
+this file alone: it imports nothing but the standard library, and what only compiling needs when it
+compiles.
 """
 
 import hashlib
@@ -15,6 +15,8 @@ SOURCES = Path(__file__).with_name("kernel")
 LIBRARY_NAME = "kernel.dylib" if sys.platform == "darwin" else "kernel.so"
 WASM = Path("viewer", "web", "kernel.wasm")
 """Where the browsers' kernel lies within the package."""
+WASM_DIGEST = Path("viewer", "web", "decoder", "kernel_digest.js")
+"""Where browsers find the kernel's SHA-256: a damaged one could give wrong pixels."""
 
 COMPILERS = ("cc", "gcc", "clang")
 WASM_COMPILERS = ("clang", "clang-14")
@@ -63,6 +65,15 @@ def build_wasm(target: Path) -> None:
         BuildError: see `build_native`; clang and its linker `wasm-ld` are needed.
     """
     _compile([_found(WASM_COMPILERS)], _WASM, target)
+
+
+def wasm_digest_script(kernel: bytes) -> str:
+    """The script that tells browsers which kernel is whole."""
+    digest = hashlib.sha256(kernel).hexdigest()
+    return (
+        "/** SHA-256 of kernel.wasm: a damaged kernel could give wrong pixels. */\n"
+        f'export const KERNEL_SHA256 =\n  "{digest}";\n'
+    )
 
 
 def wasm_compiler() -> str:
@@ -127,6 +138,9 @@ def main() -> int:
         if only in (None, name):
             try:
                 build(target)
+                if name == "wasm":
+                    script = wasm_digest_script(target.read_bytes())
+                    (SOURCES.parents[1] / WASM_DIGEST).write_text(script, encoding="utf-8")
                 sys.stdout.write(f"{target}: {target.stat().st_size} bytes\n")
             except BuildError as exc:
                 failed = True

@@ -1,11 +1,12 @@
 """Builds the decoder of a model: the one place that knows which runtimes there are."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
-from aecodec.decoder.native import NativeModel, NativePrior, NativeSynthesis
-from aecodec.decoder.native_library import ANY_LEVEL, LEVELS, LibraryError, levels, wish
 from aecodec.decoder.networks import DecoderModel, Prior
 from aecodec.decoder.prior_tables import PriorTables
+from aecodec.decoder.runtime_choice import ANY_LEVEL, LEVELS, VARIABLE, LibraryError, wish
 from aecodec.decoder.threads import default_threads
 from aecodec.decoder.work_sharing import Crew
 from aecodec.models.weights import Weights
@@ -22,31 +23,41 @@ def load_decoder(weights: Weights, threads: int | None = None) -> DecoderModel:
         WeightsError: the weights would not decode exactly.
         InputError: `AECODEC_RUNTIME` names no runtime.
     """
-    tensors, crew = weights.tensors, Crew(threads)
-    tables = PriorTables(tensors["prior"]["tables"])
-    native = _native_model(weights, crew.threads)
-    if native is not None:
-        prior, synthesis = Prior(tables, NativePrior(native)), NativeSynthesis(native)
-        return DecoderModel(weights.model_id, weights.config, prior, synthesis, crew, native)
-    # late, since where the kernel decodes they are not needed
-    from aecodec.decoder.numpy_prior import NumpyPrior
+    crew, tables = Crew(threads), PriorTables(weights.tensors["prior"]["tables"])
+    if wish().native:
+        with suppress(LibraryError):  # what is wrong with weights, NumPy's checks say
+            return _on_kernel(weights, tables, crew)
+    return _on_numpy(weights, tables, crew)
+
+
+def _on_kernel(weights: Weights, tables: PriorTables, crew: Crew) -> DecoderModel:
+    """Raises LibraryError where the kernel is not there or does not take the model."""
+    with refusals():
+        from aecodec.decoder.native import NativeModel, NativePrior, NativeSynthesis
+
+    native = NativeModel(weights, crew.threads)
+    prior, synthesis = Prior(tables, NativePrior(native)), NativeSynthesis(native)
+    return DecoderModel(weights.model_id, weights.config, prior, synthesis, crew, native)
+
+
+def _on_numpy(weights: Weights, tables: PriorTables, crew: Crew) -> DecoderModel:
+    from aecodec.decoder.numpy_prior import NumpyPrior  # late: the kernel needs none of it
     from aecodec.decoder.numpy_synthesis import NumpySynthesis
     from aecodec.decoder.passes import SteppedPrior
 
+    tensors = weights.tensors
     prior = Prior(tables, SteppedPrior(tables, NumpyPrior(tensors["prior"], crew)))
-    return DecoderModel(
-        weights.model_id, weights.config, prior, NumpySynthesis(tensors["synthesis"], crew), crew
-    )
+    synthesis = NumpySynthesis(tensors["synthesis"], crew)
+    return DecoderModel(weights.model_id, weights.config, prior, synthesis, crew)
 
 
-def _native_model(weights: Weights, threads: int) -> NativeModel | None:
-    """None where NumPy computes instead; what is wrong with weights, NumPy's checks say."""
-    if not wish().native:
-        return None
+@contextmanager
+def refusals() -> Iterator[None]:
+    """Hardened systems refuse ctypes, each in its own way."""
     try:
-        return NativeModel(weights, threads)
-    except LibraryError:
-        return None
+        yield
+    except (ImportError, OSError, MemoryError) as exc:
+        raise LibraryError(f"the system refuses ctypes: {exc}") from exc
 
 
 @dataclass(frozen=True)
@@ -86,9 +97,11 @@ def runtime_info() -> RuntimeInfo:
     """
     wished, threads = wish(), default_threads()
     try:
-        there = levels()
         if not wished.native:
-            raise LibraryError("AECODEC_RUNTIME asks for NumPy")
+            raise LibraryError(f"{VARIABLE} asks for NumPy")
+        with refusals():
+            from aecodec.decoder.native_library import levels
+        there = levels()
         name = there[-1] if wished.level == ANY_LEVEL else LEVELS[wished.level]
         if name not in there:
             raise LibraryError(f"this machine has no {name}")

@@ -8,17 +8,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from aecodec.decoder.native_library import (
-    LEVELS,
-    MEMORY,
-    OK,
-    PAYLOAD,
-    LibraryError,
-    library,
-    wish,
-)
+from aecodec.decoder.native_library import MEMORY, OK, PAYLOAD, library
 from aecodec.decoder.networks import Levels, Means, Symbols, YHat
 from aecodec.decoder.prior_tables import Ints
+from aecodec.decoder.runtime_choice import LEVELS, LibraryError, wish
 from aecodec.errors import PayloadError
 from aecodec.format.constants import GROUP, PASSES, STRIDE
 from aecodec.models.weights import Array, TensorTree, Weights

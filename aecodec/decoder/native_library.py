@@ -1,23 +1,16 @@
 """The kernel's library: found, checked and loaded once, or the reason why it is not there."""
 
 import ctypes
-import os
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Final
 
 from aecodec.decoder.build_kernel import LIBRARY_NAME, SOURCES, source_digest
-from aecodec.errors import InputError
+from aecodec.decoder.runtime_choice import LEVELS, LibraryError
 
 ABI: Final = 1
 OK, WEIGHTS, UNSUPPORTED, PAYLOAD, MEMORY, ARGUMENT = range(6)
 """What functions of the kernel return; `kernel/kernel.h` says when."""
-LEVELS: Final = ("plain", "simd128", "sse4.1", "avx2", "avx512")
-"""Names of instruction levels, by their numbers."""
-ANY_LEVEL: Final = -1
-VARIABLE: Final = "AECODEC_RUNTIME"
-
 _POINTER, _INT, _SIZE = ctypes.c_void_p, ctypes.c_int32, ctypes.c_size_t
 _FUNCTIONS: Final = {
     "aec_abi": (_INT, []),
@@ -45,40 +38,6 @@ _FUNCTIONS: Final = {
     "aec_analyze_finish": (_INT, [_POINTER, _POINTER, *[_INT] * 4, _POINTER]),
     "aec_analyze_hyper": (_INT, [_POINTER, _POINTER, *[_INT] * 4, _POINTER]),
 }  # fmt: skip
-
-
-class LibraryError(Exception):
-    """There is no kernel that could be used."""
-
-
-@dataclass(frozen=True)
-class Wish:
-    """What the environment variable `AECODEC_RUNTIME` asks for.
-
-    Attributes:
-        native: whether the kernel may be used.
-        level: number of the instruction level, or `ANY_LEVEL`.
-    """
-
-    native: bool = True
-    level: int = ANY_LEVEL
-
-
-def wish() -> Wish:
-    """Reads the environment.
-
-    Raises:
-        InputError: the variable names no runtime.
-    """
-    value = os.environ.get(VARIABLE, "").strip().lower()
-    if value in ("", "native"):
-        return Wish()
-    if value == "numpy":
-        return Wish(native=False)
-    if value in LEVELS:
-        return Wish(level=LEVELS.index(value))
-    names = ", ".join(("numpy", "native", *(name for name in LEVELS if name != "simd128")))
-    raise InputError(f"{VARIABLE} is {value!r}, not one of {names}")
 
 
 @cache

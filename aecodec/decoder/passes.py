@@ -79,14 +79,14 @@ class SteppedPasses:
         """See `networks.TilePasses`."""
         tables, number = self._tables, self._number
         channels, quarter = tables.latent_channels, tables.latent_channels // PASSES
-        offsets, normed = (
-            take_quarter(part, number).astype(np.int64)
+        offsets, normed = (  # of two heads, below 2**25
+            take_quarter(part, number).astype(np.int32)
             for part in (self._first[..., :channels], self._first[..., channels:])
         )
         if number:
             corrections = self._networks.corrections(number, self._known, self._features)
-            offsets += corrections[..., :quarter].astype(np.int64)
-            normed += corrections[..., quarter:].astype(np.int64)
+            offsets += corrections[..., :quarter].astype(np.int32)
+            normed += corrections[..., quarter:].astype(np.int32)
         self._means = tables.means(normed, self._base)
         return tables.levels(offsets, self._base), self._means
 

@@ -23,6 +23,8 @@ from aecodec.models.weights import TensorTree
 HALF_LEVEL = SCALE_FRACTION // 2
 
 Ints = npt.NDArray[np.int64]
+Outputs = npt.NDArray[np.int32]
+"""What networks give, below 2**25 in size."""
 
 
 class PriorTables:
@@ -61,13 +63,13 @@ class PriorTables:
         """M, the channels of the latents."""
         return int(self.base.shape[1])
 
-    def levels(self, offsets: Ints, base: Ints) -> npt.NDArray[np.uint8]:
+    def levels(self, offsets: Outputs, base: Ints) -> npt.NDArray[np.uint8]:
         """Scale levels from the networks' offsets `(..., c)` and base scales `(c,)`."""
-        levels = base + (offsets + HALF_LEVEL)
+        levels = offsets + (base + HALF_LEVEL).astype(np.int32)
         levels >>= 4
         return levels.clip(0, SCALE_LEVELS - 1, out=levels).astype(np.uint8)
 
-    def means(self, normed: Ints, base: Ints) -> Ints:
+    def means(self, normed: Outputs, base: Ints) -> Ints:
         """Means in 1/16 step from the networks' normed means `(..., c)`."""
         means: Ints = normed * self.norms[base - NORM_OFFSET]
         means += 1 << (NORM_SHIFT - 1)

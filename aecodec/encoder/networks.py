@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING, Protocol
 
 from aecodec.decoder.latents import Floats
 from aecodec.decoder.loading import load_decoder
-from aecodec.decoder.native import NativeAnalysis
-from aecodec.decoder.native_library import LibraryError
 from aecodec.decoder.networks import DecoderModel
+from aecodec.decoder.runtime_choice import LibraryError
 from aecodec.encoder.numpy_analysis import NumpyAnalysis
 from aecodec.encoder.rdoq import symbol_costs
 from aecodec.models.config import SearchSettings
@@ -93,10 +92,12 @@ def load_encoder(weights: Weights, decoder: DecoderModel | None = None) -> Encod
     return EncoderModel(decoder, weights.search, networks, weights)
 
 
-def _native_analysis(weights: Weights, decoder: DecoderModel) -> NativeAnalysis | None:
+def _native_analysis(weights: Weights, decoder: DecoderModel) -> AnalysisNetworks | None:
     """None where the decoder is not on the kernel, or the kernel does not take the analysis."""
     if decoder.native is None:
         return None
+    from aecodec.decoder.native import NativeAnalysis  # late: it needs ctypes
+
     with suppress(LibraryError):
         return NativeAnalysis(weights, decoder.native.threads)
     return None

@@ -57,7 +57,10 @@ class TileEncoder:
 
     def view(self, pixels: Pixels, box: Box, lossless: Mask, *, top: int = 0) -> TileView:
         """Analyzes one tile with its surroundings, without those that are stored losslessly."""
-        halo = self.model.decoder.config.analysis_halo
+        config = self.model.decoder.config
+        halo = config.analysis_halo
+        if self.effort.rounds:  # the search decodes what it sees, too
+            halo = max(halo, config.synthesis_halo)
         window = with_halo(box, latent_grid(*pixels.shape[:2]), halo, lossless)
         hidden = lossless[window.slices()]
         part = pixels[window.slices(STRIDE)]

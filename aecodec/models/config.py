@@ -46,8 +46,8 @@ class ModelConfig:
 
     @property
     def analysis_halo(self) -> int:
-        """Latents around a tile that the encoder looks at, no fewer than the decoder does."""
-        return max(_halo(self.analysis_blocks), self.synthesis_halo)
+        """Latents around a tile that its latents depend on; SPECIFICATION.md, section 19.3."""
+        return _halo(self.analysis_blocks)
 
     @property
     def synthesis_halo(self) -> int:

@@ -127,6 +127,7 @@ class SOAP(MatrixOptimizer):
 
     Source: Vyas et al., "SOAP: Improving and Stabilizing Shampoo using Adam", algorithms 3 and 4,
     https://arxiv.org/abs/2409.11321; sorting by eigenvalues as in the authors' code.
+    Turned moments are clipped to [-1, 1], which neither has.
     """
 
     BETAS = (0.95, 0.95)
@@ -166,7 +167,10 @@ class SOAP(MatrixOptimizer):
         step = states[0]["step"]
         bias = [1.0 - torch.pow(beta, step) for beta in self.BETAS]
         root = (second / bias[1]).sqrt() + self.EPSILON
-        direction = _turn_back(_turn(first / bias[0], bases) / root, bases)
+        # With equal betas and fixed bases no entry exceeds 1, by the Cauchy-Schwarz inequality.
+        # Where bases have turned, second moments are those of other axes: entries would explode.
+        normed = (_turn(first / bias[0], bases) / root).clamp(-1, 1)
+        direction = _turn_back(normed, bases)
         self._scatter(params, "second", self._follow(params, gradients, second, keep))
         return direction
 

@@ -4,6 +4,7 @@ import json
 from dataclasses import replace
 
 import pytest
+from native_kernel import LEVELS
 from PIL import Image
 from shell import Result, Shell, assert_one_line
 
@@ -37,6 +38,30 @@ def test_info_as_json_is_one_object_a_line(shell: Shell, compressed: bytes) -> N
     assert first["bpp"] == pytest.approx(8 * len(compressed) / 600)
     ends = [chunk["offset"] + 12 + chunk["length"] for chunk in first["chunks"]]
     assert ends[-1] == len(compressed)
+
+
+@pytest.mark.parametrize("runtime", ["numpy", "native"])
+def test_info_shows_the_runtime(
+    shell: Shell, monkeypatch: pytest.MonkeyPatch, runtime: str
+) -> None:
+    monkeypatch.setenv("AECODEC_RUNTIME", runtime)
+    result = shell.run("info", "--runtime")
+    expected = "native" if runtime == "native" and LEVELS else "numpy"
+    assert result.out.splitlines()[0] == f"runtime: {expected}"
+    found = json.loads(shell.run("info", "--runtime", "--json").out)
+    assert found["runtime"] == expected
+    assert found["threads"] >= 1
+    assert bool(found["reason"]) == (expected == "numpy")
+
+
+def test_info_asks_for_files_or_the_runtime(
+    shell: Shell, compressed: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shell.file("img.aec", compressed)
+    assert shell.run("info").code == 2
+    assert shell.run("info", "--runtime", "img.aec").code == 2
+    monkeypatch.setenv("AECODEC_RUNTIME", "cuda")
+    assert_one_line(shell.run("info", "--runtime"), 1, "AECODEC_RUNTIME is 'cuda'")
 
 
 def test_verify_decodes(shell: Shell, compressed: bytes) -> None:

@@ -29,7 +29,7 @@ from native_kernel import LEVELS
 import aecodec
 from aecodec.codec import Codec
 from aecodec.decoder.latents import Grid, decode_latents
-from aecodec.decoder.native_library import VARIABLE
+from aecodec.decoder.runtime_choice import VARIABLE
 from aecodec.format.chunks import LosslessTile, PixelCoder, Tile
 from aecodec.format.container import Stream, parse
 from aecodec.format.digest import has_digest

@@ -2,6 +2,8 @@
 
 import os
 import shutil
+import subprocess
+import sys
 import threading
 from collections.abc import Callable
 from copy import deepcopy
@@ -19,7 +21,8 @@ from aecodec.decoder import native_library
 from aecodec.decoder.build_kernel import LIBRARY_NAME, SOURCES
 from aecodec.decoder.latents import Grid, decode_latents, decode_prefix
 from aecodec.decoder.loading import load_decoder, runtime_info
-from aecodec.decoder.native_library import VARIABLE, LibraryError, load_library
+from aecodec.decoder.native_library import load_library
+from aecodec.decoder.runtime_choice import VARIABLE, LibraryError
 from aecodec.encoder.latents import encode_latents
 from aecodec.encoder.networks import EncoderModel
 from aecodec.errors import ChecksumError, InputError, PayloadError, WeightsError
@@ -251,3 +254,16 @@ def test_without_a_library_numpy_decodes(weights: Weights, monkeypatch: pytest.M
         assert runtime_info().reason
     finally:
         native_library.library.cache_clear()
+
+
+def test_without_ctypes_numpy_decodes() -> None:
+    """As on systems that refuse its import."""
+    code = (
+        "import sys\nsys.modules['ctypes'] = None\n"
+        "from aecodec.decoder.loading import load_decoder, runtime_info\n"
+        "from aecodec.models.registry import load_model\n"
+        "assert load_decoder(load_model('aec-1')).native is None\n"
+        "assert 'refuses ctypes' in runtime_info().reason\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], check=False, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr

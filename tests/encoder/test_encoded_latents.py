@@ -8,8 +8,8 @@ from native_kernel import LEVELS, needs_kernel
 
 from aecodec.decoder.latents import Floats
 from aecodec.decoder.loading import load_decoder
-from aecodec.decoder.native_library import VARIABLE
 from aecodec.decoder.networks import DecoderModel
+from aecodec.decoder.runtime_choice import VARIABLE
 from aecodec.encoder.latents import encode_latents
 from aecodec.encoder.networks import EncoderModel
 from aecodec.encoder.rdoq import DeadZone

@@ -1,6 +1,7 @@
 """The transforms do not know about tiles: latents and pixels are those of the whole picture."""
 
 import numpy as np
+import pytest
 from conftest import make_picture
 
 from aecodec.decoder.tile_synthesis import TileSynthesis
@@ -20,13 +21,14 @@ def header(exponent: int) -> Header:
     return Header(WIDTH, HEIGHT, PixelFormat.RGB8, exponent, QUALITY_INDEX, b"tiny")
 
 
-def test_tiles_are_analyzed_as_the_whole_is(tiny_coder: EncoderModel) -> None:
-    encoder = TileEncoder(tiny_coder, QUALITY_INDEX, EFFORTS[0])
+@pytest.mark.parametrize("effort", [0, 1, 3])
+def test_tiles_are_analyzed_exactly_as_the_whole_is(effort: int, tiny_coder: EncoderModel) -> None:
+    encoder = TileEncoder(tiny_coder, QUALITY_INDEX, EFFORTS[effort])
     pixels = make_picture(HEIGHT, WIDTH)
     y = encoder.view(pixels, GRID, LEARNED).latents()
     for box in tile_boxes(header(6)):
         part = encoder.view(pixels, box, LEARNED).latents()
-        np.testing.assert_allclose(part, y[box.slices()], atol=1e-3)
+        np.testing.assert_array_equal(part, y[box.slices()])
 
 
 def test_tiles_are_decoded_exactly_as_the_whole_is(tiny_coder: EncoderModel) -> None:

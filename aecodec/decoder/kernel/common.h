@@ -21,7 +21,11 @@
 #endif
 
 #define INLINE static inline __attribute__((always_inline))
+#if defined(__clang__)
+#define UNROLL _Pragma("clang loop unroll(full)")
+#else
 #define UNROLL _Pragma("GCC unroll 16")
+#endif
 #define APART static __attribute__((noinline))
 
 /* Outputs whose weights stand side by side, for each pair of inputs. */

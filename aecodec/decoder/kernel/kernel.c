@@ -1,10 +1,15 @@
-/* The kernel as one translation unit: its levels, and the functions of kernel.h. */
+/* The kernel as one translation unit, and the functions of kernel.h.
+
+   vectors.h, loops.h and row_loops.h are compiled once for each instruction level; x86.h says for
+   which. memory.h, threads.h and coder.h stand for themselves. tensors.h and packing.h take a
+   weights file; prior.h, passes.h and latents.h decode latents; stream.h, synthesis.h and
+   analysis.h turn them into pixels and back. */
 
 #include "kernel.h"
 
 #include "common.h"
 
-#if defined(__x86_64__) || defined(__i386__)
+#if defined(__x86_64__)
 #include <immintrin.h>
 #define ON_X86 1
 #endif
@@ -14,7 +19,7 @@
 #include <wasm_simd128.h>
 #define WASM
 #define LEVEL simd128
-#define ROWS 6
+#define ROWS 4
 #else
 #define LEVEL plain
 #define ROWS 4
@@ -27,6 +32,17 @@
 #undef LANES
 #undef ROWS
 #undef FEW_ROWS
+
+#if defined(__aarch64__)
+#include <arm_neon.h>
+#define NEON
+#define LEVEL neon
+#define LANES 4
+#define ROWS 8
+#define FEW_ROWS 2
+#include "vectors.h"
+#include "loops.h"
+#endif
 
 #if defined(ON_X86)
 #include "x86.h"

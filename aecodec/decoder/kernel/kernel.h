@@ -37,14 +37,16 @@ enum {
     AEC_ARGUMENT = 5     /* the caller broke a rule of this header */
 };
 
-/* Instruction levels, from the slowest to the fastest. */
+/* Instruction levels; of those of one kind of processor the later ones are the faster ones. */
 enum {
     AEC_PLAIN = 0,
     AEC_SIMD128 = 1,
     AEC_SSE41 = 2,
     AEC_AVX2 = 3,
-    AEC_AVX512 = 4,
-    AEC_LEVELS = 5
+    AEC_AVX_VNNI = 4,
+    AEC_AVX512 = 5,
+    AEC_NEON = 6,
+    AEC_LEVELS = 7
 };
 
 /* AEC_ABI as it was when the kernel was built. */
@@ -53,7 +55,7 @@ int32_t aec_abi(void);
 /* SHA-256 of the sources in hexadecimal, as the build stated it; "" without. */
 const char *aec_source(void);
 
-/* Whether a level was compiled, runs on this machine, and computes what AEC_PLAIN does. */
+/* Whether a level was compiled and runs on this machine. */
 int32_t aec_has_level(int32_t level);
 
 /* Begins a model of these sizes.

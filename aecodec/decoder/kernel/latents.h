@@ -3,7 +3,7 @@
 #ifndef AEC_LATENTS_H
 #define AEC_LATENTS_H
 
-#include "prior.h"
+#include "passes.h"
 
 enum { MOST_SIDE = 1 << 16 };
 

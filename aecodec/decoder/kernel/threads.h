@@ -53,7 +53,8 @@ typedef struct team {
     int32_t rows;
     atomic_int next;
     uint32_t round; /* rises with each call of share_rows */
-    int32_t busy;   /* helpers that have not finished the round */
+    bool is_open;   /* whether helpers may still join the round */
+    int32_t busy;   /* helpers that have joined and not finished */
     bool ended;
     pthread_mutex_t lock;
     pthread_cond_t begun, finished;
@@ -75,11 +76,12 @@ static void *help(void *argument)
     uint32_t seen = 0;
     pthread_mutex_lock(&t->lock);
     for (;;) {
-        while (!t->ended && t->round == seen)
+        while (!t->ended && (!t->is_open || t->round == seen))
             pthread_cond_wait(&t->begun, &t->lock);
         if (t->ended)
             break;
         seen = t->round;
+        t->busy++;
         pthread_mutex_unlock(&t->lock);
         work_on_rows(t, self->number);
         pthread_mutex_lock(&t->lock);
@@ -97,6 +99,7 @@ static void begin_team(team *t, int32_t threads)
     if (threads < 2)
         return;
     t->round = 0;
+    t->is_open = false;
     t->busy = 0;
     t->ended = false;
     pthread_mutex_init(&t->lock, NULL);
@@ -119,7 +122,8 @@ static void begin_team(team *t, int32_t threads)
     }
 }
 
-/* Calls `work` for each row, in no certain order, and returns when all are done. */
+/* Calls `work` for each row, in no certain order, and returns when all are done. On a busy machine
+   it does not wait for helpers that have not even begun. */
 static void share_rows(team *t, row_function work, void *context, int32_t rows)
 {
     if (t->threads == 1 || rows == 1) {
@@ -132,12 +136,13 @@ static void share_rows(team *t, row_function work, void *context, int32_t rows)
     t->context = context;
     t->rows = rows;
     atomic_store_explicit(&t->next, 0, memory_order_relaxed);
-    t->busy = t->threads - 1;
     t->round++;
+    t->is_open = true;
     pthread_cond_broadcast(&t->begun);
     pthread_mutex_unlock(&t->lock);
     work_on_rows(t, 0);
     pthread_mutex_lock(&t->lock);
+    t->is_open = false;
     while (t->busy)
         pthread_cond_wait(&t->finished, &t->lock);
     pthread_mutex_unlock(&t->lock);

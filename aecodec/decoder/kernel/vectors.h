@@ -1,5 +1,5 @@
 /* Vectors of one instruction level; included once for each, with LEVEL, LANES, ROWS, FEW_ROWS and
-   the family X86, WASM or neither defined.
+   the family X86, WASM, NEON or none of them defined.
 
    A `vector` is LANES numbers of 32 bits, or twice as many of 16 bits where its use says so. */
 
@@ -54,8 +54,8 @@ INLINE vector NAME(product)(vector a, vector b)
 
 INLINE vector NAME(dot)(vector sum, vector a, vector b)
 {
-#ifdef VNNI
-    return (vector)MM(dpwssd_epi32)((BITS)sum, (BITS)a, (BITS)b);
+#if defined(VNNI)
+    return (vector)MM(DOT)((BITS)sum, (BITS)a, (BITS)b);
 #else
     return sum + NAME(product)(a, b);
 #endif
@@ -162,6 +162,55 @@ INLINE vector NAME(clamp16)(vector v, int32_t low, int32_t high)
 {
     v128_t least = wasm_i16x8_splat((int16_t)low), most = wasm_i16x8_splat((int16_t)high);
     return (vector)wasm_i16x8_min(wasm_i16x8_max((v128_t)v, least), most);
+}
+
+#elif defined(NEON)
+
+INLINE vector NAME(product)(vector a, vector b)
+{
+    int32x4_t low = vmull_s16(vget_low_s16((int16x8_t)a), vget_low_s16((int16x8_t)b));
+    return (vector)vpaddq_s32(low, vmull_high_s16((int16x8_t)a, (int16x8_t)b));
+}
+
+INLINE vector NAME(dot)(vector sum, vector a, vector b)
+{
+    return sum + NAME(product)(a, b);
+}
+
+INLINE vector NAME(clamp)(vector v, vector low, vector high)
+{
+    return (vector)vminq_s32(vmaxq_s32((int32x4_t)v, (int32x4_t)low), (int32x4_t)high);
+}
+
+INLINE vector NAME(shift)(vector v, vector by)
+{
+    return (vector)vshlq_s32((int32x4_t)v, (int32x4_t)-by);
+}
+
+INLINE vector NAME(low_pairs)(vector a, vector b)
+{
+    return (vector)vzip1q_s16((int16x8_t)a, (int16x8_t)b);
+}
+
+INLINE vector NAME(high_pairs)(vector a, vector b)
+{
+    return (vector)vzip2q_s16((int16x8_t)a, (int16x8_t)b);
+}
+
+INLINE vector NAME(repacked)(vector low, vector high)
+{
+    return (vector)vcombine_s16(vqmovn_s32((int32x4_t)low), vqmovn_s32((int32x4_t)high));
+}
+
+INLINE vector NAME(packed)(vector first, vector second)
+{
+    return NAME(repacked)(first, second);
+}
+
+INLINE vector NAME(clamp16)(vector v, int32_t low, int32_t high)
+{
+    int16x8_t least = vdupq_n_s16((int16_t)low), most = vdupq_n_s16((int16_t)high);
+    return (vector)vminq_s16(vmaxq_s16((int16x8_t)v, least), most);
 }
 
 #else /* whatever the compiler makes of it */

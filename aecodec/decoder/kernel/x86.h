@@ -50,6 +50,31 @@ END_TARGET
 
 #define VNNI
 
+/* Compilers before these do not know the instructions. */
+#if (defined(__clang__) && __clang_major__ >= 13) || (!defined(__clang__) && __GNUC__ >= 12)
+#define HAS_AVX_VNNI
+BEGIN_TARGET("avx2,avxvnni")
+#define LEVEL avx_vnni
+#define LANES 8
+#define ROWS 6
+#define FEW_ROWS 2
+#define BITS __m256i
+#define MM_PREFIX _mm256_
+#define DOT dpwssd_avx_epi32
+#include "vectors.h"
+#include "loops.h"
+#undef LEVEL
+#undef LANES
+#undef ROWS
+#undef FEW_ROWS
+#undef BITS
+#undef MM_PREFIX
+#undef DOT
+END_TARGET
+#endif
+
+#define DOT dpwssd_epi32
+
 BEGIN_TARGET("avx512f,avx512bw,avx512dq,avx512vl,avx512vnni")
 #define LEVEL avx512
 #define LANES 16
