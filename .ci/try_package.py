@@ -82,7 +82,8 @@ def main(package: Path, picture: Path) -> None:
         run(aecodec, "compress", picture, "-o", "a.aec", folder=folder)
         run(aecodec, "verify", "a.aec", folder=folder)
         run(aecodec, "decompress", "a.aec", "-o", "a.png", folder=folder)
-        sys.stdout.write(f"{package.name}: " + run(aecodec, "info", "a.aec", folder=folder) + "\n")
+        said = [run(aecodec, "info", each, folder=folder) for each in ("a.aec", "--runtime")]
+        sys.stdout.write("\n".join([package.name, *said]) + "\n")
 
 
 if __name__ == "__main__":

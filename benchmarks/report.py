@@ -27,7 +27,7 @@ from benchmarks.results import Results, speeds_of
 CROP_CODECS = (REFERENCE, "avif")
 MEAN_CURVES = "(mean curves)"
 CROP_SIDE = 200
-CROP_QUALITY = 20.0
+CROP_QUALITY = 35.0
 
 
 @dataclass(frozen=True)

@@ -24,6 +24,7 @@ from aecodec.cli.options import (
     resume_option,
 )
 from aecodec.cli.report import Style, run_batch
+from aecodec.errors import InputError
 from aecodec.format.tiling import Region
 from aecodec.jobs.batch import Batch
 from aecodec.jobs.conversion import Converted, Decompression, Manner
@@ -104,7 +105,7 @@ def decompress(
     background = arguments["background"]
     colour = None if background is None else colour_of(background)
     recursive, resume = arguments["recursive"], arguments["resume"]
-    suffix = "." + arguments["file_format"].removeprefix(".")
+    suffix = _suffix(arguments["file_format"])
     plan = planned(inputs, output, suffix, {SUFFIX}, arguments)
     saving = Saving(
         background=colour, quality=quality, strip=arguments["strip"],
@@ -123,6 +124,19 @@ def decompress(
 def _line(task: FileTask, done: Converted) -> str:
     """What became of a file."""
     return f"{task.source} -> {task.target}: {done.width}x{done.height}, {done.seconds:.2f} s"
+
+
+def _suffix(file_format: str) -> str:
+    """The extension of outputs; an unknown one is refused once, and not for each input."""
+    suffix = "." + file_format.removeprefix(".")
+    if suffix != ".png":
+        from aecodec.jobs.transcode import picture_format  # late, for Pillow
+
+        try:
+            picture_format("picture" + suffix)
+        except InputError as exc:
+            raise click.UsageError(f"--format: {exc}") from exc
+    return suffix
 
 
 def _options(arguments: _Arguments) -> DecodeOptions:

@@ -134,6 +134,11 @@ def test_what_does_not_shrink_is_told(shell: Shell) -> None:
         (["compress", "-r", "in", "-o", "in/a.png"], "output in/a.png is a file"),
         (["compress", "-r", "in", "-o", ""], "the name of the output is empty"),
         (["compress", "-r", "twins", "-o", "out"], "would both become out/a.aec"),
+        (
+            ["decompress", "-r", "in", "-o", "out", "--format", "xyz"],
+            "unknown picture format '.xyz'",
+        ),
+        (["decompress", "-r", "in", "-o", "out", "--format", "a/b"], "--format: cannot write"),
     ],
 )
 def test_wrong_usage(shell: Shell, tree: Path, arguments: list[str], reason: str) -> None:
