@@ -6,10 +6,9 @@ from typing import TYPE_CHECKING, Literal, TypedDict, Unpack
 
 import click
 
-from aecodec.cli.console import Progress, say
+from aecodec.cli.console import say
 from aecodec.cli.options import (
     force_option,
-    jobs_option,
     limits_of,
     max_pixels_option,
     model_option,
@@ -17,7 +16,7 @@ from aecodec.cli.options import (
 )
 from aecodec.cli.startup import prepare_process
 from aecodec.errors import AecError, InputError
-from aecodec.jobs.runner import JobLog, for_each
+from aecodec.jobs.runner import JobLog, Task, for_each, tasks_of
 from aecodec.models.registry import find_model
 from aecodec.storage.arguments import load
 from aecodec.storage.files import check_output, write_bytes
@@ -49,7 +48,6 @@ class _Telling(TypedDict):
 
     as_json: bool
     heat_map: str | None
-    jobs: int
 
 
 @click.group()
@@ -85,37 +83,35 @@ def fit(
     from aecodec.applications.latent_maps import LatentReader, channel_order
     from aecodec.codec import Codec
 
-    def work(_name: str, target: str, log: JobLog) -> None:
+    def work(_task: Task, log: JobLog) -> None:
         from aecodec.applications.anomaly import AnomalyProfile
         from aecodec.applications.profile_files import write_profile
 
         names = named_pictures(normal)
-        check_output(target, force=force, inputs=identities(names))
+        check_output(output, force=force, inputs=identities(names))
         codec = Codec(model, limits=limits_of(max_pixels))
-        with Progress(target, log) as progress:
-            maps = _maps(LatentReader(codec, learning["quality"]), names, progress)
+        maps = _maps(LatentReader(codec, learning["quality"]), names)
         channels = channel_order(codec.decoder(maps[0].model_id).prior)
         profile = AnomalyProfile.fit(
             maps, channels, layout=_LAYOUTS[learning["layout"]], quantile=learning["quantile"]
         )
-        write_profile(profile, target)
+        write_profile(profile, output)
         log.say(
-            f"{target}: {profile.pictures} normal pictures, layout {profile.layout}, "
+            f"{output}: {profile.pictures} normal pictures, layout {profile.layout}, "
             f"threshold {profile.threshold:.2f}",
-            err=is_standard_output(target),
+            err=is_standard_output(output),
         )
 
-    return for_each([output], [output], work, say=say)
+    return for_each(tasks_of([output]), work, say=say)
 
 
-def _maps(reader: "LatentReader", names: Sequence[str], progress: Progress) -> "list[LatentMap]":
+def _maps(reader: "LatentReader", names: Sequence[str]) -> "list[LatentMap]":
     maps = []
-    for number, name in enumerate(names, 1):
+    for name in names:
         try:
             maps.append(reader.read(load(name)))
         except AecError as exc:
             raise InputError(f"{name}: {exc}") from exc
-        progress(number / len(names))
     return maps
 
 
@@ -127,7 +123,6 @@ def _maps(reader: "LatentReader", names: Sequence[str], progress: Progress) -> "
     "--heat-map", metavar="OUTPUT",
     help="Write the picture with its heat as PNG; a folder when there are several pictures.",
 )  # fmt: skip
-@jobs_option
 @max_pixels_option
 @force_option
 @model_option
@@ -137,7 +132,7 @@ def score(
 ) -> int:  # fmt: skip
     """Score pictures and .aec files by a profile; beyond its threshold they are anomalies."""
     as_json, heat_map = telling["as_json"], telling["heat_map"]
-    prepare_process(telling["jobs"])
+    prepare_process()
     from aecodec.applications.inputs import named_pictures
     from aecodec.applications.latent_maps import LatentReader
     from aecodec.applications.profile_files import read_profile
@@ -151,7 +146,8 @@ def score(
     targets = names if heat_map is None else output_names(names, heat_map, HEAT_SUFFIX)
     never_replaced = identities([profile, *names])
 
-    def work(name: str, target: str, log: JobLog) -> None:
+    def work(task: Task, log: JobLog) -> None:
+        name, target = task.source, task.target
         if heat_map is not None:
             check_output(target, force=force, inputs=never_replaced)
         data = load(name)
@@ -161,7 +157,7 @@ def score(
         err = heat_map is not None and is_standard_output(target)
         log.say(_json(name, found) if as_json else _line(name, found), err=err)
 
-    return for_each(names, targets, work, telling["jobs"], say=say)
+    return for_each(tasks_of(names, targets), work, say=say)
 
 
 def _overlay(codec: "Codec", data: bytes, found: "Anomaly") -> bytes:

@@ -1,6 +1,5 @@
 """`aecodec features`: vectors of pictures and .aec files."""
 
-import threading
 from typing import TYPE_CHECKING
 
 import click
@@ -8,13 +7,12 @@ import click
 from aecodec.cli.console import say
 from aecodec.cli.options import (
     force_option,
-    jobs_option,
     limits_of,
     max_pixels_option,
     model_option,
 )
 from aecodec.cli.startup import prepare_process
-from aecodec.jobs.runner import JobLog, for_each
+from aecodec.jobs.runner import JobLog, Task, for_each, tasks_of
 from aecodec.storage.arguments import load
 from aecodec.storage.files import check_output
 from aecodec.storage.names import identities
@@ -32,16 +30,15 @@ if TYPE_CHECKING:
     "-q", "--quality", type=click.FloatRange(0, 100), default=75.0, show_default=True, metavar="Q",
     help="Quality at which pictures are analyzed; .aec files keep their own.",
 )  # fmt: skip
-@jobs_option
 @max_pixels_option
 @force_option
 @model_option
 def features(
-    images: tuple[str, ...], output: str, quality: float, jobs: int, max_pixels: int | None,
-    force: bool, model: str | None,
+    images: tuple[str, ...], output: str, quality: float, max_pixels: int | None, force: bool,
+    model: str | None,
 ) -> int:  # fmt: skip
     """Write feature vectors of pictures, .aec files and folders of them."""
-    prepare_process(jobs)
+    prepare_process()
     from aecodec.applications.feature_files import FeatureTable, check_table_name, write_table
     from aecodec.applications.features import VectorMaker
     from aecodec.applications.inputs import named_pictures
@@ -52,22 +49,18 @@ def features(
     check_table_name(output)
     check_output(output, force=force, inputs=identities(names))
     codec = Codec(model, limits=limits_of(max_pixels))
-    reader, maker, lock = LatentReader(codec, quality), VectorMaker(codec), threading.Lock()
-    found: dict[int, tuple[str, Vector, float]] = {}
+    reader, maker = LatentReader(codec, quality), VectorMaker(codec)
+    found: list[tuple[str, Vector, float]] = []
 
-    def work(name: str, number: str, _log: JobLog) -> None:
-        latents = reader.read(load(name))
-        with lock:
-            vector = maker.vector(latents)
-        found[int(number)] = name, vector, latents.quality_index / 4
+    def work(task: Task, _log: JobLog) -> None:
+        latents = reader.read(load(task.source))
+        found.append((task.source, maker.vector(latents), latents.quality_index / 4))
 
-    numbers = [str(number) for number in range(len(names))]
-    code = for_each(names, numbers, work, jobs, say=say)
+    code = for_each(tasks_of(names), work, say=say)
     if found:
         import numpy as np
 
-        rows = [found[number] for number in sorted(found)]
-        files, vectors, qualities = zip(*rows, strict=True)
+        files, vectors, qualities = zip(*found, strict=True)
         write_table(output, FeatureTable(files, np.stack(vectors), qualities, maker.model_id))
-        say(f"{output}: {len(rows)} pictures, {len(vectors[0])} features each", err=False)
+        say(f"{output}: {len(found)} pictures, {len(vectors[0])} features each", err=False)
     return code

@@ -35,7 +35,7 @@ def profile(shell: Shell, normal: Path) -> Path:
 
 
 def test_an_odd_picture_is_told_from_normal_ones(shell: Shell, profile: Path) -> None:
-    result = shell.model("anomaly", "score", profile, "odd.png", "normal", "-j", "2")
+    result = shell.model("anomaly", "score", profile, "odd.png", "normal")
     assert result.code == 0
     first, *others = result.out.splitlines()
     assert first.startswith("odd.png: anomaly, score ")

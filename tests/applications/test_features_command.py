@@ -31,7 +31,7 @@ def test_parquet_holds_the_same(shell: Shell) -> None:
     shell.picture("a.png")
     shell.picture("b.png", 33, 70)
     for name in ("f.npz", "f.parquet"):
-        assert shell.model("features", "a.png", "b.png", "-j", "2", "-o", name).code == 0
+        assert shell.model("features", "a.png", "b.png", "-o", name).code == 0
     table = pq.read_table("f.parquet")
     assert table.column_names == ["file", "quality", "features"]
     assert table.schema.metadata[b"format"] == b"aecodec-features-1"
