@@ -144,5 +144,7 @@ def _code_lengths(
 
 def _palette() -> list[int]:
     steps = np.linspace(0, len(_COLOURS) - 1, 256)
-    channels = [np.interp(steps, np.arange(len(_COLOURS)), each) for each in zip(*_COLOURS, strict=True)]
+    channels = [
+        np.interp(steps, np.arange(len(_COLOURS)), each) for each in zip(*_COLOURS, strict=True)
+    ]
     return [round(value) for value in np.stack(channels, 1).ravel()]

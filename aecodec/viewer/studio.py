@@ -100,7 +100,8 @@ class Studio:
         with self._adding:
             number, self._next = self._next, self._next + 1
             self._exhibits[number] = exhibit
-            self._exhibits.pop(max(number - self._most, self._first - 1), None)
+            if number - self._most >= self._first:
+                self._exhibits.pop(number - self._most, None)
             return number
 
     @property

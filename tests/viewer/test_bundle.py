@@ -155,7 +155,7 @@ def test_the_command_writes_a_page_and_scripts(shell: Shell, tmp_path: Path) -> 
     assert again.code == 1
     assert "exists" in again.err
     assert shell.run("view", "--scripts", str(folder), "-f").code == 0
-    assert shell.run("view").code == 2
+    assert shell.run("view", "--decoder", str(page), "x.png").code == 2
 
 
 def test_weights_for_browsers_decode(files: dict[str, bytes], tmp_path: Path) -> None:

@@ -48,14 +48,11 @@ export function sentenceOf(name, known) {
   return `${name}: ${told.join(", ")}.`;
 }
 
-/** What stands below a pane of side by side. */
-export function captionOf({ bytes, psnr, ssimulacra2 }) {
-  const parts = [sizeText(bytes)];
-  if (psnr !== undefined) {
-    parts.push(decibels(psnr));
-  }
+/** What stands below a pane of side by side, see View.caption. */
+export function captionOf(title, { bytes, psnr, ssimulacra2 }) {
+  const more = psnr === undefined ? [] : [decibels(psnr)];
   if (typeof ssimulacra2 === "number") {
-    parts.push(`SSIMULACRA2 ${ssimulacra2.toFixed(1)}`);
+    more.push(`SSIMULACRA2 ${ssimulacra2.toFixed(1)}`);
   }
-  return parts.join(" · ");
+  return [title, sizeText(bytes), more.join(" · ")];
 }

@@ -34,8 +34,10 @@ export class HeatControls {
     }
   }
 
+  /** Takes the map away until the next one comes. */
   clear() {
-    this.show(null);
+    this.map = null;
+    this.draw();
   }
 
   /** @param {{peak: number, unit: string, png: string}|null} map what the layer shows */

@@ -18,7 +18,7 @@ export class Page {
     this.loader = new Loader(data, client);
     this.pictures = [];
     this.current = null;
-    this.original = null;
+    this.original = this.shown = null;
     this.base = "";
     this.known = null;
     this.view = new View(part("panes"), {
@@ -83,11 +83,12 @@ export class Page {
     }
     part("layout").disabled = !picture.original;
     this.mark();
+    URL.revokeObjectURL(this.original);
+    this.original = this.shown = null;
+    part("figures").replaceChildren();
     this.view.start(picture.width, picture.height);
     this.view.arrange([]);
     this.arrange();
-    URL.revokeObjectURL(this.original);
-    this.original = null;
     this.coding.start(picture);
     this.heat.offer(picture.original);
     try {
@@ -111,15 +112,16 @@ export class Page {
       const told = (known) => this.tell(known);
       const { known, url } = await this.loader.load(base, wish, told);
       this.base = base;
-      this.putPictures(url);
-      part("error").hidden = true;
+      this.rivalsOf = "";
       this.tell(known);
+      this.putPictures(url);
+      this.awaitRivals();
+      part("error").hidden = true;
       this.heat.clear();
       await this.showHeat(wish);
       if (this.current.original) {
         this.tell({ ...known, ...(await this.loader.score(base, wish)) });
         this.caption();
-        this.rivalsOf = "";
         await this.showRivals(wish);
       }
       part("progress").hidden = true;
@@ -167,16 +169,21 @@ export class Page {
     part("wiping").hidden = this.isSide || !this.current?.original;
     if (this.isSide) {
       this.view.put("aec", "before", null);
-      this.view.caption("original", "Original", "");
-      rivals.forEach((name) => {
-        this.view.caption(name, this.rivals[name], this.current.lacking[name] ?? "…");
-      });
+      this.view.caption("original", ["Original"]);
+      this.awaitRivals();
     }
     if (this.shown && this.original) {
       this.putPictures(this.shown);
       this.heat.draw();
       this.rivalsOf = "";
       this.showRivals({ signal: this.loader.abort.signal }).catch((error) => this.fail(error));
+    }
+  }
+
+  /** Says of each other format that it is to come, or why not. */
+  awaitRivals() {
+    for (const [name, title] of Object.entries(this.rivals)) {
+      this.view.caption(name, [title, this.current.lacking[name] ?? "…"]);
     }
   }
 
@@ -193,19 +200,19 @@ export class Page {
       try {
         const { known, url } = await this.loader.rival(this.base, name, wish);
         this.view.put(name, "after", url, `${this.current.name} as ${title}`);
-        this.view.caption(name, title, captionOf(known));
+        this.view.caption(name, captionOf(title, known));
       } catch (error) {
         if (isOutdated(error)) {
           throw error;
         }
         this.view.put(name, "after", null);
-        this.view.caption(name, title, error.message);
+        this.view.caption(name, [title, error.message]);
       }
     }
   }
 
   caption() {
-    this.view.caption("aec", ".aec", captionOf(this.known));
+    this.view.caption("aec", captionOf(".aec", this.known));
   }
 
   tell(known) {

@@ -74,13 +74,13 @@ export class View {
     }
   }
 
-  /** What stands below a pane. */
-  caption(name, title, text) {
+  /** What stands below a pane: a title, what follows it, and a second line. */
+  caption(name, [title, text = "", more = ""]) {
     const pane = this.panes.get(name);
     if (pane) {
       const strong = document.createElement("strong");
       strong.textContent = title;
-      pane.caption.replaceChildren(strong, ` ${text}`);
+      pane.caption.replaceChildren(strong, ` ${text}`, document.createElement("br"), more);
     }
   }
 
