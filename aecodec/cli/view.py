@@ -110,8 +110,9 @@ def _export(files: Sequence[str], target: str, arguments: _Arguments) -> int:
     """Writes the page with pictures; the exit code."""
     from aecodec.viewer.site import site_files
 
-    check_output(str(Path(target) / "index.html"), force=arguments["force"])
     studio = _studio(files, arguments)
+    Path(target).mkdir(parents=True, exist_ok=True)
+    check_output(str(Path(target) / "index.html"), force=arguments["force"])
     count = size = 0
     for path, data in site_files(studio):
         place = Path(target) / path
