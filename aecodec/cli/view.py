@@ -114,7 +114,11 @@ def _export(files: Sequence[str], target: str, arguments: _Arguments) -> int:
     Path(target).mkdir(parents=True, exist_ok=True)
     check_output(str(Path(target) / "index.html"), force=arguments["force"])
     count = size = 0
-    for path, data in site_files(studio):
+
+    def tell(number: int, key: str) -> None:
+        say(f"{studio.exhibit(number).name}: {key}", err=True)
+
+    for path, data in site_files(studio, progress=tell):
         place = Path(target) / path
         place.parent.mkdir(parents=True, exist_ok=True)
         write_bytes(place, data)
@@ -128,13 +132,12 @@ def _serve(files: Sequence[str], arguments: _Arguments) -> int:
     from aecodec.viewer.server import ViewerServer
 
     studio = _studio(files, arguments)
-    with ViewerServer(studio, arguments["port"], say=_warn) as server:
+    with ViewerServer(studio, arguments["port"], say=_warn) as server, suppress(KeyboardInterrupt):
         say(f"{server.url}\nCtrl-C ends the viewer.", err=False)
         if arguments["browser"]:
             with suppress(webbrowser.Error):
                 webbrowser.open(server.url)
-        with suppress(KeyboardInterrupt):
-            server.serve_forever(poll_interval=0.2)
+        server.serve_forever(poll_interval=0.2)
     return 0
 
 

@@ -15,6 +15,8 @@ from aecodec.picture.pixels import Pixels
 
 _BEHIND = (128, 128, 128)
 """What shows through alpha for measures that know none."""
+LOOKED_AT_PIXELS = 4_000_000
+"""The largest picture that SSIMULACRA2 is computed of: it cannot be interrupted."""
 _EQUAL = 100.0
 """The SSIMULACRA2 of equal pictures."""
 
@@ -33,6 +35,10 @@ def looked_at(original: Picture, decoded: Picture) -> dict[str, Any]:
     """`ssimulacra2`, at most 100; None with a `reason` where it cannot be computed."""
     if not differences(original, decoded).any():
         return {"ssimulacra2": _EQUAL}
+    height, width = original.pixels.shape[:2]
+    if height * width > LOOKED_AT_PIXELS:
+        most = f"left out above {LOOKED_AT_PIXELS // 10**6} megapixels"
+        return {"ssimulacra2": None, "reason": most}
     try:
         return {"ssimulacra2": ssimulacra2(_flat(original), _flat(decoded))}
     except (MetricUnavailableError, ImportError) as exc:

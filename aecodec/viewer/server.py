@@ -23,7 +23,6 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 from aecodec.errors import AecError
 from aecodec.viewer.bundle import PAGES, VIEWER, web_files
-from aecodec.viewer.exhibits import exhibit_of
 from aecodec.viewer.studio import JSON, Answer, Studio, UnknownError
 
 HOST, NAMES = "127.0.0.1", ("127.0.0.1", "localhost")
@@ -252,7 +251,7 @@ class _Handler(BaseHTTPRequestHandler):
         studio = self.server.studio
         limits = studio.codec.limits
         few = replace(limits, pixels=min(limits.pixels, UPLOAD_PIXELS))
-        number = studio.add(exhibit_of(name, data, few))
+        number = studio.take(name, data, few)
         return Answer(JSON, json.dumps(studio.described(number)).encode())
 
     def _body(self) -> bytes:

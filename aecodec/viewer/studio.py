@@ -5,7 +5,9 @@ and below `0/given/` (an .aec file as it was given) or `0/q300/` (the original a
 which is 75) `picture.aec`, `figures.json`, `ssimulacra2.json`, `bits.json`, `error.json`, and
 `jpeg.json` and `jpeg` of each other format.
 
-One thing is computed at a time. What browsers show has 8 bits, so that figures are of 8 bits, too.
+One file is encoded or decoded at a time. Other formats and SSIMULACRA2 take long and cannot always
+be interrupted; they wait for each other alone, so that encoding does not wait for them. What
+browsers show has 8 bits, so that figures are of 8 bits, too.
 """
 
 import json
@@ -22,6 +24,7 @@ import numpy as np
 
 from aecodec.codec import Codec
 from aecodec.errors import InputError
+from aecodec.format.chunks import Limits
 from aecodec.format.quality import QUALITY_STEPS
 from aecodec.picture.decoding import read_picture
 from aecodec.picture.metadata import turned
@@ -29,7 +32,7 @@ from aecodec.picture.orientation import orientation_in
 from aecodec.picture.picture import Picture, to_pil
 from aecodec.picture.pixels import split
 from aecodec.picture.reading import Wishes
-from aecodec.viewer.exhibits import KEPT, Exhibit
+from aecodec.viewer.exhibits import KEPT, Exhibit, exhibit_of
 from aecodec.viewer.fidelity import differences, looked_at, measured
 from aecodec.viewer.heat import bit_map, error_map
 from aecodec.viewer.rivals import RIVAL_NAMES, RIVALS, nearest
@@ -40,6 +43,8 @@ EFFORT = 1
 _ADDRESS = re.compile(r"(\d{1,9})/(?:(original\.png)|(given|q\d{1,3})/([a-z0-9]+(?:\.[a-z]+)?))")
 _KEPT_VERSIONS, _KEPT_ANSWERS = 4, 64
 _KEPT_BYTES = 2**28
+_SLOW = ("ssimulacra2", *RIVALS)
+"""Parts that are compared, by the beginnings of their names."""
 
 Check = Callable[[], None]
 
@@ -92,22 +97,29 @@ class Studio:
         self._exhibits = dict(enumerate(exhibits))
         self._versions: OrderedDict[tuple[int, str], _Version] = OrderedDict()
         self._answers: OrderedDict[str, Answer] = OrderedDict()
-        self._working = threading.Lock()
-        self._adding = threading.Lock()
+        self._working = threading.RLock()
+        self._comparing = threading.Lock()
+        self._keeping = threading.Lock()
 
     def add(self, exhibit: Exhibit) -> int:
         """Takes one picture more; its number."""
-        with self._adding:
+        with self._keeping:
             number, self._next = self._next, self._next + 1
             self._exhibits[number] = exhibit
             if number - self._most >= self._first:
                 self._exhibits.pop(number - self._most, None)
             return number
 
+    def take(self, name: str, data: bytes, limits: Limits) -> int:
+        """Takes a picture in its bytes, see `exhibit_of`; its number."""
+        with self._working:
+            exhibit = exhibit_of(name, data, limits)
+        return self.add(exhibit)
+
     @property
     def numbers(self) -> list[int]:
         """Of all pictures, in the order in which they came."""
-        with self._adding:
+        with self._keeping:
             return list(self._exhibits)
 
     def exhibit(self, number: int) -> Exhibit:
@@ -126,7 +138,7 @@ class Studio:
         exhibit = self.exhibit(number)
         lacking = {}
         if exhibit.original is not None:
-            lacking = {name: rival.lacking(exhibit.eight_bit) for name, rival in RIVALS.items()}
+            lacking = {name: rival.lacking(exhibit.original) for name, rival in RIVALS.items()}
         return {
             "id": number,
             "name": exhibit.name,
@@ -155,30 +167,31 @@ class Studio:
         parts = _ADDRESS.fullmatch(address)
         if parts is None:
             raise UnknownError("no such address")
-        number = int(parts[1])
+        number, key, part = int(parts[1]), parts[3], parts[4]
         self.exhibit(number)
-        with self._working:
+        with self._comparing if part and part.startswith(_SLOW) else self._working:
             check()
-            kept = self._answers.get(address)
+            kept = self._kept(address)
             if kept is None:
-                made = (
-                    self._original(number)
-                    if parts[2]
-                    else self._part(number, parts[3], parts[4], check)
-                )
-                self._keep(address, made)
-                return made
-            self._answers.move_to_end(address)
+                kept = self._part(number, key, part, check) if key else self._original(number)
+                self._keep(address, kept)
             return kept
+
+    def _kept(self, address: str) -> Answer | None:
+        with self._keeping:
+            if address in self._answers:
+                self._answers.move_to_end(address)
+            return self._answers.get(address)
 
     def _keep(self, address: str, answer: Answer) -> None:
         """Keeps an answer, and forgets those that have not been asked for longest."""
-        self._answers[address] = answer
-        while len(self._answers) > _KEPT_ANSWERS or (
-            len(self._answers) > 1
-            and sum(len(each.data) for each in self._answers.values()) > _KEPT_BYTES
-        ):
-            self._answers.popitem(last=False)
+        with self._keeping:
+            self._answers[address] = answer
+            while len(self._answers) > _KEPT_ANSWERS or (
+                len(self._answers) > 1
+                and sum(len(each.data) for each in self._answers.values()) > _KEPT_BYTES
+            ):
+                self._answers.popitem(last=False)
 
     def _original(self, number: int) -> Answer:
         exhibit = self._with_original(number).eight_bit
@@ -214,6 +227,10 @@ class Studio:
         raise UnknownError("no such address")
 
     def _version(self, number: int, key: str, check: Check) -> _Version:
+        with self._working:
+            return self._known_version(number, key, check)
+
+    def _known_version(self, number: int, key: str, check: Check) -> _Version:
         place = number, key
         if place in self._versions:
             self._versions.move_to_end(place)
