@@ -31,11 +31,11 @@ class Rival:
     options: dict[str, Any]
 
     def lacking(self, picture: Picture) -> str:
-        """Why it cannot be compared with; empty where it can."""
+        """Why it cannot be compared with, to follow its name; empty where it can."""
         if not features.check(self.feature):
-            return f"this Pillow writes no {self.name}"
+            return "is not written by this Pillow"
         if picture.alpha is not None and not self.alpha:
-            return f"{self.name} has no transparency"
+            return "has no transparency"
         return ""
 
 

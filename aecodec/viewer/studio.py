@@ -282,7 +282,7 @@ class Studio:
         rival, original = RIVALS[name], exhibit.eight_bit
         reason = rival.lacking(original)
         if reason:
-            raise InputError(reason)
+            raise InputError(f"{rival.name} {reason}")
         try:
             match = nearest(rival, original, size, check=check)
         except (OSError, ValueError) as exc:

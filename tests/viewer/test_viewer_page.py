@@ -158,6 +158,7 @@ def test_the_wipe_is_moved_by_keyboard_and_mouse(page: Page) -> None:
     assert decoded.evaluate(CLIP) == "inset(0px)"
     page.keyboard.press("End")
     assert decoded.evaluate(CLIP) == "inset(0px 0px 0px 451px)"
+    assert page.get_by_role("img", name="original").evaluate(CLIP) == "inset(0px)"
     box = page.locator(".frame").bounding_box()
     assert box
     middle = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2

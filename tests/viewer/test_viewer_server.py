@@ -92,9 +92,7 @@ def test_pages_are_sent_with_headers_that_confine_them(server: ViewerServer) -> 
     assert ask(server, "/", method="HEAD")[2] == b""
 
 
-@pytest.mark.parametrize(
-    "host", ["example.org", "127.0.0.1", "localhost:1", "evil.test:{port}"]
-)
+@pytest.mark.parametrize("host", ["example.org", "127.0.0.1", "localhost:1", "evil.test:{port}"])
 def test_other_hosts_are_refused(server: ViewerServer, host: str) -> None:
     for path in ("/", "/data/pictures.json"):
         answer = ask(server, path, Host=host.format(port=server.server_port))

@@ -15,16 +15,16 @@ export function acceptFiles(take) {
     input.value = "";
   });
   const mark = (dropping) => document.body.classList.toggle("dropping", dropping);
-  addEventListener("dragover", (event) => {
+  window.addEventListener("dragover", (event) => {
     event.preventDefault();
     mark(true);
   });
-  addEventListener("dragleave", (event) => {
+  window.addEventListener("dragleave", (event) => {
     if (!event.relatedTarget) {
       mark(false);
     }
   });
-  addEventListener("drop", (event) => {
+  window.addEventListener("drop", (event) => {
     event.preventDefault();
     mark(false);
     take([...event.dataTransfer.files]);

@@ -82,6 +82,7 @@ export class Page {
       part(id).hidden = false;
     }
     part("layout").disabled = !picture.original;
+    part("zoom").disabled = false;
     this.mark();
     URL.revokeObjectURL(this.original);
     this.original = this.shown = null;
@@ -260,8 +261,9 @@ export class Page {
   }
 
   mark() {
-    part("list").querySelectorAll("button").forEach((button, number) => {
+    const buttons = document.querySelectorAll("#list button");
+    for (const [number, button] of buttons.entries()) {
       button.setAttribute("aria-current", String(this.pictures[number] === this.current));
-    });
+    }
   }
 }

@@ -11,6 +11,7 @@ export class Loader {
     this.client = client;
     this.abort = new AbortController();
     this.urls = [];
+    this.decoding = Promise.resolve();
   }
 
   /** Ends what is under way; the wish to load with. */
@@ -32,11 +33,21 @@ export class Loader {
     const known = await this.data.json(`${base}figures.json`, wish);
     told(known);
     const bytes = await this.data.bytes(`${base}picture.aec`, wish);
-    const shown = await this.client.show(bytes);
+    const shown = await this.decoded(bytes, wish);
     wish.signal.throwIfAborted();
     this.forget();
     const url = this.keep(URL.createObjectURL(shown.png));
     return { known: { ...known, milliseconds: shown.milliseconds }, url };
+  }
+
+  /** Decodes after the file at hand; what is outdated by then is never begun. */
+  decoded(bytes, wish) {
+    const shown = this.decoding.then(() => {
+      wish.signal.throwIfAborted();
+      return this.client.show(bytes);
+    });
+    this.decoding = shown.catch(() => {});
+    return shown;
   }
 
   /** How near the file is to its original in the eyes of people. */

@@ -132,6 +132,8 @@ export class View {
       picture.classList.toggle("enlarged", scale > 1);
       const wiped = !layers.before.hidden && !layers.after.hidden;
       layers.after.style.clipPath = wiped ? `inset(0 0 0 ${cut}px)` : "none";
+      const rest = this.size.width - cut;
+      layers.before.style.clipPath = wiped ? `inset(0 ${rest}px 0 0)` : "none";
       line.hidden = !wiped;
       line.style.left = `${this.wipe * width}px`;
     }
