@@ -19,7 +19,14 @@ from aecodec.decoder.build_kernel import (
 )
 from aecodec.errors import WeightsError
 from aecodec.models.weights import model_digest
-from aecodec.viewer.bundle import decoder_page, decoder_weights, linked, web_files
+from aecodec.viewer.bundle import (
+    PAGES,
+    VIEWER,
+    decoder_page,
+    decoder_weights,
+    linked,
+    web_files,
+)
 
 KERNEL_BYTES_MAX = 100_000
 COMPILER = "Debian clang version 14.0.6"
@@ -89,6 +96,19 @@ def test_a_server_gets_every_file_that_scripts_import(files: dict[str, bytes]) -
     for name in re.findall(r'(?:src|href)="([\w.-]+)"', page):
         assert name in files
     assert not {"bundled.js", "package.json"} & files.keys()
+
+
+def test_the_viewer_is_served_only_where_it_is_wished_for(files: dict[str, bytes]) -> None:
+    whole = web_files(PAGES)
+    scripts = {path: data.decode() for path, data in whole.items() if path.endswith(".js")}
+    scripts = {path: text.replace("import.meta", "") for path, text in scripts.items()}
+    assert linked("viewer/main.js", scripts.__getitem__)
+    for name in re.findall(r'(?:src|href)="([\w./-]+)"', whole[VIEWER].decode()):
+        assert name in whole
+    added = whole.keys() - files.keys()
+    assert VIEWER in added
+    assert all(name.startswith("viewer") for name in added)
+    assert not [name for name in files if name.startswith("viewer")]
 
 
 def test_resources_are_named_by_their_ids(files: dict[str, bytes]) -> None:

@@ -14,11 +14,12 @@ export class CodingControls {
     this.timer = 0;
     this.qualities = null;
     this.isGiven = false;
-    part("quality").addEventListener("input", () => {
+    const [slider, given] = [part("quality"), part("given")];
+    slider.addEventListener("input", () => {
       this.setGiven(false);
       this.wish(DELAY);
     });
-    part("given").addEventListener("click", () => {
+    given.addEventListener("click", () => {
       this.setGiven(!this.isGiven);
       this.wish(0);
     });
