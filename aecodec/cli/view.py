@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, TypedDict, Unpack
 import click
 
 from aecodec.cli.console import say
-from aecodec.cli.options import force_option, limits_of, max_pixels_option, model_option
+from aecodec.cli.options import force_option, limits_of, max_pixels_option
 from aecodec.cli.startup import prepare_process
 from aecodec.jobs.runner import JobLog, for_each
 from aecodec.storage.files import check_output, write_bytes
@@ -32,11 +32,10 @@ class _Arguments(TypedDict):
     scripts: str | None
     force: bool
     max_pixels: int | None
-    model: str | None
 
 
 @click.command()
-@click.argument("files", nargs=-1, metavar="[FILE...]")
+@click.argument("files", nargs=-1, metavar="FILE...")
 @click.option(
     "--port", type=click.IntRange(0, PORT_MAX), default=0, metavar="N",
     help="Serve at this port; by default at one that is free.",
@@ -56,7 +55,6 @@ class _Arguments(TypedDict):
 )  # fmt: skip
 @max_pixels_option
 @force_option
-@model_option
 def view(files: tuple[str, ...], **arguments: Unpack[_Arguments]) -> int:
     """Look at pictures and at what compression does to them, in a browser.
 
@@ -131,8 +129,12 @@ def _serve(files: Sequence[str], arguments: _Arguments) -> int:
     """Shows the page until it is interrupted; the exit code."""
     from aecodec.viewer.server import ViewerServer
 
-    studio = _studio(files, arguments)
-    with ViewerServer(studio, arguments["port"], say=_warn) as server, suppress(KeyboardInterrupt):
+    studio, port = _studio(files, arguments), arguments["port"]
+    try:
+        bound = ViewerServer(studio, port, say=_warn)
+    except OSError as exc:
+        raise OSError(exc.errno, exc.strerror, f"port {port}") from exc
+    with bound as server, suppress(KeyboardInterrupt):
         say(f"{server.url}\nCtrl-C ends the viewer.", err=False)
         if arguments["browser"]:
             with suppress(webbrowser.Error):
@@ -148,7 +150,7 @@ def _studio(files: Sequence[str], arguments: _Arguments) -> "Studio":
     from aecodec.viewer.studio import Studio
 
     limits = limits_of(arguments["max_pixels"])
-    return Studio(Codec(arguments["model"], limits=limits), load_exhibits(files, limits))
+    return Studio(Codec(limits=limits), load_exhibits(files, limits))
 
 
 def _warn(text: str) -> None:

@@ -159,6 +159,8 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _respond(self, work: Callable[[], Answer]) -> None:
         """Sends what comes out, as JSON with one message where that is an error."""
+        if self.command != "POST" and {"Content-Length", "Transfer-Encoding"} & {*self.headers}:
+            self.close_connection = True  # a body that nobody reads is no next request
         status, answer = HTTPStatus.OK, None
         try:
             self._check()

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Literal, TypeVar
 
 import pytest
-from browsers import ROOT, program
+from browsers import ROOT, program, served
 from PIL import Image
 from playwright.sync_api import Browser, Page, ViewportSize, expect, sync_playwright
 from shell import Shell
@@ -32,6 +32,17 @@ Server = TypeVar("Server", bound=ThreadingHTTPServer)
 
 CLIP = "image => getComputedStyle(image).clipPath"
 PLACE = "element => new DOMMatrix(getComputedStyle(element).transform).toFloat64Array().join()"
+STEAL = """async ([url, token]) => {
+  const headers = token ? { "X-Aec-Token": token } : {};
+  const asked = [
+    fetch(`${url}data/pictures.json`, { headers }).then((answer) => answer.text()),
+    fetch(`${url}data/pictures?name=x`, { method: "POST", body: "x", headers })
+      .then((answer) => answer.text()),
+    import(`${url}viewer/figures.js`),
+  ];
+  const found = await Promise.allSettled(asked);
+  return found.map(({ status, value }) => (status === "rejected" ? "refused" : String(value)));
+}"""
 DROP = """([bytes, name]) => {
   const data = new DataTransfer();
   data.items.add(new File([Uint8Array.from(bytes)], name));
@@ -285,6 +296,17 @@ def test_narrow_screens_hold_it(
             ".map((each) => each.id)"
         )
         assert unnamed == []
+
+
+def test_other_sites_in_the_browser_get_nothing(browser: Browser, server: ViewerServer) -> None:
+    url, _, token = server.url.partition("#")
+    context = browser.new_context()
+    page = context.new_page()
+    with served(lambda _: b"<!doctype html><title>Other</title>") as other:
+        page.goto(f"{other}page.html")
+        assert page.evaluate(STEAL, [url, token]) == ["refused"] * 3
+        assert page.evaluate(STEAL, [url, ""]) == ["refused"] * 3
+    context.close()
 
 
 class Quiet(SimpleHTTPRequestHandler):

@@ -5,6 +5,7 @@ import json
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -239,4 +240,9 @@ def test_the_command_tells_what_it_cannot_show(shell: Shell, tmp_path: Path) -> 
         assert words in done.err
         assert done.err.count("\n") == 1
     assert shell.run("view", "--export", str(tmp_path)).code == 2
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        done = shell.run("view", "--no-browser", "--port", str(port))
+    assert (done.code, done.err.count("\n")) == (1, 1)
+    assert f"port {port}" in done.err
     assert shell.run("view", str(PICTURE), "--decoder", "x.html").code == 2
