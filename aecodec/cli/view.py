@@ -14,7 +14,6 @@ from aecodec.cli.startup import prepare_process
 from aecodec.jobs.runner import JobLog, Task, for_each
 from aecodec.storage.files import check_output, write_bytes
 from aecodec.storage.names import is_standard_output
-from aecodec.viewer.bundle import decoder_page, web_files
 
 if TYPE_CHECKING:
     from aecodec.viewer.studio import Studio
@@ -87,6 +86,8 @@ def _write_decoder(targets: dict[str, str], *, force: bool) -> int:
 
 def _write_page(target: str, *, force: bool) -> str:
     """Writes the page that works without a server; what to say about it."""
+    from aecodec.viewer.bundle import decoder_page
+
     check_output(target, force=force)
     page = decoder_page().encode()
     write_bytes(target, page)
@@ -95,6 +96,8 @@ def _write_page(target: str, *, force: bool) -> str:
 
 def _write_scripts(target: str, *, force: bool) -> str:
     """Writes what a web server needs into a folder; what to say about it."""
+    from aecodec.viewer.bundle import web_files
+
     found = {Path(target) / path: data for path, data in web_files().items()}
     for path in found:
         path.parent.mkdir(parents=True, exist_ok=True)
