@@ -75,6 +75,11 @@ METRICS: Mapping[str, Metric] = {
     "flip": Metric("1 - FLIP", flip, "flip-evaluator"),
 }
 
+ABSENT: Mapping[str, str] = {
+    "butteraugli": "no package on PyPI ships it in a form that installs without a compiler"
+}
+"""Metrics that readers will look for, each with the reason why it is not computed."""
+
 
 def measure_all(
     original: Image.Image, restored: Image.Image, names: Iterable[str] = METRICS
