@@ -35,7 +35,7 @@ def plot_multiplications(found: Sequence[Standing], names: Sequence[str], anchor
         for s in found
         if s.kmac_per_pixel is not None and s.percent is not None
     ]
-    _symbols(axes, points, names)
+    _symbols(axes, points, names, "published, not measured here")
     lines = [s for s in found if s.entry is None and s.kmac_per_pixel is None]
     _level_lines(axes, lines, names)
     _finish(figure, axes, points)
@@ -50,7 +50,7 @@ def plot_decode_time(found: Sequence[Standing], names: Sequence[str], anchor: st
         for s in found
         if s.ms_per_megapixel is not None and s.percent is not None
     ]
-    _symbols(axes, points, names)
+    _symbols(axes, points, names, "published, on other machines")
     _finish(figure, axes, points)
     return figure
 
@@ -71,13 +71,13 @@ def _figure(x: str, anchor: str) -> tuple[Figure, Axes]:
     return figure, axes
 
 
-def _symbols(axes: Axes, points: _Points, names: Sequence[str]) -> None:
+def _symbols(axes: Axes, points: _Points, names: Sequence[str], published: str) -> None:
     for standing, x, y in points:
         look: dict[str, Any] = _HOLLOW if standing.entry else dict(style(standing.name, names))
         axes.plot(x, y, linestyle="none", markersize=8, **look)
     axes.plot([], [], linestyle="none", marker="o", color="black", label="measured in this run")
     if any(standing.entry for standing, _, _ in points):
-        axes.plot([], [], linestyle="none", **_HOLLOW, label="published, not measured here")
+        axes.plot([], [], linestyle="none", **_HOLLOW, label=published)
     axes.margins(x=0.12, y=0.12)
 
 
