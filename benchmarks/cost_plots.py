@@ -74,7 +74,7 @@ def _figure(x: str, anchor: str) -> tuple[Figure, Axes]:
 def _symbols(axes: Axes, points: _Points, names: Sequence[str], published: str) -> None:
     for standing, x, y in points:
         look: dict[str, Any] = _HOLLOW if standing.entry else dict(style(standing.name, names))
-        axes.plot(x, y, linestyle="none", markersize=8, **look)
+        axes.plot(x, y, linestyle="none", markersize=8, zorder=3, **look)
     axes.plot([], [], linestyle="none", marker="o", color="black", label="measured in this run")
     if any(standing.entry for standing, _, _ in points):
         axes.plot([], [], linestyle="none", **_HOLLOW, label=published)
@@ -85,7 +85,9 @@ def _level_lines(axes: Axes, lines: Sequence[Standing], names: Sequence[str]) ->
     """A line for each codec, with its name at the right edge, names apart from each other."""
     heights = {s.name: s.percent for s in lines if s.percent is not None}
     for name, height in heights.items():
-        axes.axhline(height, color=style(name, names)["color"], linewidth=1.1, linestyle=":")
+        axes.axhline(
+            height, color=style(name, names)["color"], linewidth=1.1, linestyle=":", zorder=1
+        )
     low, high = axes.get_ylim()
     places = spread(list(heights.values()), _LINE_STEP * (high - low))
     for (name, height), place in zip(heights.items(), places, strict=True):

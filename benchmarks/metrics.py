@@ -76,7 +76,7 @@ METRICS: Mapping[str, Metric] = {
 }
 
 ABSENT: Mapping[str, str] = {
-    "butteraugli": "no package on PyPI ships it in a form that installs without a compiler"
+    "butteraugli": "no package was found on PyPI that installs it without a compiler"
 }
 """Metrics that readers will look for, each with the reason why it is not computed."""
 

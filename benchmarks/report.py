@@ -193,7 +193,7 @@ def published_rows(costs: Sequence[Standing]) -> list[list[str]]:
             s.entry.measure,
             "-"
             if s.percent is None
-            else f"{'~' * (s.entry.bd_rate is not None)}{s.percent:+.1f} %",
+            else f"{'about ' * (s.entry.bd_rate is not None)}{s.percent:+.1f} %",
             "-" if s.kmac_per_pixel is None else f"{s.kmac_per_pixel:g}",
             "-" if s.ms_per_megapixel is None else f"{s.ms_per_megapixel:g}",
             s.entry.source + (f"; decoding: {s.entry.decode_source}" * bool(s.entry.decode_source)),

@@ -21,7 +21,9 @@ th, td { border-bottom: 1px solid #ddd; padding: 3px 9px; text-align: right; whi
 .pictures td:first-child, .pictures th:first-child { text-align: left; }
 small { display: block; color: #666; font-weight: 400; white-space: normal; max-width: 28em; }
 .published td { white-space: normal; vertical-align: top; }
-.published td:last-child { text-align: left; overflow-wrap: anywhere; }
+.published td:last-child, .published th:last-child { text-align: left; overflow-wrap: anywhere;
+  min-width: 30em; }
+.published th { white-space: normal; vertical-align: bottom; }
 .published td:nth-child(3) { text-align: right; white-space: nowrap; }
 .facts td { white-space: normal; overflow-wrap: anywhere; }
 tr:nth-child(even) { background: #f6f6f6; }
@@ -80,9 +82,9 @@ the unit of the metric.</p>
 <table class="facts">{% for name, value in machine.items() %}
 <tr><td>{{ name }}</td><td>{{ value }}</td></tr>{% endfor %}</table>
 {% if published %}<h2>Published, not measured here</h2>
-<p>Figures as their sources give them. The third column is a published curve against {{ reference }}
-of this run in RGB PSNR; with ~, a published BD-rate carried over by the published curve of its
-anchor, right to one or two per cent. Times are of other machines.</p>
+<p>Figures as their sources give them. The third column is a published curve against
+{{ reference }} of this run in RGB PSNR; with "about", a published BD-rate carried over by the
+published curve of its anchor, right to one or two per cent. Times are of other machines.</p>
 <div class="wide"><table class="names published">
 <tr><th>codec</th><th>as published</th><th>bits against {{ reference }}</th>
 <th>decoding, kMAC/pixel</th><th>decoding, ms/megapixel</th><th>source</th></tr>

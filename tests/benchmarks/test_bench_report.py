@@ -59,7 +59,7 @@ def test_report_command_writes_everything(tmp_path: Path) -> None:
     assert page.count("data:image/png;base64,") == 9
     assert not re.search(r"""(src|href)=["'](?!data:)""", page)
     assert "(published)" not in page
-    assert "butteraugli: no package on PyPI ships it" in page
+    assert "butteraugli: no package was found on PyPI" in page
     assert "4:2:0, optimize=True, quantization tables of the standard</small>" in page
     results = load_results(output / "results.json")
     assert len(results.cells) == 2 * 2
