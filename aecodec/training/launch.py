@@ -1,0 +1,33 @@
+"""What torchrun tells the processes that it starts; loads no torch."""
+
+import os
+import time
+from pathlib import Path
+
+LAUNCHED, RESTARTS = "TORCHELASTIC_RUN_ID", "TORCHELASTIC_RESTART_COUNT"
+"""Names in the environment."""
+_START_FIELD = 19
+"""When a process began, among what /proc tells of it after its name."""
+
+
+def is_launched() -> bool:
+    """Whether torchrun has started this process."""
+    return LAUNCHED in os.environ
+
+
+def restarts() -> int:
+    """How often torchrun has started the processes of this run anew after a failure."""
+    return int(os.environ.get(RESTARTS, "0")) if is_launched() else 0
+
+
+def seconds_since_launch() -> float:
+    """Age of torchrun, restarts included; 0 without it, or where the system does not tell."""
+    if not is_launched():
+        return 0.0
+    try:
+        told = Path(f"/proc/{os.getppid()}/stat").read_text(encoding="utf-8", errors="replace")
+        ticks = int(told.rpartition(")")[2].split()[_START_FIELD])
+        began = ticks / os.sysconf("SC_CLK_TCK")
+        return max(0.0, time.clock_gettime(time.CLOCK_BOOTTIME) - began)
+    except (OSError, ValueError, IndexError, AttributeError):
+        return 0.0
