@@ -24,7 +24,7 @@ from torch.distributed.rendezvous import rendezvous
 from aecodec.autoencoder.quantization import WHOLE, Part
 from aecodec.errors import TrainingError
 from aecodec.training.device import check_device
-from aecodec.training.launch import is_launched, restarts
+from aecodec.training.launch import attempt, is_launched
 
 SILENCE: Final = timedelta(minutes=10)
 """A process that hears nothing of the others for so long gives up."""
@@ -114,7 +114,7 @@ class Team:
         if not self._joined:
             return text
         told = [text]
-        with _heard():
+        with _heard(PREPARING):
             distributed.broadcast_object_list(told, 0, self._patient)
         return told[0]
 
@@ -124,9 +124,10 @@ class Team:
 
     @torch.no_grad()
     def equalize(self, tensors: Iterable[Tensor]) -> None:
-        """Gives all the first process's values, in place."""
+        """Gives all the first process's values, in place, when it has them."""
         if not self._joined:
             return
+        self.wait()
         for value in tensors:
             with _heard():
                 told = value.contiguous()
@@ -154,7 +155,7 @@ class Team:
         return numbers.unbind()
 
     def _sum(self, values: Tensor, group: distributed.ProcessGroup | None = None) -> Tensor:
-        with _heard():
+        with _heard(SILENCE if group is None else PREPARING):
             distributed.all_reduce(values, group=group)
         return values
 
@@ -179,12 +180,13 @@ def joined_team(device: str) -> Iterator[Team]:
     if not is_launched():
         yield ALONE
         return
-    store, rank, size = next(rendezvous("env://"))
+    shared, rank, size = next(rendezvous("env://"))
+    store = PrefixStore(attempt(), shared)
     try:
         backend = _backend(device)
         with _heard():
             distributed.init_process_group(
-                backend, store=PrefixStore("aecodec", store), rank=rank,
+                backend, store=store, rank=rank,
                 world_size=size, timeout=SILENCE,
             )  # fmt: skip
         yield Team((rank, size), joined=True)
@@ -224,19 +226,19 @@ def _backend(device: str) -> str:
 def _is_first_failure(store: Store) -> bool:
     """Whether no other process has failed yet since the last restart."""
     try:
-        return store.add(f"aecodec/failures/{restarts()}", 1) == 1
+        return bool(store.add("failures", 1) == 1)
     except RuntimeError:  # the store is gone: torchrun is ending
         return True
 
 
 @contextmanager
-def _heard() -> Iterator[None]:
+def _heard(patience: timedelta = SILENCE) -> Iterator[None]:
     """Turns a failed exchange into the error that says why."""
     start = time.monotonic()
     try:
         yield
     except RuntimeError as exc:
-        if time.monotonic() - start >= SILENCE.total_seconds():
-            minutes = SILENCE.total_seconds() / 60
+        if time.monotonic() - start >= patience.total_seconds():
+            minutes = patience.total_seconds() / 60
             raise TrainingError(f"no word from the other processes for {minutes:.0f} min") from exc
         raise LeftAloneError("another process has ended") from exc

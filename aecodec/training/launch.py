@@ -20,6 +20,16 @@ def restarts() -> int:
     return int(os.environ.get(RESTARTS, "0")) if is_launched() else 0
 
 
+def attempt() -> str:
+    """A name for what is agreed on until the next restart.
+
+    On one machine torchrun keeps its store of agreements over restarts. On several it can be told
+    to make a new one each time, and there each machine has a count of its own.
+    """
+    alone = os.environ.get("LOCAL_WORLD_SIZE") == os.environ.get("WORLD_SIZE")
+    return f"aecodec/{restarts() if alone else 0}"
+
+
 def seconds_since_launch() -> float:
     """Age of torchrun, restarts included; 0 without it, or where the system does not tell."""
     if not is_launched():

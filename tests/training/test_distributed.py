@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -25,14 +26,15 @@ from aecodec.training.data import TILE, Tiles
 from aecodec.training.distributed import ALONE, Team, joined_team
 from aecodec.training.loop import Trainer
 
-RUN = replace(FAST_RUN, batch=6, steps=4, report_every=1, validate_every=4)
+RUN = replace(FAST_RUN, batch=6, steps=4, decay_start=1.0, report_every=1, validate_every=4)
+"""Its rate does not depend on its length, so that it can be made in parts."""
 SECONDS = 100
 """More than a launch takes on a busy machine."""
 linux = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 
 
 class Launch:
-    """A call of torchrun, which is ended with the test."""
+    """A call of torchrun, which ends with the block."""
 
     def __init__(self, processes: int, *arguments: str | Path, restarts: int = 0) -> None:
         command = [
@@ -44,14 +46,17 @@ class Launch:
             command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
         )
 
+    def __enter__(self) -> "Launch":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self.process.poll() is None:
+            self.process.terminate()
+            self.process.communicate()
+
     def end(self) -> tuple[int, str]:
         """Exit code and all that was said."""
-        try:
-            said, _ = self.process.communicate(timeout=SECONDS)
-        except subprocess.TimeoutExpired:
-            self.process.terminate()
-            said, _ = self.process.communicate()
-            pytest.fail(f"not over in {SECONDS} s:\n{said}")
+        said, _ = self.process.communicate(timeout=SECONDS)
         return self.process.returncode, said
 
     def worker(self, rank: int) -> int:
@@ -87,7 +92,8 @@ def trained(folder: Path, run: Path, config: TrainConfig) -> Path:
 
 
 def launched(processes: int, folder: Path, run: Path, *options: str) -> str:
-    code, said = Launch(processes, folder, "-o", run, *options).end()
+    with Launch(processes, folder, "-o", run, *options) as started:
+        code, said = started.end()
     assert code == 0, said
     return said
 
@@ -133,15 +139,12 @@ def test_two_and_then_three_processes_learn_what_one_does(
     said = launched(2, picture_folder, several, "--steps", "2")
     assert said.count("step 2 loss") == 1
     launched(3, picture_folder, several, "--steps", "4")
-    # The length of a run by steps decides its rate: both parts lie before the decay of either.
-    assert steps_of(several) == [1, 2, 3, 4]
     assert_same_runs(one, several)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("optimizer", ["soap"])
-def test_one_and_then_two_processes(picture_folder: Path, tmp_path: Path, optimizer: str) -> None:
-    config = replace(RUN, optimizer=optimizer, decay_start=1.0)
+def test_one_and_then_two_processes(picture_folder: Path, tmp_path: Path) -> None:
+    config = replace(RUN, optimizer="soap")
     one = trained(picture_folder, tmp_path / "one", config)
     several = trained(picture_folder, tmp_path / "several", replace(config, steps=2))
     launched(2, picture_folder, several, "--steps", "4")
@@ -153,17 +156,17 @@ def test_one_and_then_two_processes(picture_folder: Path, tmp_path: Path, optimi
 def test_a_killed_worker_and_a_signal_lose_nothing(picture_folder: Path, tmp_path: Path) -> None:
     endless = replace(RUN, steps=10**6, validate_every=10**6, checkpoint_seconds=0.0)
     run = make_run(tmp_path / "run", endless)
-    launch = Launch(2, picture_folder, "-o", run, restarts=1)
-    wait_for(lambda: len(steps_of(run)) >= 3)
-    os.kill(launch.worker(0), signal.SIGKILL)
-    killed_at = steps_of(run)[-1]
-    wait_for(lambda: len(steps_of(run)) > killed_at + 3)
-    launch.process.send_signal(signal.SIGTERM)
-    _, said = launch.end()
+    with Launch(2, picture_folder, "-o", run, restarts=1) as started:
+        wait_for(lambda: len(steps_of(run)) >= 3)
+        os.kill(started.worker(0), signal.SIGKILL)
+        killed_at = steps_of(run)[-1]
+        wait_for(lambda: steps_of(run)[-1] > killed_at + 3)
+        started.process.send_signal(signal.SIGTERM)
+        _, said = started.end()
     steps = steps_of(run)
-    assert 'Traceback (most recent call last):\n  File "/work' not in said
+    assert "aecodec/training" not in said, said
     # A step is logged before it is saved, so that one can come again; none is left out.
-    assert all(after - before in (0, 1) for before, after in zip(steps, steps[1:], strict=False))
+    assert all(after - before in (0, 1) for before, after in pairwise(steps))
     assert said.count("at step") == 2
     resumed = Trainer.prepare([picture_folder], run, endless)
     assert resumed.progress.step == steps[-1]
@@ -173,7 +176,7 @@ def test_a_killed_worker_and_a_signal_lose_nothing(picture_folder: Path, tmp_pat
 def test_a_run_by_time_ends_in_all_processes(picture_folder: Path, tmp_path: Path) -> None:
     run = make_run(tmp_path / "run", RUN)
     start = time.monotonic()
-    launched(2, picture_folder, run, "--minutes", "0.25")
+    launched(2, picture_folder, run, "--minutes", "0.2")
     assert time.monotonic() - start < SECONDS
     assert (run / CHECKPOINT).exists()
 
@@ -181,7 +184,8 @@ def test_a_run_by_time_ends_in_all_processes(picture_folder: Path, tmp_path: Pat
 @pytest.mark.slow
 def test_one_message_tells_what_is_wrong(picture_folder: Path, tmp_path: Path) -> None:
     run = make_run(tmp_path / "run", RUN)
-    code, said = Launch(2, picture_folder, "-o", run, "--batch", "3").end()
+    with Launch(2, picture_folder, "-o", run, "--batch", "3") as started:
+        code, said = started.end()
     assert code != 0
     assert said.count("cannot share a batch of 3 patches") == 1
     assert "TrainingError" not in said
@@ -210,7 +214,7 @@ def test_noise_of_parts_is_that_of_the_whole(layout: torch.memory_format) -> Non
 
 def test_processes_must_share_a_batch_evenly() -> None:
     Team((1, 3)).check_batch(6)
-    with pytest.raises(TrainingError, match="4 processes cannot share a batch of 6 .* --batch"):
+    with pytest.raises(TrainingError, match=r"4 processes cannot share a batch of 6 .* --batch"):
         Team((0, 4)).check_batch(6)
 
 
@@ -233,7 +237,8 @@ def test_one_process_agrees_with_itself() -> None:
     with joined_team("cpu") as team:
         assert team is not ALONE
         assert team.agree(0.1) == 0.1
-        assert team.any(True) and not team.any(False)
+        assert team.any(True)
+        assert not team.any(False)
         assert team.text("mse@1") == "mse@1"
         p = torch.nn.Parameter(torch.zeros(2, 3))
         p.grad = torch.arange(6.0).view(3, 2).T
