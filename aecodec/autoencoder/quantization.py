@@ -31,8 +31,9 @@ def quantize_noise(x: Tensor, part: Part = WHOLE) -> Tensor:
     first, parts = part
     if parts == 1:
         return x + torch.rand_like(x) - 0.5
-    # Only the shape and the order in memory of the whole batch count here.
-    return x + torch.rand_like(torch.cat([x.detach()] * parts))[first::parts] - 0.5
+    # Generators fill tensors in the order of memory, so the whole has the same.
+    whole = torch.empty_strided((parts * len(x), *x.shape[1:]), x.stride(), device=x.device)
+    return x + torch.rand_like(whole, dtype=x.dtype)[first::parts] - 0.5
 
 
 class _LowerBound(torch.autograd.Function):
