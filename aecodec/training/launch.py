@@ -1,4 +1,4 @@
-"""What torchrun tells the processes that it starts; loads no torch."""
+"""What torchrun and the system tell of a process and its start; loads no torch."""
 
 import os
 import time
@@ -32,12 +32,14 @@ def attempt() -> str:
 
 def seconds_since_launch() -> float:
     """Age of torchrun, restarts included; 0 without it, or where the system does not tell."""
-    if not is_launched():
-        return 0.0
+    return (process_age(os.getppid()) or 0.0) if is_launched() else 0.0
+
+
+def process_age(number: int) -> float | None:
+    """Seconds since a process began; None where the system, which must be Linux, does not tell."""
     try:
-        told = Path(f"/proc/{os.getppid()}/stat").read_text(encoding="utf-8", errors="replace")
-        ticks = int(told.rpartition(")")[2].split()[_START_FIELD])
-        began = ticks / os.sysconf("SC_CLK_TCK")
+        told = Path(f"/proc/{number}/stat").read_text(encoding="utf-8", errors="replace")
+        began = int(told.rpartition(")")[2].split()[_START_FIELD]) / os.sysconf("SC_CLK_TCK")
         return max(0.0, time.clock_gettime(time.CLOCK_BOOTTIME) - began)
     except (OSError, ValueError, IndexError, AttributeError):
-        return 0.0
+        return None

@@ -350,9 +350,10 @@ class Trainer:
     def _expected_validation(self) -> float:
         """Seconds that a validation will take."""
         model, tiles = self._averaged_model(), self.tiles.held_out
-        return self._team.agree(
-            validation.estimate_seconds(model, tiles, self.loss.distortion, self.device)
+        seconds = validation.estimate_seconds(
+            model, tiles, self.loss.distortion, self.device, self._team
         )
+        return self._team.agree(seconds)
 
     def _settle_loss(self, stored: TrainConfig | None) -> None:
         """Finds the factors of the loss if need be, and writes the settings with them."""

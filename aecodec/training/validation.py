@@ -86,10 +86,12 @@ def _mean_lagrangian(points: Sequence[ValidationPoint], distortions: Sequence[fl
 
 
 def estimate_seconds(
-    model: HyperpriorModel, tiles: Tiles, distortion: Distortion, device: torch.device
-) -> float:
+    model: HyperpriorModel, tiles: Tiles, distortion: Distortion, device: torch.device,
+    team: Team = ALONE,
+) -> float:  # fmt: skip
     """What a whole validation will take, from its first batch; a GPU warms up with another."""
-    batches = -(-len(tiles) // VALIDATION_BATCH) * len(VALIDATION_QUALITIES)
+    at_once = VALIDATION_BATCH * team.part[1]
+    batches = -(-len(tiles) // at_once) * len(VALIDATION_QUALITIES)
     for _ in range(1 if device.type == "cpu" else 2):
         start = time.monotonic()
         validate_at(model, tiles[:VALIDATION_BATCH], 0.5, distortion, device)
