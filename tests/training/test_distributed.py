@@ -14,11 +14,13 @@ from pathlib import Path
 
 import pytest
 import torch
+from click.testing import CliRunner
 from conftest import FAST_RUN
 from safetensors.torch import load_file
 
 from aecodec.autoencoder.quantization import quantize_noise
-from aecodec.errors import TrainingError
+from aecodec.cli.train import train
+from aecodec.errors import InputError, TrainingError
 from aecodec.training import launch
 from aecodec.training.batches import Batches, MappedTiles
 from aecodec.training.config import CHECKPOINT, SETTINGS, TrainConfig
@@ -264,6 +266,23 @@ def test_missing_backends_are_named(
         monkeypatch.setattr(torch.distributed, missing, lambda: False)
     with pytest.raises(TrainingError, match=message), joined_team(device):
         pass
+
+
+@pytest.mark.usefixtures("as_launched")
+def test_a_restart_goes_on_where_its_command_began_a_run(
+    picture_folder: Path, tiny_weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    command = [
+        str(picture_folder), "-o", str(tmp_path / "run"), "--init", str(tiny_weights), "--batch",
+        "2", "--crop", "64", "--no-compile", "--device", "cpu", "--steps",
+    ]  # fmt: skip
+    assert CliRunner().invoke(train, [*command, "1"]).exception is None
+    again = CliRunner().invoke(train, [*command, "2"]).exception
+    assert isinstance(again, InputError)
+    torch.distributed.destroy_process_group()
+    monkeypatch.setenv(launch.RESTARTS, "1")
+    assert CliRunner().invoke(train, [*command, "2"]).exception is None
+    assert steps_of(tmp_path / "run") == [1, 2]
 
 
 def test_without_torchrun_there_is_one_process(monkeypatch: pytest.MonkeyPatch) -> None:
