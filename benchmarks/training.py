@@ -45,11 +45,11 @@ class StepParts:
 
     def forward(self) -> None:
         """Computes the loss, keeping what the gradient needs."""
-        self._trainer.forward(self._x, self._q)
+        self._trainer.passes.forward(self._x, self._q, self._trainer.loss)
 
     def forward_and_backward(self) -> None:
         """Computes the gradient."""
-        self._trainer.backward(self._x, self._q)
+        self._trainer.passes.backward(self._x, self._q, self._trainer.loss)
 
     def optimizer(self) -> None:
         """Clips gradients and changes weights."""

@@ -11,7 +11,13 @@ from torch import Tensor, nn
 
 from aecodec.autoencoder.layers import FixedPointConv2d
 from aecodec.autoencoder.priors import ContextPrior, FactorizedPrior, LatentEstimate
-from aecodec.autoencoder.quantization import quantize, quantize_noise, quantize_ste
+from aecodec.autoencoder.quantization import (
+    WHOLE,
+    Part,
+    quantize,
+    quantize_noise,
+    quantize_ste,
+)
 from aecodec.autoencoder.transforms import AnalysisTransform, HyperAnalysis, SynthesisTransform
 from aecodec.models.config import ModelConfig
 
@@ -67,22 +73,25 @@ class HyperpriorModel(nn.Module):
                 module.quantized = quantized
 
     def estimate(
-        self, y: Tensor, q: Tensor, *, noisy: bool = False, mixed: bool = False
-    ) -> LatentEstimate:
+        self, y: Tensor, q: Tensor, *,
+        noisy: bool = False, mixed: bool = False, part: Part = WHOLE,
+    ) -> LatentEstimate:  # fmt: skip
         """Quantizes `y` `(N, M, h, w)` and estimates its rate; see `ContextPrior.forward`."""
         quantized = self.quantized
         norm = self.prior.norm(self.prior.base_index(q).detach())
         z = self.hyper_analysis(y / norm, mixed=mixed)
         z_hat = quantize_ste(z)
-        z_bits = self.hyper_prior.bits(quantize_noise(z) if noisy else quantize(z))
+        z_bits = self.hyper_prior.bits(quantize_noise(z, part) if noisy else quantize(z))
         y_hat, y_bits = self.prior(
-            y, z_hat, q, noisy=noisy, mixed=mixed and not quantized, quantized=quantized
-        )
+            y, z_hat, q,
+            noisy=noisy, mixed=mixed and not quantized, quantized=quantized, part=part,
+        )  # fmt: skip
         return LatentEstimate(y_hat, y_bits, z_bits)
 
     def forward(
-        self, x: Tensor, q: Tensor, *, noisy: bool = True, mixed: bool = False
-    ) -> ForwardOutput:
+        self, x: Tensor, q: Tensor, *,
+        noisy: bool = True, mixed: bool = False, part: Part = WHOLE,
+    ) -> ForwardOutput:  # fmt: skip
         """Runs a whole pass, for training and validation.
 
         Args:
@@ -90,9 +99,10 @@ class HyperpriorModel(nn.Module):
             q: `(N,)`, relative quality in [0, 1].
             noisy: rate from additive noise (training) or from rounding.
             mixed: bfloat16 inside the blocks.
+            part: of which larger batch these pictures are, see `quantize_noise`.
         """
         y = self.analysis(x, q, mixed=mixed)
-        estimate = self.estimate(y, q, noisy=noisy, mixed=mixed)
+        estimate = self.estimate(y, q, noisy=noisy, mixed=mixed, part=part)
         x_hat = self.synthesis(estimate.y_hat, q, mixed=mixed)
         pixels = x.shape[-2] * x.shape[-1]
         z_bpp = estimate.z_bits.sum((1, 2, 3)) / pixels

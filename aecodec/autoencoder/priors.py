@@ -23,7 +23,14 @@ from aecodec.autoencoder.layers import (
     interpolate_knots,
     round_activation,
 )
-from aecodec.autoencoder.quantization import lower_bound, quantize, quantize_noise, quantize_ste
+from aecodec.autoencoder.quantization import (
+    WHOLE,
+    Part,
+    lower_bound,
+    quantize,
+    quantize_noise,
+    quantize_ste,
+)
 from aecodec.format.constants import (
     KNOTS,
     MEAN_FRACTION,
@@ -225,8 +232,9 @@ class ContextPrior(nn.Module):
         return torch.sqrt(torch.exp(2.0 * log_scale) + 0.25)
 
     def forward(
-        self, y: Tensor, z_hat: Tensor, q: Tensor, *, noisy: bool, mixed: bool, quantized: bool
-    ) -> tuple[Tensor, Tensor]:
+        self, y: Tensor, z_hat: Tensor, q: Tensor, *,
+        noisy: bool, mixed: bool, quantized: bool, part: Part = WHOLE,
+    ) -> tuple[Tensor, Tensor]:  # fmt: skip
         """Rate and reconstruction of y given z_hat.
 
         Args:
@@ -236,6 +244,7 @@ class ContextPrior(nn.Module):
             noisy: rate from additive noise (training), else from rounding.
             mixed: allow bfloat16 in the networks.
             quantized: round what the networks read and say as the integer form does.
+            part: see `quantize_noise`.
 
         Returns:
             `y_hat` and bits, both `(N, M, h, w)`.
@@ -248,7 +257,7 @@ class ContextPrior(nn.Module):
             mixed=mixed,
             quantized=quantized,
         )
-        values = quantize_noise(coded.residual) if noisy else quantize(coded.residual)
+        values = quantize_noise(coded.residual, part) if noisy else quantize(coded.residual)
         return coded.y_hat, gaussian_bits(values, self.scales(coded.index))
 
     def rate_point(self, q: Tensor) -> RatePoint:

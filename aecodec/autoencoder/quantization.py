@@ -3,6 +3,10 @@
 import torch
 from torch import Tensor
 
+Part = tuple[int, int]
+"""Which pictures of a larger batch these are: from the first of them on, each so many-th."""
+WHOLE: Part = (0, 1)
+
 
 def quantize(x: Tensor) -> Tensor:
     """Rounds half up, `floor(x + 0.5)`: the rounding of the whole project, any shape."""
@@ -17,12 +21,19 @@ def quantize_ste(x: Tensor) -> Tensor:
     return x + (quantize(x) - x).detach()
 
 
-def quantize_noise(x: Tensor) -> Tensor:
+def quantize_noise(x: Tensor, part: Part = WHOLE) -> Tensor:
     """Adds uniform noise in [-0.5, 0.5), which makes the rate differentiable.
+
+    The noise of a part of a batch is that part of the noise of the whole batch.
 
     Source: Ballé, Laparra, Simoncelli, "End-to-end Optimized Image Compression", section 3.
     """
-    return x + torch.rand_like(x) - 0.5
+    first, parts = part
+    if parts == 1:
+        return x + torch.rand_like(x) - 0.5
+    # Generators fill tensors in the order of memory, so the whole has the same.
+    whole = torch.empty_strided((parts * len(x), *x.shape[1:]), x.stride(), device=x.device)
+    return x + torch.rand_like(whole, dtype=x.dtype)[first::parts] - 0.5
 
 
 class _LowerBound(torch.autograd.Function):

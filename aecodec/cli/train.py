@@ -3,7 +3,7 @@
 import logging
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
@@ -25,9 +25,11 @@ from aecodec.training.config import (
     TrainConfig,
     load_model_config,
 )
+from aecodec.training.launch import is_launched, restarts, seconds_since_launch
 
 if TYPE_CHECKING:
     from aecodec.models.config import ModelConfig
+    from aecodec.training.distributed import Team
     from aecodec.training.loop import Trainer
 
 MINUTES = click.FloatRange(0, min_open=True)
@@ -72,35 +74,54 @@ def train(
     **options: Any,  # noqa: ANN401  # fields of TrainConfig and of Plan
 ) -> int:  # fmt: skip
     """Train a model on folders of pictures, or go on with the run in RUN."""
-    started = time.monotonic()
+    started = time.monotonic() - seconds_since_launch()
     plan = Plan(**{each.name: options.pop(each.name) for each in fields(Plan)})
-    missing = [name for name in folders if not Path(name).is_dir()]
-    if missing:
-        raise InputError(f"{missing[0]}: not a folder")
-    plan.check(Path(run))
+    if restarts() and (Path(run) / CHECKPOINT).exists():
+        plan = replace(plan, **dict.fromkeys(NEW_RUNS))
+    sources = [Path(name) for name in folders]
+    if not is_launched():  # where one process of several shall tell what is wrong
+        plan.check(Path(run), sources)
 
     import torch
 
-    from aecodec.training.device import check_device, default_device
+    from aecodec.training.device import default_device
+    from aecodec.training.distributed import LeftAloneError, joined_team
+
+    if threads:
+        torch.set_num_threads(threads)
+    keep_freed_memory()
+    chosen = device or default_device()
+    try:
+        with joined_team(chosen) as team:
+            plan.check(Path(run), sources)
+            trainer = _prepared(plan, sources, Path(run), options, device=chosen, team=team)
+            with _stop_on_signals() as came:
+                by_steps = options["steps"] is not None
+                plan.carry_out(trainer, started, team.agreed(came), by_steps=by_steps)
+    except LeftAloneError:
+        return 1  # the process that failed first has told why
+    return 0
+
+
+def _prepared(
+    plan: "Plan", folders: list[Path], run: Path, options: dict[str, Any],
+    *, device: str, team: "Team",
+) -> "Trainer":  # fmt: skip
+    """The trainer of one of the processes of a team."""
+    from aecodec.training.device import check_device
     from aecodec.training.loop import Trainer
     from aecodec.training.start_weights import read_initial
 
     initial = read_initial(plan.init) if plan.init else None
-    config = plan.settings(Path(run), initial[0] if initial else None, options)
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", force=True)
-    if threads:
-        torch.set_num_threads(threads)
-    chosen = device or default_device()
-    check_device(chosen)
-    keep_freed_memory()
-    trainer = Trainer.prepare(
-        [Path(name) for name in folders], Path(run), config, device=chosen,
+    config = plan.settings(run, initial[0] if initial else None, options)
+    level = logging.INFO if team.is_first else logging.ERROR
+    logging.basicConfig(level=level, format="%(asctime)s %(message)s", force=True)
+    check_device(device)
+    return Trainer.prepare(
+        folders, run, config, device=device, team=team,
         initial=initial[1] if initial else None,
         parts=Path(plan.resume_parts) if plan.resume_parts else None,
     )  # fmt: skip
-    with _stop_on_signals() as should_stop:
-        plan.carry_out(trainer, started, should_stop, by_steps=options["steps"] is not None)
-    return 0
 
 
 @dataclass(frozen=True)
@@ -116,12 +137,15 @@ class Plan:
     save_parts: str | None
     save_weights: str | None
 
-    def check(self, run: Path) -> None:
+    def check(self, run: Path, folders: Sequence[Path]) -> None:
         """Checks that what a new run starts with is given for a new run, and once.
 
         Raises:
-            InputError: it is not.
+            InputError: it is not, or a folder of pictures is missing.
         """
+        missing = [folder for folder in folders if not folder.is_dir()]
+        if missing:
+            raise InputError(f"{missing[0]}: not a folder")
         if self.init and self.model_config:
             raise InputError("--init has sizes of its own; leave --model-config out")
         if self.resume_parts and (self.init or self.model_config):

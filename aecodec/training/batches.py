@@ -1,7 +1,8 @@
 """Tiles to batches: crops, flips, transpositions, scaling down, and light noise.
 
 What a batch holds is a function of seed and step alone: all that is random is drawn on the host, as
-a few numbers a patch, and sent to the device in one piece. Pixels are cut and computed with where
+a few numbers a patch, and sent to the device in one piece. One of several processes draws the same
+numbers, and makes the patches of its own part. Pixels are cut and computed with where
 the tiles lie, in fixed shapes: on the device, or on the host from a memory map. Both ways give the
 same batch.
 """
@@ -15,6 +16,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from aecodec.autoencoder.quantization import WHOLE, Part
 from aecodec.training.config import TrainConfig
 from aecodec.training.data import TILE, Tiles
 
@@ -128,31 +130,47 @@ class Batches:
         source_side: side of the squares that patches are scaled down from.
     """
 
-    def __init__(self, tiles: TileStore, config: TrainConfig, device: torch.device) -> None:
-        """Takes tiles, which may lie elsewhere than on the device that gets the batches."""
+    def __init__(
+        self, tiles: TileStore, config: TrainConfig, device: torch.device, part: Part = WHOLE
+    ) -> None:
+        """Takes tiles, which may lie elsewhere than on the device that gets the batches.
+
+        Args:
+            tiles: to cut from.
+            config: settings of the run.
+            device: that gets the batches.
+            part: which patches of each batch to make.
+        """
         self._tiles, self._config, self._device = tiles, config, device
         self._scaled = round(config.batch * config.downscale)
+        self._rows = slice(part[0], None, part[1])
+        self._plain = len(range(config.batch - self._scaled)[self._rows])
         self.source_side = min(TILE, math.ceil(config.crop / SCALE_LEAST))
         self._pool: Tensor | None = None
         if config.noise:
             generator = torch.Generator().manual_seed(_NOISE_SEED)
             self._pool = torch.randn(NOISE_POOL, generator=generator).to(tiles.device)
 
+    def whole(self) -> "Batches":
+        """The same with all patches of each batch."""
+        return Batches(self._tiles, self._config, self._device)
+
     def at(self, step: int) -> tuple[Tensor, Tensor]:
         """Patches and relative qualities of one step.
 
         Returns:
             `(batch, 3, crop, crop)` float32 in [0, 1], channels_last, and `(batch,)` in [0, 1], one
-            from each of `batch` equal strata.
+            from each of `batch` equal strata; of a part, only its rows.
         """
         config = self._config
         numbers = _draw(len(self._tiles), config, step, self._scaled, self.source_side)
-        drawn = send(torch.from_numpy(numbers), self._tiles.device)
-        plain = config.batch - self._scaled
+        own = np.ascontiguousarray(numbers[:, self._rows])
+        drawn = send(torch.from_numpy(own), self._tiles.device)
+        plain = self._plain
         parts = []
         if plain:
             parts.append(_unit(self._tiles.cut(_cuts(drawn[:, :plain]), config.crop)))
-        if self._scaled:
+        if plain < drawn.shape[1]:
             squares = _unit(self._tiles.cut(_cuts(drawn[:, plain:]), self.source_side))
             parts.append(scale_down(squares, drawn[6, plain:], drawn[7:9, plain:], config.crop))
         x = torch.cat(parts)

@@ -33,6 +33,10 @@ class Progress:
     skipped: int = 0
 
 
+RunState = tuple[HyperpriorModel, dict[str, Tensor], list[torch.optim.Optimizer], Progress]
+"""Model, average of its weights, optimizers, and how far it has come."""
+
+
 def save_checkpoint(
     path: Path,
     model: HyperpriorModel,

@@ -50,6 +50,7 @@ class TrainConfig:
         compile: use torch.compile.
         mixed: bfloat16 inside the blocks, on devices where that is fast (`device.py`).
         report_every: steps between lines of the log.
+        checkpoint_seconds: time between checkpoints; what a crash can cost.
         start_patches: patches that the linear start is fitted to.
         model: sizes of the model.
     """
@@ -77,6 +78,7 @@ class TrainConfig:
     compile: bool = True
     mixed: bool = True
     report_every: int = 50
+    checkpoint_seconds: float = 600.0
     start_patches: int = 192
     model: ModelConfig = field(default_factory=ModelConfig)
 
@@ -98,6 +100,8 @@ class TrainConfig:
         for name in ("validate_every", "report_every", "start_patches", "precondition_every"):
             if getattr(self, name) < 1:
                 raise TrainingError(f"{name} must be at least 1")
+        if not self.checkpoint_seconds >= 0.0:
+            raise TrainingError("checkpoint_seconds must be at least 0")
         for name, known in (("optimizer", OPTIMIZERS), ("decay_shape", DECAY_SHAPES)):
             if getattr(self, name) not in known:
                 raise TrainingError(f"{name} must be one of {', '.join(known)}")

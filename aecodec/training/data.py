@@ -21,6 +21,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from aecodec.autoencoder.quantization import WHOLE, Part
 from aecodec.errors import TrainingError
 from aecodec.picture.pixels import DAMAGE
 from aecodec.storage.files import replacing, write_bytes
@@ -157,12 +158,18 @@ def open_tiles(cache: Path) -> Tiles:
     return tiles
 
 
-def validation_batches(tiles: Tiles, *, batch: int, side: int) -> Iterator[Tensor]:
-    """Centre crops of held-out tiles, `(<= batch, 3, side, side)`."""
+def validation_batches(
+    tiles: Tiles, *, batch: int, side: int, part: Part = WHOLE
+) -> Iterator[tuple[slice, Tensor]]:
+    """Centre crops of held-out tiles, `(<= batch, 3, side, side)`, and which tiles they are of.
+
+    Of a part they are each so many-th batch.
+    """
     margin = (TILE - side) // 2
     centre = slice(margin, margin + side)
-    for start in range(0, len(tiles), batch):
-        yield to_tensor(tiles[start : start + batch, centre, centre])
+    for start in range(0, len(tiles), batch)[part[0] :: part[1]]:
+        rows = slice(start, start + batch)
+        yield rows, to_tensor(tiles[rows, centre, centre])
 
 
 def to_tensor(patches: Iterable[Tiles] | Tiles) -> Tensor:

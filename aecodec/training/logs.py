@@ -24,13 +24,20 @@ logger = logging.getLogger(__name__)
 class RunLog:
     """The logs of one folder."""
 
-    def __init__(self, run: Path) -> None:
-        """Opens nothing yet; `open_board` does."""
-        self._run = run
+    def __init__(self, run: Path, *, silent: bool = False) -> None:
+        """Opens nothing yet; `open_board` does.
+
+        Args:
+            run: the folder.
+            silent: write and tell nothing, since another process does.
+        """
+        self._run, self._silent = run, silent
         self._board: SummaryWriter | None = None
 
     def open_board(self) -> None:
         """Writes for TensorBoard as well, from now on until `close`."""
+        if self._silent:
+            return
         try:
             from torch.utils.tensorboard import SummaryWriter
         except ImportError:
@@ -62,6 +69,8 @@ class RunLog:
             shares: parts of the time that the host waited, by cause.
             left: seconds to the end of the run.
         """
+        if self._silent:
+            return
         psnr = -10 * math.log10(max(means.mse, MSE_MIN))
         logger.info(
             "step %d loss %.4f bpp %.3f PSNR %.2f dB %.1f patches/s, host waits %.0f %%, %s left",
@@ -77,6 +86,8 @@ class RunLog:
 
     def validated(self, progress: Progress, points: Sequence[ValidationPoint]) -> None:
         """Tells how good the averaged weights are at each quality."""
+        if self._silent:
+            return
         logger.info(
             "validation at step %d: loss %.4f by decibels, %.4f as trained; %s",
             progress.step, mean_loss(points), mean_own_loss(points),

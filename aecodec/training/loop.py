@@ -1,11 +1,11 @@
 """The training loop: steps, averaging, validation, checkpoints, resuming, branches.
 
 A step asks its device for no number: gradients that are not finite are skipped there, sums are kept
-there, and all is read every `TrainConfig.report_every` steps.
+there, and all is read every `TrainConfig.report_every` steps. Several processes of a `Team` go
+through the same loop, each with its part of every batch; the first one writes.
 """
 
 import logging
-import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -14,17 +14,19 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from aecodec.autoencoder.model import ForwardOutput, HyperpriorModel
+from aecodec.autoencoder.model import HyperpriorModel
 from aecodec.training import data, validation
 from aecodec.training.averaging import Averager
 from aecodec.training.batches import Batches, store_tiles
-from aecodec.training.checkpoint import Progress, load_checkpoint, save_checkpoint
+from aecodec.training.checkpoint import Progress, RunState, load_checkpoint, save_checkpoint
 from aecodec.training.config import CHECKPOINT, SETTINGS, TrainConfig
 from aecodec.training.data import RunTiles
-from aecodec.training.device import Backlog, compiled, computes_bfloat16
+from aecodec.training.device import Backlog
+from aecodec.training.distributed import ALONE, Team
 from aecodec.training.logs import RunLog
-from aecodec.training.loss import LossTerms, RateDistortionLoss, parse_mixture
+from aecodec.training.loss import RateDistortionLoss, parse_mixture
 from aecodec.training.optimizers import apply_gradients, make_optimizers, set_rate
+from aecodec.training.passes import Passes
 from aecodec.training.preparation import (
     START_STEP,
     check_loss,
@@ -32,17 +34,11 @@ from aecodec.training.preparation import (
     keep_factors,
     make_model,
 )
-from aecodec.training.schedule import Budget, StepBudget, TimeBudget, rate_factor
+from aecodec.training.schedule import MARGIN, Budget, StepBudget, TimeBudget, rate_factor
 from aecodec.training.start_weights import save_start
 from aecodec.training.state_parts import MOST_BYTES, load_parts, read_config, save_parts
 from aecodec.training.sums import StepMeans, StepSums, Waits
 from aecodec.training.validation import ValidationPoint
-
-CHECKPOINT_SECONDS = 600.0
-VALIDATION_SHARE = 0.25
-"""A run by time whose validation would take more than this part of it ends without."""
-MARGIN = 1.5
-"""Time kept for saving and validating over what they took when measured."""
 
 logger = logging.getLogger(__name__)
 
@@ -57,6 +53,8 @@ class Trainer:
         model: what learns.
         average: moving average of its weights.
         progress: how far the run has come; what is counted on the device as of `collect`.
+        loss: what it learns by.
+        passes: forward and backward.
         budget: how long the run goes on; by default as many steps as the settings say.
     """
 
@@ -68,6 +66,7 @@ class Trainer:
         config: TrainConfig,
         *,
         device: str = "cpu",
+        team: Team = ALONE,
     ) -> None:
         """Takes a model as it is to start; `prepare` makes the rest too.
 
@@ -77,7 +76,13 @@ class Trainer:
             tiles: to learn from and to validate on.
             config: settings.
             device: "cpu", "cuda" or "mps".
+            team: the processes that train it.
+
+        Raises:
+            TrainingError: they cannot share a batch evenly.
         """
+        team.check_batch(config.batch)
+        self._team = team
         self.run, self.config, self.device = run, config, torch.device(device)
         self.model, self.tiles = model, tiles
         self.loss = RateDistortionLoss(parse_mixture(config.loss))
@@ -92,11 +97,8 @@ class Trainer:
         self._backlog = Backlog(self.device)
         self._sums, self._waits = StepSums(self.device), Waits()
         store = store_tiles(tiles.training, self.device)
-        self._batches = Batches(store, config, self.device)
-        self._forward: Callable[..., ForwardOutput] = (
-            compiled(model, self.device) if config.compile else model
-        )
-        self._mixed = config.mixed and computes_bfloat16(self.device)
+        self._batches = Batches(store, config, self.device, team.part)
+        self.passes = Passes(model, config, self.device, team.part)
 
     @classmethod
     def prepare(
@@ -106,6 +108,7 @@ class Trainer:
         config: TrainConfig,
         *,
         device: str = "cpu",
+        team: Team = ALONE,
         initial: Mapping[str, Tensor] | None = None,
         parts: Path | None = None,
     ) -> "Trainer":
@@ -118,6 +121,7 @@ class Trainer:
             run: folder of the run; made when absent, resumed when it holds a checkpoint.
             config: settings; replaces the stored ones, but for the factors of the same loss.
             device: see the class.
+            team: see the class.
             initial: weights to start from instead of the linear start.
             parts: folder with the state of a run elsewhere, to go on from.
 
@@ -125,10 +129,12 @@ class Trainer:
             TrainingError: no pictures, or a checkpoint, parts or weights that do not fit.
         """
         check_loss(config)
-        tiles = data.prepare_tiles(folders, run, config.seed)
-        resuming = (run / CHECKPOINT).exists()
-        model = make_model(config, tiles.training, initial, new=not resuming and parts is None)
-        trainer = cls(run, model, tiles, config, device=device)
+        team.check_batch(config.batch)
+        tiles = team.first_makes(lambda: data.prepare_tiles(folders, run, config.seed))
+        resuming = team.any((run / CHECKPOINT).exists())
+        new = not resuming and parts is None and team.is_first
+        model = make_model(config, tiles.training, initial, new=new)
+        trainer = cls(run, model, tiles, config, device=device, team=team)
         stored = None
         if resuming:
             trainer.resume()
@@ -138,6 +144,8 @@ class Trainer:
             trainer._optimizers_from = trainer.progress.step
             trainer.budget = StepBudget(config, trainer._optimizers_from)
             stored = read_config(parts)
+        else:
+            team.equalize([*model.state_dict().values(), *trainer.average.values()])
         trainer._settle_loss(stored)
         return trainer
 
@@ -147,7 +155,8 @@ class Trainer:
         """Runs to the end of its budget, or until it should stop; either way the state is saved.
 
         Args:
-            should_stop: asked after each step. A run that stops so is not validated at its end.
+            should_stop: asked after each step, and of one mind in a team. A run that stops so is
+                not validated at its end.
             budget: replaces that of the trainer.
 
         Returns:
@@ -158,7 +167,7 @@ class Trainer:
             "%s at step %d, %d tiles, %d held out",
             self.run, self.progress.step, len(self.tiles.training), len(self.tiles.held_out),
         )  # fmt: skip
-        log = RunLog(self.run)
+        log = self._log()
         log.open_board()
         validating = self._start_clock()
         saved = reported = time.monotonic()
@@ -173,7 +182,7 @@ class Trainer:
             if step % self.config.validate_every == 0 and budget.has_time(validating):
                 points = self.validate(log)
                 validated, reported = step, time.monotonic()
-            if time.monotonic() - saved > CHECKPOINT_SECONDS:
+            if time.monotonic() - saved > self.config.checkpoint_seconds:
                 self.save()
                 saved = time.monotonic()
             stopped = should_stop()
@@ -198,7 +207,8 @@ class Trainer:
         torch.manual_seed(config.seed * 1_000_003 + number)
         with self._waits.of("data"):
             x, q = self._batches.at(number)
-        means = self.backward(x, q)
+        means = self.passes.backward(x, q, self.loss)
+        means = self._team.average(self.model.parameters(), means)
         finite = apply_gradients(self.optimizers, self.model.parameters())
         self._sums.add(means, finite)
         self._averager.update(number - self._average_from)
@@ -207,25 +217,6 @@ class Trainer:
         self.progress.step += 1
         self.progress.seconds += time.monotonic() - start
         self.progress.patches += config.batch
-
-    def backward(self, x: Tensor, q: Tensor) -> tuple[Tensor, ...]:
-        """Gradients of the loss of one batch, see `RateDistortionLoss`.
-
-        Returns:
-            Loss, bits per pixel, share of z and MSE, each `()`.
-        """
-        for optimizer in self.optimizers:
-            optimizer.zero_grad(set_to_none=True)
-        output, terms = self.forward(x, q)
-        terms.loss.backward()  # type: ignore[no-untyped-call]  # torch
-        return terms.loss, output.bpp.mean(), output.z_bpp.mean(), terms.mse.mean()
-
-    def forward(self, x: Tensor, q: Tensor) -> tuple[ForwardOutput, LossTerms]:
-        """What the model makes of one batch, and its loss."""
-        if self.config.compile and self.device.type == "cuda":
-            torch.compiler.cudagraph_mark_step_begin()  # type: ignore[no-untyped-call]  # torch
-        output: ForwardOutput = self._forward(x, q, noisy=True, mixed=self._mixed)
-        return output, self.loss(output, x, q)
 
     def collect(self) -> StepMeans | None:
         """Waits for the device and reads what it counted since the last time.
@@ -243,30 +234,32 @@ class Trainer:
     def validate(self, log: RunLog | None = None) -> list[ValidationPoint]:
         """Rate and distortion of the averaged weights on held-out tiles, logged."""
         points = validation.validate(
-            self._averaged_model(), self.tiles.held_out, self.loss.distortion, self.device
-        )
-        (log or RunLog(self.run)).validated(self.progress, points)
+            self._averaged_model(), self.tiles.held_out, self.loss.distortion, self.device,
+            self._team,
+        )  # fmt: skip
+        (log or self._log()).validated(self.progress, points)
         return points
 
     def save(self) -> None:
-        """Writes the checkpoint.
+        """Writes the checkpoint; only the first process does, as with all that follows.
 
         Raises:
             TrainingError: it cannot be written.
         """
         self._count_skipped()
-        state = (self.model, self.average, self.optimizers, self.progress)
-        save_checkpoint(self.run / CHECKPOINT, *state)
+        if self._team.is_first:
+            save_checkpoint(self.run / CHECKPOINT, *self._state)
 
     def save_parts(self, folder: Path, most: int = MOST_BYTES) -> None:
         """Writes the state in small files, see `state_parts.save_parts`."""
         self._count_skipped()
-        state = (self.model, self.average, self.optimizers, self.progress)
-        save_parts(folder, *state, self.config, most=most)
+        if self._team.is_first:
+            save_parts(folder, *self._state, self.config, most=most)
 
     def save_weights(self, path: Path) -> None:
         """Writes the averaged weights to start from, see `start_weights.save_start`."""
-        save_start(path, self.average, self.model.config)
+        if self._team.is_first:
+            save_start(path, self.average, self.model.config)
 
     def resume(self) -> None:
         """Goes back to the checkpoint.
@@ -274,8 +267,9 @@ class Trainer:
         Raises:
             TrainingError: it is damaged or belongs to another model.
         """
-        state = (self.model, self.average, self.optimizers)
-        self.progress = load_checkpoint(self.run / CHECKPOINT, *state)
+        self._team.wait()
+        self.progress = load_checkpoint(self.run / CHECKPOINT, *self._state[:3])
+        self._team.wait()
 
     def branch(
         self, folder: Path, budget: Budget, should_stop: Callable[[], bool] = lambda: False
@@ -298,10 +292,12 @@ class Trainer:
         """
         self.save()
         run, config = self.run, self.config
-        data.share_tiles(run, folder)
+        if self._team.is_first:
+            data.share_tiles(run, folder)
         self.run, self.config = folder, replace(config, decay_start=0.0)
         self._average_from = self.progress.step
-        self.config.save(folder / SETTINGS)
+        if self._team.is_first:
+            self.config.save(folder / SETTINGS)
         try:
             return self.train(should_stop, budget)
         finally:
@@ -323,7 +319,12 @@ class Trainer:
         """
         new = warm and self._optimizers_from == self.progress.step
         share = self.config.warmup_share if new else 0.0
-        return TimeBudget(seconds, warmup_share=share, started=started, validates=validates)
+        clock = self._team.clock
+        if started is not None:
+            started = self._team.agree(started)
+        return TimeBudget(
+            seconds, warmup_share=share, started=started, validates=validates, clock=clock
+        )
 
     def _start_clock(self) -> float:
         """Does beforehand what would disturb a run by time, and measures what its end will take.
@@ -335,38 +336,41 @@ class Trainer:
         if not isinstance(budget, TimeBudget):
             return 0.0
         self.warm_up()
-        start = time.monotonic()
+        start = self._team.clock()
         self.save()
-        saving = MARGIN * (time.monotonic() - start)
-        budget.reserve, validating = saving, math.inf
-        if budget.validates:
-            model, tiles = self._averaged_model(), self.tiles.held_out
-            expected = MARGIN * validation.estimate_seconds(
-                model, tiles, self.loss.distortion, self.device
-            )
-            if expected <= VALIDATION_SHARE * budget.seconds_left(step, 0.0):
-                budget.reserve, validating = saving + expected, expected
-            else:
-                logger.info("no validation: it would take %.0f s of this run", expected)
+        saving = self._team.clock() - start
+        validating = budget.reserve_end(saving, self._expected_validation)
         budget.begin(step)
         return validating
+
+    def warm_up(self) -> None:
+        """Compiles what steps will need, if anything."""
+        self.passes.warm_up(*self._batches.at(START_STEP), self.loss)
+
+    def _expected_validation(self) -> float:
+        """Seconds that a validation will take."""
+        model, tiles = self._averaged_model(), self.tiles.held_out
+        seconds = validation.estimate_seconds(
+            model, tiles, self.loss.distortion, self.device, self._team
+        )
+        return self._team.agree(seconds)
 
     def _settle_loss(self, stored: TrainConfig | None) -> None:
         """Finds the factors of the loss if need be, and writes the settings with them."""
         config = keep_factors(self.config, stored)
-        self.config = find_factors(config, self.model, self._batches)
+        if self._team.is_first:
+            config = find_factors(config, self.model, self._batches.whole())
+        self.config = replace(config, loss=self._team.text(config.loss))
         self.loss = RateDistortionLoss(parse_mixture(self.config.loss))
-        self.config.save(self.run / SETTINGS)
+        if self._team.is_first:
+            self.config.save(self.run / SETTINGS)
 
-    def warm_up(self) -> None:
-        """Compiles what steps will need, so that none of them takes a minute."""
-        if not self.config.compile:
-            return
-        x, q = self._batches.at(START_STEP)
-        for quantized in (False, True) if self.config.rounds_at(1.0) else (False,):
-            self.model.set_quantized(quantized)
-            for _ in range(3 if self.device.type == "cuda" else 1):  # the others record graphs
-                self.backward(x, q)
+    @property
+    def _state(self) -> RunState:
+        return self.model, self.average, self.optimizers, self.progress
+
+    def _log(self) -> RunLog:
+        return RunLog(self.run, silent=not self._team.is_first)
 
     def _averaged_model(self) -> HyperpriorModel:
         model = HyperpriorModel(self.model.config)

@@ -30,6 +30,7 @@ from aecodec.errors import AecError
 from aecodec.training.checkpoint import load_average
 from aecodec.training.config import CHECKPOINT, TrainConfig
 from aecodec.training.device import check_device, default_device
+from aecodec.training.launch import process_age
 from aecodec.training.logs import TRAIN_LOG
 from aecodec.training.loop import Trainer
 from aecodec.training.pack import unpack
@@ -188,13 +189,9 @@ def _settings(options: argparse.Namespace) -> TrainConfig:
 
 
 def _process_seconds() -> float:
-    """Age of this process; where Linux does not tell it, the time that it computed."""
-    try:
-        fields = Path("/proc/self/stat").read_text(encoding="ascii").rpartition(")")[2].split()
-        began = int(fields[19]) / os.sysconf("SC_CLK_TCK")
-        return max(0.0, time.clock_gettime(time.CLOCK_BOOTTIME) - began)
-    except (OSError, ValueError, IndexError, AttributeError):
-        return time.process_time()
+    """Age of this process; where the system does not tell it, the time that it computed."""
+    age = process_age(os.getpid())
+    return time.process_time() if age is None else age
 
 
 def main(arguments: Sequence[str] | None = None, spent: float = 0.0) -> None:

@@ -5,6 +5,7 @@ in that a run is; a plateau that never decays (`decay_start=1`) can be gone on w
 released from by a branch that does nothing but decay.
 """
 
+import logging
 import math
 import time
 from collections import deque
@@ -16,6 +17,12 @@ from aecodec.training.config import TrainConfig
 
 RECENT = 20
 """Steps that the next one is expected to be like."""
+VALIDATION_SHARE = 0.25
+"""A run by time whose validation would take more than this part of it ends without."""
+MARGIN = 1.5
+"""Time kept for saving and validating over what they took when measured."""
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -120,6 +127,26 @@ class TimeBudget:
         self._deadline = (now if started is None else started) + seconds
         self._began, self._first, self._latest = now, 0, now
         self._recent: deque[float] = deque(maxlen=RECENT)
+
+    def reserve_end(self, saving: float, validation: Callable[[], float]) -> float:
+        """Keeps time for saving at the end, and for a validation where that is not too long.
+
+        Args:
+            saving: seconds that it took.
+            validation: measures how many seconds one will take; called if there shall be one.
+
+        Returns:
+            Seconds to allow for a validation; infinitely many for none.
+        """
+        self.reserve = MARGIN * saving
+        if not self.validates:
+            return math.inf
+        expected = MARGIN * validation()
+        if expected > VALIDATION_SHARE * self.seconds_left(0, 0.0):
+            logger.info("no validation: it would take %.0f s of this run", expected)
+            return math.inf
+        self.reserve += expected
+        return expected
 
     def begin(self, step: int) -> None:
         """See `Budget`."""

@@ -14,6 +14,7 @@ from aecodec.autoencoder.model import HyperpriorModel
 from aecodec.training import data
 from aecodec.training.data import Tiles
 from aecodec.training.distortion import LEVELS, Distortion, mean_squared_error
+from aecodec.training.distributed import ALONE, Team
 from aecodec.training.loss import lagrangian
 
 VALIDATION_QUALITIES = (0.0, 0.25, 0.5, 0.75, 1.0)
@@ -40,25 +41,32 @@ class ValidationPoint:
 
 
 def validate(
-    model: HyperpriorModel, tiles: Tiles, distortion: Distortion, device: torch.device
-) -> list[ValidationPoint]:
-    """Rate and distortion of held-out tiles at each of `VALIDATION_QUALITIES`."""
-    return [validate_at(model, tiles, q, distortion, device) for q in VALIDATION_QUALITIES]
+    model: HyperpriorModel, tiles: Tiles, distortion: Distortion, device: torch.device,
+    team: Team = ALONE,
+) -> list[ValidationPoint]:  # fmt: skip
+    """Rate and distortion of held-out tiles at each of `VALIDATION_QUALITIES`.
+
+    Each process of a team computes some batches, and all get the same numbers as one.
+    """
+    return [validate_at(model, tiles, q, distortion, device, team) for q in VALIDATION_QUALITIES]
 
 
 @torch.no_grad()
 def validate_at(
-    model: HyperpriorModel, tiles: Tiles, q: float, distortion: Distortion, device: torch.device
-) -> ValidationPoint:
+    model: HyperpriorModel, tiles: Tiles, q: float, distortion: Distortion, device: torch.device,
+    team: Team = ALONE,
+) -> ValidationPoint:  # fmt: skip
     """Rate and distortion of centre crops at one relative quality; rate from rounding."""
-    rows: list[torch.Tensor] = []
-    for batch in data.validation_batches(tiles, batch=VALIDATION_BATCH, side=VALIDATION_SIDE):
+    rows = torch.zeros(3, len(tiles), device=device)
+    for own, batch in data.validation_batches(
+        tiles, batch=VALIDATION_BATCH, side=VALIDATION_SIDE, part=team.part
+    ):
         x = batch.to(device)
         output = model(x, torch.full((len(x),), q, device=device), noisy=False)
         rounded = (output.x_hat.clamp(0, 1) * 255).round() / 255
         mse = mean_squared_error(rounded, x).clamp_min(MSE_MIN)
-        rows.append(torch.stack([output.bpp, -10 * torch.log10(mse), distortion(rounded, x)]))
-    return ValidationPoint(100 * q, *torch.cat(rows, 1).mean(1).tolist())
+        rows[:, own] = torch.stack([output.bpp, -10 * torch.log10(mse), distortion(rounded, x)])
+    return ValidationPoint(100 * q, *team.total(rows).mean(1).tolist())
 
 
 def mean_loss(points: Sequence[ValidationPoint]) -> float:
@@ -78,10 +86,12 @@ def _mean_lagrangian(points: Sequence[ValidationPoint], distortions: Sequence[fl
 
 
 def estimate_seconds(
-    model: HyperpriorModel, tiles: Tiles, distortion: Distortion, device: torch.device
-) -> float:
+    model: HyperpriorModel, tiles: Tiles, distortion: Distortion, device: torch.device,
+    team: Team = ALONE,
+) -> float:  # fmt: skip
     """What a whole validation will take, from its first batch; a GPU warms up with another."""
-    batches = -(-len(tiles) // VALIDATION_BATCH) * len(VALIDATION_QUALITIES)
+    at_once = VALIDATION_BATCH * team.part[1]
+    batches = -(-len(tiles) // at_once) * len(VALIDATION_QUALITIES)
     for _ in range(1 if device.type == "cpu" else 2):
         start = time.monotonic()
         validate_at(model, tiles[:VALIDATION_BATCH], 0.5, distortion, device)

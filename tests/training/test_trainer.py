@@ -186,12 +186,12 @@ def test_mixed_training_needs_a_processor_for_it(
     monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: capability)
     trainer = prepared(picture_folder, tmp_path / "run", mixed=True)
     asked: list[bool] = []
-    forward = trainer._forward
+    forward = trainer.passes._forward
 
-    def observe(*args: torch.Tensor, mixed: bool, noisy: bool) -> object:
+    def observe(*args: torch.Tensor, mixed: bool, **others: object) -> object:
         asked.append(mixed)
-        return forward(*args, mixed=False, noisy=noisy)
+        return forward(*args, mixed=False, **others)
 
-    monkeypatch.setattr(trainer, "_forward", observe)
+    monkeypatch.setattr(trainer.passes, "_forward", observe)
     trainer.step()
     assert asked == [capability == "AVX512"]
