@@ -94,8 +94,7 @@ def _clean(encoder: "EncoderModel", pixels: Pixels, level: float, index: int) ->
     header = Header(width, height, form, TILE_EXPONENT, index, encoder.decoder.model_id)
     boxes = list(tile_boxes(header))
     learned = np.zeros((-(-height // STRIDE), -(-width // STRIDE)), np.bool_)
-    shrinkage = Shrinkage(encoder, level, gray=gray)
-    tiles = TileEncoder(encoder, index, Effort(), shrinkage=shrinkage)
+    tiles = TileEncoder(encoder, index, Effort(), shrinkage=Shrinkage(encoder, level))
     latents: list[YHat] = [
         in_sixteenths(tiles.view(pixels, box, learned).latents()) for box in boxes
     ]

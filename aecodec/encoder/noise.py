@@ -26,14 +26,17 @@ STRIP, STRIPS = 48, 16
 """Rows that are looked at together, and how often at most, evenly spaced."""
 PATCHES = 4000
 """Of a strip, about."""
-SHAPES = ((5, 3), (3, 1))
-"""Side of patches and their distance; the second for pictures that have too few of the first."""
-ENOUGH = 2
+SHAPES = {1: ((8, 3), (5, 3), (3, 1)), 3: ((5, 3), (3, 1))}
+"""Side of patches and their distance, by channels; later ones for pictures with few patches."""
+ENOUGH = 6
 """Patches for each of their samples."""
 CLIPPED = 0.04
-"""Part of a patch that may be black or white, where noise is cut off."""
-LEAST = 1.0
-"""Level in 8-bit steps below which a picture counts as clean: rounding alone is 0.3."""
+"""Part of a patch that may be black or white, where noise is cut off, if enough patches are so."""
+FLAT = 3.0
+"""Deviations by which the variance of a gray patch may exceed that of noise alone."""
+ROUNDS = 12
+LEAST = 2.0
+"""Level in 8-bit steps below which a picture counts as clean."""
 
 
 def settled(options: EncodeOptions, source: RowSource) -> EncodeOptions:
@@ -56,13 +59,30 @@ def noise_level(source: RowSource) -> float:
     Rows that the source has forgotten afterwards are asked for again by whoever encodes it. Where
     too little can be told, the level is 0: in pictures of one colour and in tiny ones.
     """
-    for side, step in SHAPES:
-        strips = [_patches(source, top, side, step) for top in _tops(source.height)]
-        patches = np.concatenate(strips)
-        if len(patches) >= ENOUGH * patches.shape[1]:
-            level = _level(patches)
-            return level if level >= LEAST else 0.0
-    return 0.0
+    strips = [_strip(source, top) for top in _tops(source.height)]
+    if all(is_gray(rows) for rows, _ in strips):
+        strips = [(rows if rows.ndim == 2 else rows[:, :, 0], alpha) for rows, alpha in strips]
+    channels = 1 if strips[0][0].ndim == 2 else 3
+    for side, step in SHAPES[channels]:
+        parts = [_patches(*strip, side, step) for strip in strips]
+        patches, clipped = (np.concatenate(each) for each in zip(*parts, strict=True))
+        enough = ENOUGH * side * side * channels
+        useful = int((clipped <= CLIPPED).sum())
+        if useful >= enough:
+            break
+    else:
+        if len(patches) < enough:
+            return 0.0
+        useful = enough
+    level = _level(patches[np.argsort(clipped, kind="stable")[:useful]], flat=channels == 1)
+    return level if level >= LEAST else 0.0
+
+
+def is_gray(pixels: Pixels) -> bool:
+    """Whether pixels `(h, w)` or `(h, w, 3)` have no colours: then channels share their noise."""
+    if pixels.ndim == 2:
+        return True
+    return bool((pixels[:, :, :1] == pixels[:, :, 1:]).all())
 
 
 def _tops(height: int) -> list[int]:
@@ -71,28 +91,30 @@ def _tops(height: int) -> list[int]:
     return [last * n // max(count - 1, 1) for n in range(count)]
 
 
-def _patches(source: RowSource, top: int, side: int, step: int) -> Patches:
-    """Patches `(n, side * side * channels)` of a strip in 8-bit steps, but for those without use.
-
-    These are patches with hidden pixels, of one colour, or with much black or white.
-    """
+def _strip(source: RowSource, top: int) -> tuple[Pixels, Pixels | None]:
     bottom = min(top + STRIP, source.height)
     source.forget(top)
-    rows, alpha = source.rows(top, bottom), source.alpha(top, bottom)
+    return source.rows(top, bottom), source.alpha(top, bottom)
+
+
+def _patches(rows: Pixels, alpha: Pixels | None, side: int, step: int) -> tuple[Patches, Patches]:
+    """Patches `(n, samples)` of a strip in 8-bit steps, and what part of each is black or white.
+
+    Those with hidden pixels or of one colour are left out.
+    """
     whole = rows if rows.ndim == 3 else rows[:, :, None]
     size = side * side * whole.shape[2]
     if min(whole.shape[:2]) < side:
-        return np.empty((0, size), np.float32)
+        return np.empty((0, size), np.float32), np.empty(0, np.float32)
     found = _windows(whole, side, step).reshape(-1, size)
-    clipped = ((found == 0) | (found == peak(whole))).mean(1)
-    usable = (clipped <= CLIPPED) & (found.min(1) < found.max(1))
+    usable = found.min(1) < found.max(1)
     if alpha is not None:
         usable &= _windows(alpha[:, :, None], side, step).reshape(len(found), -1).min(1) > 0
-    used = found[usable].astype(np.float32)
-    if whole.dtype == np.uint16:
-        used /= SIXTEEN_BIT_STEP
-    thinned: Patches = used[:: max(len(used) // PATCHES, 1)]
-    return thinned
+    used = found[usable]
+    used = used[:: max(len(used) // PATCHES, 1)]
+    clipped = ((used == 0) | (used == peak(whole))).mean(1, dtype=np.float32)
+    unit = np.float32(SIXTEEN_BIT_STEP if whole.dtype == np.uint16 else 1)
+    return used.astype(np.float32) / unit, clipped
 
 
 def _windows(x: Pixels, side: int, step: int) -> Pixels:
@@ -100,7 +122,28 @@ def _windows(x: Pixels, side: int, step: int) -> Pixels:
     return windows
 
 
-def _level(patches: Patches) -> float:
+def _level(patches: Patches, *, flat: bool) -> float:
+    """The level of patches; with `flat` of those that do not vary more than noise does.
+
+    The few samples of a gray patch do not tell texture from noise by their directions alone.
+    """
+    level = _smallest(patches)
+    if not flat:
+        return level
+    samples, variances = patches.shape[1], patches.var(1, ddof=1)
+    for _ in range(ROUNDS):
+        limit = level**2 * (1 + FLAT * math.sqrt(2 / (samples - 1)))
+        chosen = patches[variances <= limit]
+        if len(chosen) < ENOUGH * samples:
+            break
+        before, level = level, _smallest(chosen)
+        if abs(level - before) < 0.01 * level:
+            break
+    return level
+
+
+def _smallest(patches: Patches) -> float:
+    """The root of the mean of the smallest eigenvalues."""
     values = np.linalg.eigvalsh(np.cov(patches.T.astype(np.float64)))
     for count in range(len(values), 0, -1):
         mean = float(values[:count].mean())

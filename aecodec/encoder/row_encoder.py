@@ -88,8 +88,7 @@ class RowEncoder:
         self._step = Steps(header.tile_count * (steps + self._exact), progress)
         shrinkage = None
         if options.denoise is not None:
-            gray = header.pixel_format.is_gray
-            shrinkage = Shrinkage(model, float(options.denoise), gray=gray)
+            shrinkage = Shrinkage(model, float(options.denoise))
         self._coder = TileEncoder(model, header.quality_index, effort, self._step, begun, shrinkage)
         self._grid = latent_grid(header.height, header.width)
         self._lossless: Mask = np.zeros((self._grid.height, self._grid.width), np.bool_)

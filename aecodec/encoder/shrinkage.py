@@ -7,7 +7,6 @@ more of S. This is a Wiener filter whose spectrum is local. Where nothing but no
 latents become 0, which costs next to no bits.
 """
 
-from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -31,20 +30,26 @@ _TINY = np.float32(1e-6)
 class Shrinkage:
     """What noise of one level does to latents, undone as far as it can be told."""
 
-    def __init__(self, model: "EncoderModel", level: float, *, gray: bool) -> None:
+    def __init__(self, model: "EncoderModel", level: float) -> None:
         """Takes the noise.
 
         Args:
             model: whose latents are meant.
             level: standard deviation of the noise in 8-bit steps, above 0.
-            gray: whether all three channels have the same noise.
         """
-        self._model, self._level, self._gray = model, level, gray
-        self._variances: dict[int, Floats] = {}
+        self._model, self._level = model, level
+        self._begun: dict[bool, Array] = {}
+        self._variances: dict[tuple[int, bool], Floats] = {}
 
-    def __call__(self, y: Floats, quality_index: int) -> Floats:
-        """Latents `(h, w, M)` of a noisy picture as those of a clean one, about."""
-        noise = self.variances(quality_index)
+    def __call__(self, y: Floats, quality_index: int, *, gray: bool) -> Floats:
+        """Latents of a noisy picture as those of a clean one, about.
+
+        Args:
+            y: `(h, w, M)`.
+            quality_index: row of the quality grid.
+            gray: whether all three channels of colour have the same noise.
+        """
+        noise = self.variances(quality_index, gray=gray)
         energy = averaged(np.square(y), WIDE)
         signal = np.maximum(energy - noise, 0)
         once = y * (signal / (energy + _TINY))
@@ -65,19 +70,22 @@ class Shrinkage:
             sixteen_bit=like.dtype == np.uint16, gray=like.ndim == 2,
         )  # fmt: skip
 
-    def variances(self, quality_index: int) -> Floats:
+    def variances(self, quality_index: int, *, gray: bool) -> Floats:
         """Variance of the noise in each channel, `(M,)`, in squared quantization steps."""
-        if quality_index not in self._variances:
-            y = self._model.analysis.finish(self._begun, quality_index)
-            self._variances[quality_index] = y.var((0, 1), dtype=np.float64).astype(np.float32)
-        return self._variances[quality_index]
+        key = quality_index, gray
+        if key not in self._variances:
+            if gray not in self._begun:
+                self._begun[gray] = self._model.analysis.begin(self._noise(gray=gray))
+            y = self._model.analysis.finish(self._begun[gray], quality_index)
+            self._variances[key] = y.var((0, 1), dtype=np.float64).astype(np.float32)
+        return self._variances[key]
 
-    @cached_property
-    def _begun(self) -> "Array":
-        shape = (SIDE, SIDE) if self._gray else (SIDE, SIDE, 3)
+    def _noise(self, *, gray: bool) -> Pixels:
+        """Gray with noise."""
+        shape = (SIDE, SIDE) if gray else (SIDE, SIDE, 3)
         noise = np.random.default_rng(0).normal(0, self._level * SIXTEEN_BIT_STEP, shape)
         samples = np.rint(noise + SIXTEEN_BIT_PEAK / 2).clip(0, SIXTEEN_BIT_PEAK)
-        return self._model.analysis.begin(samples.astype(np.uint16))
+        return samples.astype(np.uint16)
 
 
 def in_sixteenths(y: Floats) -> "YHat":

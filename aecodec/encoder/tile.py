@@ -8,6 +8,7 @@ from aecodec.decoder.networks import YHat
 from aecodec.decoder.tile_synthesis import Mask
 from aecodec.encoder.latent_refinement import Effort, refine
 from aecodec.encoder.latents import encode_latents
+from aecodec.encoder.noise import is_gray
 from aecodec.encoder.rdoq import DeadZone
 from aecodec.encoder.shrinkage import Shrinkage
 from aecodec.encoder.tile_view import BegunTiles, TileView, cut_pixels
@@ -76,7 +77,7 @@ class TileEncoder:
             begun = self.begun.begin(self.model, cut, place, hidden)
         y = self.model.analysis.finish(begun, self.quality_index)
         if self.shrinkage is not None:
-            y = self.shrinkage(y, self.quality_index)
+            y = self.shrinkage(y, self.quality_index, gray=is_gray(cut))
             if self.effort.rounds:
                 cut = self.shrinkage.pixels(y, self.quality_index, cut)
         rows, columns = box.relative_to(window).slices()
