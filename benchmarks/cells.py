@@ -32,7 +32,7 @@ from benchmarks.forecast import Speeds, duration, trials
 from benchmarks.machine import hold_threads, machine_facts
 from benchmarks.metrics import METRICS, measure_all
 from benchmarks.pictures import load_picture
-from benchmarks.results import Cell, Results, cell_from_dict, cell_to_dict
+from benchmarks.results import CODEC_FACT, Cell, Results, cell_from_dict, cell_to_dict
 
 
 @dataclass(frozen=True)
@@ -148,7 +148,7 @@ def measure_cells(
         "repeats": plan.repeats,
         **({} if plan.side is None else {"at most pixels a side": plan.side}),
         "cells_from_store": stored,
-        **{f"codec {codec.name}": codec.version or "unknown" for codec in codecs},
+        **{CODEC_FACT + codec.name: codec.details for codec in codecs},
         **{f"metric {name}": _version(METRICS[name].package) for name in plan.metrics},
     }
     return results
@@ -286,7 +286,7 @@ def _kept_path(codec: ImageCodec, quality: float, digest: str, plan: Plan) -> Pa
     if plan.store is None or not codec.version:
         return None
     packages = [_version(METRICS[name].package) for name in plan.metrics]
-    key = [codec.name, codec.version, float(quality), digest, plan.repeats, plan.threads]
+    key = [codec.name, codec.details, float(quality), digest, plan.repeats, plan.threads]
     part = [] if plan.side is None else [plan.side]
     text = json.dumps([*key, plan.processes, plan.metrics, packages, *part])
     return plan.store / f"{hashlib.sha256(text.encode()).hexdigest()[:32]}.json"

@@ -6,7 +6,7 @@ To add a codec, write a function that makes an `ImageCodec` and name it in `FACT
         def encode(image: Image.Image, quality: float) -> bytes:
             return save(image.quantize(round(quality)), "GIF")
 
-        return ImageCodec("gif", (8, 16, 64, 256), encode, open_rgb, version=pillow_version)
+        return ImageCodec("gif", (8, 16, 64, 256), encode, open_rgb, pillow_version, "no tuning")
 
     FACTORIES = {..., "gif": gif}
 
@@ -18,13 +18,15 @@ anything from one picture to the next.
 import io
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from importlib import import_module, metadata
 
+import numpy as np
 from PIL import Image, features
 from PIL import __version__ as pillow_version
 
 from aecodec import __version__ as aecodec_version
+from aecodec.models.registry import DEFAULT_MODEL
 
 REFERENCE = "jpeg420"
 
@@ -35,7 +37,11 @@ _AVIF_LADDER = (20, 30, 40, 50, 60, 70, 80, 85, 90, 95)
 _JPEG2000_LADDER = (26, 28, 30, 32, 34, 36, 38, 40, 42, 45)
 _JXL_LADDER = (10, 20, 30, 40, 50, 60, 70, 75, 80, 85, 90, 95)
 _HEIC_LADDER = (10, 20, 30, 40, 50, 60, 70, 80, 90)
+AVIF_TUNES = ("psnr", "ssim", "iq")
+"""What libaom may be told to encode for; `iq` is for the eye, and libavif's default from 1.4 on."""
+_PROBE_SIDE, _PROBE_QUALITY = 64, 60
 _FEATURES = {"JPEG": "jpg", "WEBP": "webp", "AVIF": "avif", "JPEG2000": "jpg_2000"}
+_LIBRARIES = {"JPEG": "libjpeg", "WEBP": "libwebp", "AVIF": "libavif", "JPEG2000": "OpenJPEG"}
 
 
 @dataclass(frozen=True)
@@ -48,6 +54,7 @@ class ImageCodec:
         encode: makes a file of an RGB picture at a quality.
         decode: makes an RGB picture of a file.
         version: of the library and the model; stored results of other versions are not used.
+        settings: how the encoder is set and what it is tuned for.
     """
 
     name: str
@@ -55,6 +62,12 @@ class ImageCodec:
     encode: Callable[[Image.Image, float], bytes]
     decode: Callable[[bytes], Image.Image]
     version: str = ""
+    settings: str = ""
+
+    @property
+    def details(self) -> str:
+        """Version and settings, as they stand beside the name in reports."""
+        return "; ".join(filter(None, (self.version, self.settings))) or "unknown"
 
 
 class CodecUnavailableError(Exception):
@@ -75,9 +88,16 @@ def open_rgb(data: bytes) -> Image.Image:
 
 
 def pillow_codec(
-    name: str, file_format: str, qualities: tuple[float, ...], **options: object
+    name: str, file_format: str, qualities: tuple[float, ...], settings: str, **options: object
 ) -> ImageCodec:
     """A codec of Pillow's whose `save` takes a whole number as `quality`.
+
+    Args:
+        name: of the codec.
+        file_format: as Pillow calls it.
+        qualities: its ladder.
+        settings: what `options` mean, and what the encoder is tuned for.
+        options: of `save`.
 
     Raises:
         CodecUnavailableError: this Pillow was built without the format.
@@ -87,7 +107,7 @@ def pillow_codec(
     def encode(image: Image.Image, quality: float) -> bytes:
         return save(image, file_format, quality=round(quality), **options)
 
-    return ImageCodec(name, qualities, encode, open_rgb, version)
+    return ImageCodec(name, qualities, encode, open_rgb, version, settings)
 
 
 def _pillow_version(file_format: str) -> str:
@@ -96,7 +116,11 @@ def _pillow_version(file_format: str) -> str:
         raise CodecUnavailableError(
             f"Pillow {pillow_version} has no {file_format} here; pip install -U pillow"
         )
-    return f"Pillow {pillow_version}, {name} {features.version(name)}"
+    library = f"{_LIBRARIES[file_format]} {features.version(name)}"
+    turbo = features.version("libjpeg_turbo")
+    if file_format == "JPEG" and turbo:
+        library = f"libjpeg-turbo {turbo}"
+    return f"Pillow {pillow_version}, {library}"
 
 
 def aecodec(model: str | None = None, *, effort: int | None = None) -> ImageCodec:
@@ -120,20 +144,26 @@ def aecodec(model: str | None = None, *, effort: int | None = None) -> ImageCode
     def encode(image: Image.Image, quality: float) -> bytes:
         return codec.compress(image, quality, effort=spent)
 
-    if effort is None:
-        return ImageCodec("aecodec", _AECODEC_LADDER, encode, codec.decompress, version)
+    settings = f"weights {model or DEFAULT_MODEL}, effort {spent}"
     ladder = _AECODEC_LADDER if spent <= DEFAULT_EFFORT else _SLOW_LADDER
-    return ImageCodec(f"aecodec-e{effort}", ladder, encode, codec.decompress, version)
+    name = "aecodec" if effort is None else f"aecodec-e{effort}"
+    return ImageCodec(name, ladder, encode, codec.decompress, version, settings)
 
 
 def jpeg420(_model: str | None = None) -> ImageCodec:
     """JPEG with chroma at half the resolution and optimal Huffman tables: the reference."""
-    return pillow_codec("jpeg420", "JPEG", _JPEG_LADDER, subsampling="4:2:0", optimize=True)
+    return _jpeg("jpeg420", "4:2:0")
 
 
 def jpeg444(_model: str | None = None) -> ImageCodec:
     """JPEG with chroma at full resolution and optimal Huffman tables."""
-    return pillow_codec("jpeg444", "JPEG", _JPEG_LADDER, subsampling="4:4:4", optimize=True)
+    return _jpeg("jpeg444", "4:4:4")
+
+
+def _jpeg(name: str, subsampling: str) -> ImageCodec:
+    settings = f"{subsampling}, optimize=True, quantization tables of the standard"
+    options: dict[str, object] = {"subsampling": subsampling, "optimize": True}
+    return pillow_codec(name, "JPEG", _JPEG_LADDER, settings, **options)
 
 
 def jpegli(_model: str | None = None) -> ImageCodec:
@@ -144,17 +174,81 @@ def jpegli(_model: str | None = None) -> ImageCodec:
     def encode(image: Image.Image, quality: float) -> bytes:
         return bytes(encode_rgb(image.tobytes(), *image.size, quality=round(quality)))
 
-    return ImageCodec("jpegli", _JPEG_LADDER, encode, open_rgb, version)
+    settings = "4:2:0, progressive, adaptive quantization for the eye"
+    return ImageCodec("jpegli", _JPEG_LADDER, encode, open_rgb, version, settings)
 
 
 def webp(_model: str | None = None) -> ImageCodec:
     """Lossy WebP at its slowest method."""
-    return pillow_codec("webp", "WEBP", _JPEG_LADDER, method=6)
+    settings = "method 6, default preset (spatial noise shaping 50)"
+    return pillow_codec("webp", "WEBP", _JPEG_LADDER, settings, method=6)
 
 
-def avif(_model: str | None = None) -> ImageCodec:
-    """AVIF at libavif's default speed, with chroma at full resolution."""
-    return pillow_codec("avif", "AVIF", _AVIF_LADDER, subsampling="4:4:4", speed=6)
+def avif(_model: str | None = None, *, tune: str) -> ImageCodec:
+    """AVIF of libaom at libavif's default speed, with chroma at full resolution.
+
+    Args:
+        tune: one of `AVIF_TUNES`.
+
+    Raises:
+        CodecUnavailableError: there is no AVIF or no libaom, or it does not encode as `tune` says.
+    """
+    version = f"{_pillow_version('AVIF')}, {_aom_version()}"
+    _need_tune(tune, version)
+    settings = f"4:4:4, speed 6, tune={tune}"
+    encode = partial(save_avif, tune=tune)
+    return ImageCodec(f"avif-{tune}", _AVIF_LADDER, encode, open_rgb, version, settings)
+
+
+def save_avif(image: Image.Image, quality: float, *, tune: str) -> bytes:
+    """The file that libaom makes of a picture.
+
+    Raises:
+        ValueError: this libaom does not know the tuning.
+    """
+    return save(
+        image, "AVIF", quality=round(quality), subsampling="4:4:4", speed=6, codec="aom",
+        advanced={"tune": tune},
+    )  # fmt: skip
+
+
+def _aom_version() -> str:
+    from PIL import _avif  # a Pillow without AVIF has none
+
+    versions = str(_avif.codec_versions()).split(", ")
+    found = next((text for text in versions if text.startswith("aom")), None)
+    if found is None:
+        raise CodecUnavailableError(f"Pillow {pillow_version} has no libaom here: {versions}")
+    return found.replace(" [enc]:", " ").replace(" [enc/dec]:", " ")
+
+
+def _need_tune(tune: str, version: str) -> None:
+    """Makes sure that the encoder obeys: other tunings must give other bytes.
+
+    Raises:
+        CodecUnavailableError: it refuses the tuning, or makes the same file with another one.
+    """
+    files = {other: _probe(other) for other in AVIF_TUNES}
+    own = files.pop(tune)
+    if isinstance(own, str):
+        raise CodecUnavailableError(f"{version} refuses tune={tune}: {own}")
+    same = next((other for other, data in files.items() if data == own), None)
+    if same is not None:
+        raise CodecUnavailableError(
+            f"{version} does not honour tune={tune}: it makes the same bytes with tune={same}"
+        )
+
+
+@cache
+def _probe(tune: str) -> bytes | str:
+    """The file of a small picture with edges, ramps and texture; an encoder's error as text."""
+    across, down = np.meshgrid(np.arange(_PROBE_SIDE), np.arange(_PROBE_SIDE))
+    grid = np.stack([across * 4, down * 4, (across * down * 37) % 256], axis=-1)
+    grid[16:48, 16:48] = 255 - grid[16:48, 16:48]
+    try:
+        return save_avif(Image.fromarray(grid.astype(np.uint8)), _PROBE_QUALITY, tune=tune)
+    except Exception as exc:  # an encoder may refuse in any way
+        return describe(exc)
 
 
 def jpeg2000(_model: str | None = None) -> ImageCodec:
@@ -172,7 +266,8 @@ def jpeg2000(_model: str | None = None) -> ImageCodec:
             mct=1,
         )
 
-    return ImageCodec("jpeg2000", _JPEG2000_LADDER, encode, open_rgb, version)
+    settings = "9/7 wavelets, for PSNR"
+    return ImageCodec("jpeg2000", _JPEG2000_LADDER, encode, open_rgb, version, settings)
 
 
 def jxl(_model: str | None = None) -> ImageCodec:
@@ -182,7 +277,8 @@ def jxl(_model: str | None = None) -> ImageCodec:
     def encode(image: Image.Image, quality: float) -> bytes:
         return save(image, "JXL", quality=round(quality), effort=7, num_threads=1)
 
-    return ImageCodec("jxl", _JXL_LADDER, encode, open_rgb, version)
+    settings = "effort 7, made for Butteraugli"
+    return ImageCodec("jxl", _JXL_LADDER, encode, open_rgb, version, settings)
 
 
 def heic(_model: str | None = None) -> ImageCodec:
@@ -193,9 +289,13 @@ def heic(_model: str | None = None) -> ImageCodec:
     pillow_heif.register_heif_opener()
 
     def encode(image: Image.Image, quality: float) -> bytes:
-        return save(image, "HEIF", quality=round(quality), chroma=444)
+        tuned = {"preset": "slow", "tune": "ssim"}  # libheif's defaults; the plugin writes into it
+        return save(image, "HEIF", quality=round(quality), chroma=444, enc_params=tuned)
 
-    return ImageCodec("heic", _HEIC_LADDER, encode, open_rgb, version)
+    info = pillow_heif.libheif_info()
+    version += f", libheif {info['libheif']}, {info['HEIF']}"
+    settings = "4:4:4, preset=slow, tune=ssim"
+    return ImageCodec("heic", _HEIC_LADDER, encode, open_rgb, version, settings)
 
 
 def _plugin_version(module: str, package: str) -> str:
@@ -213,7 +313,7 @@ FACTORIES: Mapping[str, Callable[[str | None], ImageCodec]] = {
     "jpeg444": jpeg444,
     "jpegli": jpegli,
     "webp": webp,
-    "avif": avif,
+    **{f"avif-{tune}": partial(avif, tune=tune) for tune in AVIF_TUNES},
     "jpeg2000": jpeg2000,
     "jxl": jxl,
     "heic": heic,

@@ -91,7 +91,7 @@ def contestants(model: str | None, against: Path | None) -> list[Contestant]:
     peers: dict[str, tuple[str, dict[str, Any]]] = {
         "jpeg420": ("JPEG", {"subsampling": "4:2:0", "optimize": True}),
         "webp": ("WEBP", {"method": 4}),
-        "avif": ("AVIF", {"subsampling": "4:4:4", "speed": 6}),
+        "avif": ("AVIF", {"subsampling": "4:4:4", "speed": 6, "advanced": {"tune": "iq"}}),
         "jxl": ("JXL", {"effort": 7}),
     }
     for name, (kind, options) in peers.items():

@@ -114,16 +114,20 @@ def measure(
     quality, spent = {}, {}
     for name, several in ways.items():
         tried = [_tried(way, pictures, level) for way in several]
-        quality[name], spent[name] = max(tried)
+        quality[name], spent[name] = max(tried)  # of the weight with the best PSNR
     return quality, {name: float(np.mean(each)) for name, each in rates.items()}, spent
 
 
 def _tried(way: Denoise, pictures: list[Picture], level: float) -> tuple[float, float]:
     """Mean PSNR and CPU seconds of one method with one weight."""
-    reached, start = [], time.process_time()
+    reached, spent = [], []
     for number, picture in enumerate(pictures):
-        reached.append(psnr(picture, way(noisy(picture, level, number), level)))
-    return float(np.mean(reached)), (time.process_time() - start) / len(pictures)
+        noise = noisy(picture, level, number)
+        start = time.process_time()
+        found = way(noise, level)
+        spent.append(time.process_time() - start)
+        reached.append(psnr(picture, found))
+    return float(np.mean(reached)), float(np.mean(spent))
 
 
 def estimates(pictures: list[Picture], level: float) -> list[float]:

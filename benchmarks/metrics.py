@@ -75,6 +75,11 @@ METRICS: Mapping[str, Metric] = {
     "flip": Metric("1 - FLIP", flip, "flip-evaluator"),
 }
 
+ABSENT: Mapping[str, str] = {
+    "butteraugli": "no package was found on PyPI that installs it without a compiler"
+}
+"""Metrics that readers will look for, each with the reason why it is not computed."""
+
 
 def measure_all(
     original: Image.Image, restored: Image.Image, names: Iterable[str] = METRICS

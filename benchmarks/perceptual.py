@@ -24,7 +24,7 @@ from aecodec.training.loss import DISTORTIONS
 from benchmarks.codecs import FACTORIES, ImageCodec
 from benchmarks.pictures import collect_pictures, load_picture
 
-CODECS = ("jpeg420", "webp", "avif", "aecodec")
+CODECS = ("jpeg420", "webp", "avif-iq", "aecodec")
 QUALITIES = (15.0, 30.0, 50.0, 70.0, 85.0, 95.0)
 BLURS = (0.4, 0.7, 1.2, 2.0)
 """Standard deviations in pixels."""
@@ -46,7 +46,7 @@ class Sample:
 
     Attributes:
         picture: name of the picture.
-        kind: of the distortion, such as "avif" or "blur".
+        kind: of the distortion, such as "webp" or "blur".
         score: SSIMULACRA2 of the package.
         values: of each distortion, by name, in lambda units.
     """

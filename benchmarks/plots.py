@@ -19,13 +19,16 @@ from benchmarks.metrics import METRICS
 from benchmarks.results import Results, speeds_of
 from benchmarks.rounds import Sweep
 
-# Okabe and Ito's colours, which people with any colour vision tell apart, and three more.
+# Okabe and Ito's colours, which people with any colour vision tell apart, and five more.
 _COLOURS = (
     "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#7F3C8D", "#8C6D31", "#555",
+    "#A50026", "#999933",
 )  # fmt: skip
 _MARKERS = "svD^p<>PX*"
 # Published curves are gray, so that no colour is taken for a measured codec's; dashes tell them.
-_PUBLISHED_DASHES = ((6, 2), (2, 2), (8, 2, 2, 2), (1, 1.2), (4, 1, 1, 1, 1, 1))
+_PUBLISHED_DASHES = (
+    (6, 2), (2, 2), (8, 2, 2, 2), (1, 1.2), (4, 1, 1, 1, 1, 1), (12, 2), (5, 5),
+)  # fmt: skip
 _LINES = ("-", ":", "--", "-.")
 _MOST_BPP = 3.0
 FORMATS = ("png", "svg")

@@ -25,12 +25,12 @@ from benchmarks.comparison import (
     measurements,
     to_json,
 )
-from benchmarks.metrics import METRICS
+from benchmarks.metrics import ABSENT, METRICS
 from benchmarks.pictures import collect_pictures
-from benchmarks.results import Results
+from benchmarks.results import CODEC_FACT, Results
 
 FULL_CODECS = tuple(name for name in FACTORIES if "-e" not in name)
-QUICK_CODECS = ("aecodec", "jpeg420", "webp", "avif")
+QUICK_CODECS = ("aecodec", "jpeg420", "webp", "avif-psnr", "avif-iq")
 QUICK_METRICS = ("psnr", "ms_ssim_db")
 QUICK_POINTS = 5
 """What is measured unless more is asked for: two pictures of Kodak's size take about a minute."""
@@ -83,6 +83,8 @@ def _parse_metrics(
     if text is None:
         return None
     names = tuple(dict.fromkeys(["psnr", *(part.strip() for part in text.split(","))]))
+    for name in ABSENT.keys() & set(names):
+        raise click.BadParameter(f"{name}: {ABSENT[name]}")
     unknown = [name for name in names if name not in METRICS]
     if unknown:
         raise click.BadParameter(f"unknown {', '.join(unknown)}; known: {', '.join(METRICS)}")
@@ -195,7 +197,8 @@ def main(
         points = QUICK_POINTS
     usable, unusable = _make_codecs(names, qualities, points, plan.model)
     results = measure_cells(usable, paths, plan, after=REPORT_SECONDS if report else 0.0)
-    results.left_out[:0] = unusable
+    absent = [f"{name}: {why}" for name, why in ABSENT.items()] if _all_metrics(plan) else []
+    results.left_out[:0] = [*unusable, *absent]
     found = measurements(results)
     comparisons = compare_all(found)
     _print_report(found, comparisons, results)
@@ -227,6 +230,10 @@ def _plan(how: _How, report: Path | None) -> Plan:
     )
 
 
+def _all_metrics(plan: Plan) -> bool:
+    return set(plan.metrics) == set(METRICS)
+
+
 def _report(results: Results, folder: Path, plan: Plan) -> None:
     try:
         results.save(folder)
@@ -249,7 +256,9 @@ def _print_report(found: Measurements, comparisons: Sequence[Comparison], result
     if found.curves.get(OURS):
         click.echo(format_means(OURS, list(found.curves[OURS].values())) + "\n")
     if comparisons:
-        click.echo(format_comparisons(comparisons))
+        click.echo(format_comparisons(comparisons) + "\n")
+    for name in found.curves:
+        click.echo(f"{name}: {results.machine[CODEC_FACT + name]}")
     for line in found.left_out:
         click.echo(f"left out: {line}", err=True)
 

@@ -15,16 +15,18 @@ from aecodec.format.tiling import Region
 from aecodec.storage.files import write_bytes
 from benchmarks.codecs import FACTORIES, REFERENCE, CodecUnavailableError, ImageCodec, describe
 from benchmarks.comparison import OURS, Comparison, compare, measurements
+from benchmarks.cost_plots import plot_decode_time, plot_multiplications
 from benchmarks.crops import Panel, sheet
 from benchmarks.curves import BdRate
+from benchmarks.decode_cost import Standing, decoding_kmac, standings
 from benchmarks.metrics import METRICS
 from benchmarks.pictures import load_picture
 from benchmarks.plots import FORMATS, draw, plot_bars, plot_curves, plot_speed
-from benchmarks.published import is_kodak, published_curves, sources
+from benchmarks.published import is_kodak, published_curves
 from benchmarks.report_template import PAGE
-from benchmarks.results import Results, speeds_of
+from benchmarks.results import CODEC_FACT, Results, speeds_of
 
-CROP_CODECS = (REFERENCE, "avif")
+CROP_CODECS = (REFERENCE, "avif-iq")
 MEAN_CURVES = "(mean curves)"
 CROP_SIDE = 200
 CROP_QUALITY = 35.0
@@ -53,7 +55,8 @@ def write_report(
         OSError: a file cannot be written.
     """
     lines = list(results.left_out)
-    images = _plots(results, folder)
+    costs = standings(results, _ours_kmac(results, model, lines))
+    images = _plots(results, costs, folder)
     try:
         pictures = list(dict.fromkeys(cell.picture for cell in results.cells))
         crops = crop_sheet(Path(pictures[len(pictures) // 2]), model, side)
@@ -61,7 +64,6 @@ def write_report(
         images["Crops at equal file size"] = crops
     except Exception as exc:  # a codec may fail in any way, and the rest of the page still counts
         lines.append(f"crop sheet: {describe(exc)}")
-    kodak = is_kodak({cell.picture for cell in results.cells})
     compared = pairs(results)
     _write(folder / "bd_rate.csv", bd_rates_csv(compared).encode())
     page = (
@@ -79,13 +81,25 @@ def write_report(
             means=_means(results),
             labels={name: METRICS[name].label for name in results.metrics},
             left_out=lines,
-            sources=sources() if kodak else {},
+            published=published_rows(costs),
+            details=_details(results),
         )
     )
     _write(folder / "report.html", page.encode())
 
 
-def _plots(results: Results, folder: Path) -> dict[str, bytes]:
+def _ours_kmac(results: Results, model: str | None, lines: list[str]) -> float | None:
+    """What our decoding multiplies, if we took part; a line more if it cannot be counted."""
+    if not any(cell.codec.startswith(OURS) for cell in results.cells):
+        return None
+    try:
+        return decoding_kmac(model)
+    except Exception as exc:  # a model may fail in any way, and the rest of the page still counts
+        lines.append(f"multiplications of {OURS}: {describe(exc)}")
+        return None
+
+
+def _plots(results: Results, costs: Sequence[Standing], folder: Path) -> dict[str, bytes]:
     names = list(dict.fromkeys(cell.codec for cell in results.cells))
     anchor = REFERENCE if REFERENCE in names else names[0]
     kodak = is_kodak({cell.picture for cell in results.cells})
@@ -102,6 +116,14 @@ def _plots(results: Results, folder: Path) -> dict[str, bytes]:
     if any(c.of_means for group in rates.values() for c in group):
         figures["BD-rate", "bd_rate"] = plot_bars(rates, anchor)
         figures["Speed", "speed"] = plot_speed(results, rates.get("psnr", []), anchor)
+    if sum(s.percent is not None for s in costs) > 1:
+        figures["Bits and time of decoding", "bd_rate_decode_time"] = plot_decode_time(
+            costs, names, anchor
+        )
+        if any(s.kmac_per_pixel is not None and s.percent is not None for s in costs):
+            figures["Bits and multiplications of decoding", "bd_rate_decode_kmac"] = (
+                plot_multiplications(costs, names, anchor)
+            )
     images = {}
     for (title, stem), figure in figures.items():
         for file_format in FORMATS:
@@ -161,6 +183,33 @@ def glance(results: Results, compared: Sequence[tuple[str, Comparison]]) -> list
         speeds = [f"{median(speeds_of(results, name, what)):.3g}" for what in ("encode", "decode")]
         rows.append([name, *shown, *speeds])
     return rows
+
+
+def published_rows(costs: Sequence[Standing]) -> list[list[str]]:
+    """For each published codec: what was published, what decoding takes, and the sources."""
+    return [
+        [
+            f"{s.name} (published)",
+            s.entry.measure,
+            "-"
+            if s.percent is None
+            else f"{'about ' * (s.entry.bd_rate is not None)}{s.percent:+.1f} %",
+            "-" if s.kmac_per_pixel is None else f"{s.kmac_per_pixel:g}",
+            "-" if s.ms_per_megapixel is None else f"{s.ms_per_megapixel:g}",
+            s.entry.source + (f"; decoding: {s.entry.decode_source}" * bool(s.entry.decode_source)),
+        ]
+        for s in costs
+        if s.entry is not None
+    ]
+
+
+def _details(results: Results) -> dict[str, str]:
+    """Version and settings of each codec, by its name."""
+    return {
+        name.removeprefix(CODEC_FACT): str(value)
+        for name, value in results.machine.items()
+        if name.startswith(CODEC_FACT)
+    }
 
 
 def of_pictures(compared: Sequence[tuple[str, Comparison]]) -> tuple[list[str], list[list[str]]]:

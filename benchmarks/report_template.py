@@ -19,6 +19,12 @@ table { border-collapse: collapse; font-size: 13px; font-variant-numeric: tabula
 th, td { border-bottom: 1px solid #ddd; padding: 3px 9px; text-align: right; white-space: nowrap; }
 .names th:nth-child(-n+3), .names td:nth-child(-n+3), .facts td,
 .pictures td:first-child, .pictures th:first-child { text-align: left; }
+small { display: block; color: #666; font-weight: 400; white-space: normal; max-width: 28em; }
+.published td { white-space: normal; vertical-align: top; }
+.published td:last-child, .published th:last-child { text-align: left; overflow-wrap: anywhere;
+  min-width: 30em; }
+.published th { white-space: normal; vertical-align: bottom; }
+.published td:nth-child(3) { text-align: right; white-space: nowrap; }
 .facts td { white-space: normal; overflow-wrap: anywhere; }
 tr:nth-child(even) { background: #f6f6f6; }
 </style>
@@ -38,7 +44,8 @@ all pictures and qualities.</p>
 {% for label in labels.values() %}<th>bits at equal {{ label.split(',')[0] }}</th>{% endfor %}
 <th>encode, megapixels/s</th><th>decode, megapixels/s</th></tr>
 {% for row in glance %}<tr{% if row[0] == ours %} class="ours"{% endif %}>
-{% for cell in row %}<td>{{ cell }}</td>{% endfor %}</tr>
+{% for cell in row %}<td>{{ cell }}{% if loop.first and details[cell] %}
+<small>{{ details[cell] }}</small>{% endif %}</td>{% endfor %}</tr>
 {% endfor %}</table></div>{% endif %}
 {% if left_out %}<h2>Left out</h2><ul>{% for line in left_out %}<li>{{ line }}</li>{% endfor %}</ul>
 {% endif %}
@@ -74,8 +81,15 @@ the unit of the metric.</p>
 <h2>Machine</h2>
 <table class="facts">{% for name, value in machine.items() %}
 <tr><td>{{ name }}</td><td>{{ value }}</td></tr>{% endfor %}</table>
-{% if sources %}<h2>Published curves</h2>
-<ul>{% for name, source in sources.items() %}<li>{{ name }}: {{ source }}</li>{% endfor %}</ul>
+{% if published %}<h2>Published, not measured here</h2>
+<p>Figures as their sources give them. The third column is a published curve against
+{{ reference }} of this run in RGB PSNR; with "about", a published BD-rate carried over by the
+published curve of its anchor, right to one or two per cent. Times are of other machines.</p>
+<div class="wide"><table class="names published">
+<tr><th>codec</th><th>as published</th><th>bits against {{ reference }}</th>
+<th>decoding, kMAC/pixel</th><th>decoding, ms/megapixel</th><th>source</th></tr>
+{% for row in published %}<tr>{% for cell in row %}<td>{{ cell }}</td>{% endfor %}</tr>
+{% endfor %}</table></div>
 {% endif %}
 </body>
 </html>

@@ -14,6 +14,8 @@ from benchmarks.curves import Curve, Point
 
 JSON_NAME = "results.json"
 CSV_NAME = "results.csv"
+CODEC_FACT = "codec "
+"""Before the name of a codec in the facts of a run: its version and settings."""
 _COLUMNS = (
     "codec", "picture", "quality", "bytes", "width", "height", "encode_seconds", "decode_seconds",
 )  # fmt: skip

@@ -29,8 +29,9 @@ from benchmarks.rounds import Sweep, sweep
 
 _NOTES = (
     "aecodec-numpy and aecodec-native: the two runtimes; against: another checkout, as it is.\n"
-    "JPEG 4:2:0 optimize, WebP method 4, AVIF 4:4:4 speed 6, JPEG XL effort 7, each at the same "
-    "number on its own\nquality scale; JPEG and WebP use one thread. CPU: of all threads together."
+    "JPEG 4:2:0 optimize, WebP method 4, AVIF 4:4:4 speed 6 tune=iq, JPEG XL effort 7, each at the "
+    "same number on its own\nquality scale; JPEG and WebP use one thread. "
+    "CPU: of all threads together."
 )
 _UNTRAINED_NOTE = (
     f"{PREFIX.strip()}: models of CompressAI at quality 4 with random weights, since the trained "

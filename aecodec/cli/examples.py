@@ -34,6 +34,11 @@ EXAMPLES = {
     ),
     "verify": (("check whole files", "aecodec verify *.aec"),),
     "repair": (("save what is left of a file", "aecodec repair broken.aec -o whole.aec"),),
+    "view": (
+        ("see a picture at any quality, in the browser", "aecodec view cat.png"),
+        ("compare an original with its file", "aecodec view cat.png cat.aec"),
+        ("write that page for a web server", "aecodec view --export public/cat cat.png cat.aec"),
+    ),
     "train": (("begin a run, or go on with it", "aecodec train photos/ -o runs/mine"),),
     "export": (("make weights for --model", "aecodec export runs/mine -o mine.safetensors"),),
     "bench": (("compare with other codecs", "aecodec bench photos/ -o report/"),),

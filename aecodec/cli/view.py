@@ -1,18 +1,49 @@
-"""`aecodec view`: the decoder for browsers."""
+"""`aecodec view`: pictures and the decoder in a browser."""
 
+import webbrowser
+from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
+from typing import TYPE_CHECKING, TypedDict, Unpack
 
 import click
 
 from aecodec.cli.console import say
-from aecodec.cli.options import force_option
+from aecodec.cli.options import force_option, limits_of, max_pixels_option
+from aecodec.cli.startup import prepare_process
 from aecodec.jobs.runner import JobLog, Task, for_each
 from aecodec.storage.files import check_output, write_bytes
 from aecodec.storage.names import is_standard_output
-from aecodec.viewer.bundle import decoder_page, web_files
+
+if TYPE_CHECKING:
+    from aecodec.viewer.studio import Studio
+
+PORT_MAX = 65535
+
+
+class _Arguments(TypedDict):
+    """What says what to show and where, as click parses it."""
+
+    port: int
+    browser: bool
+    export: str | None
+    decoder: str | None
+    scripts: str | None
+    force: bool
+    max_pixels: int | None
 
 
 @click.command()
+@click.argument("files", nargs=-1, metavar="FILE...")
+@click.option(
+    "--port", type=click.IntRange(0, PORT_MAX), default=0, metavar="N",
+    help="Serve at this port; by default at one that is free.",
+)  # fmt: skip
+@click.option("--no-browser", "browser", flag_value=False, default=True, help="Only print the URL.")
+@click.option(
+    "--export", metavar="FOLDER",
+    help="Write the page with these pictures for a web server into a folder.",
+)  # fmt: skip
 @click.option(
     "--decoder", metavar="PAGE.html",
     help="Write a page that shows .aec files without a server, weights included.",
@@ -21,27 +52,42 @@ from aecodec.viewer.bundle import decoder_page, web_files
     "--scripts", metavar="FOLDER",
     help="Write the decoder's page and scripts for a web server into a folder.",
 )  # fmt: skip
+@max_pixels_option
 @force_option
-def view(decoder: str | None, scripts: str | None, force: bool) -> int:
-    """Write a decoder that runs in browsers.
+def view(files: tuple[str, ...], **arguments: Unpack[_Arguments]) -> int:
+    """Look at pictures and at what compression does to them, in a browser.
+
+    A FILE is a picture, or an .aec file; an .aec and a picture of one name stem are compared. The
+    page is served on loopback only, to whoever has the URL that is printed, until Ctrl-C.
 
     Any web server can serve the files that `--scripts` writes: `decode.html` shows pictures, and
     the script `aec-img.js` makes `<img src="x.aec">` work in other pages.
     """
-    if decoder is None and scripts is None:
-        raise click.UsageError("nothing to write: give --decoder or --scripts")
+    wanted = {kind: arguments[kind] for kind in ("decoder", "scripts")}
+    targets = {kind: target for kind, target in wanted.items() if target is not None}
+    if targets:
+        if files or arguments["export"] is not None:
+            raise click.UsageError("--decoder and --scripts show no files")
+        return _write_decoder(targets, force=arguments["force"])
+    if arguments["export"] is not None:
+        if not files:
+            raise click.UsageError("--export needs files to show")
+        return _export(files, arguments["export"], arguments)
+    return _serve(files, arguments)
 
+
+def _write_decoder(targets: dict[str, str], *, force: bool) -> int:
     def work(task: Task, log: JobLog) -> None:
         write = _write_page if task.source == "decoder" else _write_scripts
         log.say(write(task.target, force=force), err=is_standard_output(task.target))
 
-    wanted = {"decoder": decoder, "scripts": scripts}
-    tasks = [Task(kind, target) for kind, target in wanted.items() if target is not None]
-    return for_each(tasks, work, say=say)
+    return for_each([Task(*each) for each in targets.items()], work, say=say)
 
 
 def _write_page(target: str, *, force: bool) -> str:
     """Writes the page that works without a server; what to say about it."""
+    from aecodec.viewer.bundle import decoder_page
+
     check_output(target, force=force)
     page = decoder_page().encode()
     write_bytes(target, page)
@@ -50,6 +96,8 @@ def _write_page(target: str, *, force: bool) -> str:
 
 def _write_scripts(target: str, *, force: bool) -> str:
     """Writes what a web server needs into a folder; what to say about it."""
+    from aecodec.viewer.bundle import web_files
+
     found = {Path(target) / path: data for path, data in web_files().items()}
     for path in found:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -57,3 +105,56 @@ def _write_scripts(target: str, *, force: bool) -> str:
     for path, data in found.items():
         write_bytes(path, data)
     return f"{target}: {len(found)} files, {sum(map(len, found.values()))} bytes"
+
+
+def _export(files: Sequence[str], target: str, arguments: _Arguments) -> int:
+    """Writes the page with pictures; the exit code."""
+    from aecodec.viewer.site import site_files
+
+    studio = _studio(files, arguments)
+    Path(target).mkdir(parents=True, exist_ok=True)
+    check_output(str(Path(target) / "index.html"), force=arguments["force"])
+    count = size = 0
+
+    def tell(number: int, key: str) -> None:
+        say(f"{studio.exhibit(number).name}: {key}", err=True)
+
+    for path, data in site_files(studio, progress=tell):
+        place = Path(target) / path
+        place.parent.mkdir(parents=True, exist_ok=True)
+        write_bytes(place, data)
+        count, size = count + 1, size + len(data)
+    say(f"{target}: {count} files, {size} bytes", err=False)
+    return 0
+
+
+def _serve(files: Sequence[str], arguments: _Arguments) -> int:
+    """Shows the page until it is interrupted; the exit code."""
+    from aecodec.viewer.server import ViewerServer
+
+    studio, port = _studio(files, arguments), arguments["port"]
+    try:
+        bound = ViewerServer(studio, port, say=_warn)
+    except OSError as exc:
+        raise OSError(exc.errno, exc.strerror, f"port {port}") from exc
+    with bound as server, suppress(KeyboardInterrupt):
+        say(f"{server.url}\nCtrl-C ends the viewer.", err=False)
+        if arguments["browser"]:
+            with suppress(webbrowser.Error):
+                webbrowser.open(server.url)
+        server.serve_forever(poll_interval=0.2)
+    return 0
+
+
+def _studio(files: Sequence[str], arguments: _Arguments) -> "Studio":
+    prepare_process()
+    from aecodec.codec import Codec
+    from aecodec.viewer.exhibits import load_exhibits
+    from aecodec.viewer.studio import Studio
+
+    limits = limits_of(arguments["max_pixels"])
+    return Studio(Codec(limits=limits), load_exhibits(files, limits))
+
+
+def _warn(text: str) -> None:
+    say(text, err=True)

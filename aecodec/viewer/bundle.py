@@ -21,6 +21,8 @@ from aecodec.models.registry import MODELS
 from aecodec.models.weights import DECODER_PARTS
 
 PAGE, KERNEL, INDEX = "decode.html", "kernel.wasm", "resources.json"
+VIEWER, PAGES = "viewer.html", ("viewer.html", "viewer.css", "viewer/")
+"""The viewer's page, and beginnings of the paths of what it needs besides the decoder."""
 _NOT_SERVED = ("bundled.js", "package.json")
 _MODULE_TAG = '    <script type="module" src="served.js"></script>\n'
 _STYLE_TAG = '    <link rel="stylesheet" href="page.css">\n'
@@ -31,8 +33,11 @@ _LEFT = re.compile(r"^(?:import|export)\b|\bimport\.meta\b", re.MULTILINE)
 _LENGTH = struct.Struct("<Q")
 
 
-def web_files() -> dict[str, bytes]:
+def web_files(pages: tuple[str, ...] = ()) -> dict[str, bytes]:
     """Everything that a web server needs, by paths in one folder.
+
+    Args:
+        pages: `PAGES` for the viewer, too.
 
     `decode.html` shows pictures, also that of a link `decode.html?src=PATH`, and `aec-img.js` makes
     `<img src="x.aec">` work in other pages. Weights are without what only encoders need.
@@ -40,7 +45,8 @@ def web_files() -> dict[str, bytes]:
     Raises:
         WeightsError: a file of the package is missing or damaged.
     """
-    found = {path: data for path, data in _scripts() if path not in _NOT_SERVED}
+    left_out = (*_NOT_SERVED, *(each for each in PAGES if each not in pages))
+    found = {path: data for path, data in _scripts() if not path.startswith(left_out)}
     models, tables = _stored()
     found.update((*models.values(), *tables.values()))
     index = {

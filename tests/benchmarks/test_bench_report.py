@@ -43,6 +43,7 @@ def test_report_command_writes_everything(tmp_path: Path) -> None:
     assert result.exit_code == 0, result.output
     plots = {f"{stem}.{kind}" for kind in ("png", "svg") for stem in (
         "rd_psnr", "rd_y_psnr", "rd_ms_ssim_db", "rd_ssimulacra2", "rd_flip", "bd_rate", "speed",
+        "bd_rate_decode_time",
     )}  # fmt: skip
     files = {path.name for path in output.iterdir()}
     assert files == plots | {
@@ -55,9 +56,11 @@ def test_report_command_writes_everything(tmp_path: Path) -> None:
     }
     page = (output / "report.html").read_text(encoding="utf-8")
     assert "broken&lt;b&gt;.png: UnidentifiedImageError" in page
-    assert page.count("data:image/png;base64,") == 8
+    assert page.count("data:image/png;base64,") == 9
     assert not re.search(r"""(src|href)=["'](?!data:)""", page)
     assert "(published)" not in page
+    assert "butteraugli: no package was found on PyPI" in page
+    assert "4:2:0, optimize=True, quantization tables of the standard</small>" in page
     results = load_results(output / "results.json")
     assert len(results.cells) == 2 * 2
 
@@ -133,8 +136,10 @@ def test_published_curves_stand_beside_kodak_pictures_only(
         made = [cell for name in names[:count] for cell in cells("jpeg420", name, 0.1, 40)]
         report.write_report(Results(made, [], machine), tmp_path, None)
         drawn = "VTM (published)" in (tmp_path / "rd_psnr.svg").read_text(encoding="utf-8")
-        said = "CompressAI" in (tmp_path / "report.html").read_text(encoding="utf-8")
+        page = html.unescape((tmp_path / "report.html").read_text(encoding="utf-8"))
+        said = "<td>PULSE (published)</td>" in page and "arXiv 2609.18602" in page
         assert (drawn, said) == (count == 24, count == 24)
+    assert "-7.5 % bits against VTM-11.1, mean of 7 metrics" not in page
 
 
 def test_table_names_the_worst_picture_and_the_gain() -> None:

@@ -107,7 +107,7 @@ def rendered(page: str, program: list[str]) -> str:
 PROGRAMS = {
     "groff": ["groff", "-man", "-Tutf8", "-ww"],
     "man": ["man", "--warnings=w", "-l", "-"],
-    "mandoc": ["mandoc", "-Wwarning"],
+    "mandoc": ["mandoc", "-Werror"],
 }
 
 

@@ -4,6 +4,7 @@ import os
 import platform
 import subprocess
 import sys
+from importlib import import_module
 from pathlib import Path
 
 import numpy as np
@@ -69,7 +70,7 @@ def test_blas_starts_no_threads_of_its_own(choice: dict[str, str], expected: str
 
 
 def test_a_torch_that_is_there_already_stays() -> None:
-    """It was loaded for this file."""
+    import_module("torch")
     before = dict(os.environ), list(sys.meta_path)
     prepare_process(torch=True)
     assert (dict(os.environ), sys.meta_path) == before

@@ -19,7 +19,14 @@ from aecodec.decoder.build_kernel import (
 )
 from aecodec.errors import WeightsError
 from aecodec.models.weights import model_digest
-from aecodec.viewer.bundle import decoder_page, decoder_weights, linked, web_files
+from aecodec.viewer.bundle import (
+    PAGES,
+    VIEWER,
+    decoder_page,
+    decoder_weights,
+    linked,
+    web_files,
+)
 
 KERNEL_BYTES_MAX = 100_000
 COMPILER = "Debian clang version 14.0.6"
@@ -91,6 +98,19 @@ def test_a_server_gets_every_file_that_scripts_import(files: dict[str, bytes]) -
     assert not {"bundled.js", "package.json"} & files.keys()
 
 
+def test_the_viewer_is_served_only_where_it_is_wished_for(files: dict[str, bytes]) -> None:
+    whole = web_files(PAGES)
+    scripts = {path: data.decode() for path, data in whole.items() if path.endswith(".js")}
+    scripts = {path: text.replace("import.meta", "") for path, text in scripts.items()}
+    assert linked("viewer/main.js", scripts.__getitem__)
+    for name in re.findall(r'(?:src|href)="([\w./-]+)"', whole[VIEWER].decode()):
+        assert name in whole
+    added = whole.keys() - files.keys()
+    assert VIEWER in added
+    assert all(name.startswith("viewer") for name in added)
+    assert not [name for name in files if name.startswith("viewer")]
+
+
 def test_resources_are_named_by_their_ids(files: dict[str, bytes]) -> None:
     index = json.loads(files["resources.json"])
     assert set(index["models"]) == {MODEL}
@@ -155,7 +175,7 @@ def test_the_command_writes_a_page_and_scripts(shell: Shell, tmp_path: Path) -> 
     assert again.code == 1
     assert "exists" in again.err
     assert shell.run("view", "--scripts", str(folder), "-f").code == 0
-    assert shell.run("view").code == 2
+    assert shell.run("view", "--decoder", str(page), "x.png").code == 2
 
 
 def test_weights_for_browsers_decode(files: dict[str, bytes], tmp_path: Path) -> None:
