@@ -21,7 +21,7 @@ from aecodec.jobs.runner import JobLog, Task, for_each
 from aecodec.options import Denoise, EncodeOptions, check_denoise
 from aecodec.storage.arguments import load
 from aecodec.storage.files import check_output, write_bytes
-from aecodec.storage.names import is_standard_output
+from aecodec.storage.names import identities, is_standard_output
 
 if TYPE_CHECKING:
     from aecodec.codec import Codec
@@ -86,7 +86,7 @@ def denoise(
     codec = Codec(model, limits=limits_of(max_pixels))
 
     def work(task: Task, log: JobLog) -> None:
-        check_output(task.target, force=force)
+        check_output(task.target, force=force, inputs=identities([task.source]))
         if is_own:
             told = _to_file(codec, task, options, log)
         else:
