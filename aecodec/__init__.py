@@ -39,6 +39,7 @@ from typing import TYPE_CHECKING, Any
 from aecodec.plugins.registration import register as _register
 
 if TYPE_CHECKING:
+    from aecodec.applications.denoise import denoise
     from aecodec.applications.features import features
     from aecodec.applications.sklearn_transformer import AecFeatures
     from aecodec.codec import Codec, close, compress, decompress, decompress_array
@@ -91,12 +92,14 @@ __all__ = [
     "compress",
     "decompress",
     "decompress_array",
+    "denoise",
     "features",
     "read_info",
 ]
 
 _HOMES = {
     "AecFeatures": "applications.sklearn_transformer",
+    "denoise": "applications.denoise",
     "features": "applications.features",
     "Codec": "codec",
     "close": "codec",

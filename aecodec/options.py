@@ -35,7 +35,12 @@ SIZE_TOLERANCE = 0.01
 DECIBEL_TOLERANCE = 0.05
 """Of PSNR, and of MS-SSIM as -10 log10(1 - MS-SSIM)."""
 
+DENOISE_MAX = 100.0
+"""Largest standard deviation of noise in 8-bit steps."""
+
 Scale = int | float | Rational
+Denoise = float | Literal["auto"]
+"""A standard deviation of noise in 8-bit steps, or "auto" to estimate it."""
 TargetKind = Literal["size", "bpp", "psnr", "ssim"]
 _TARGET_KINDS: tuple[TargetKind, ...] = get_args(TargetKind)
 _SSIM_DECIBELS_MAX = 100.0
@@ -143,6 +148,7 @@ class EncodeWishes(TypedDict, total=False):
     checksum: bool
     tile_exponent: int
     lossless_tiles: bool
+    denoise: Denoise | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -167,6 +173,10 @@ class EncodeOptions:
         tile_exponent: side of the entropy tiles, 2**6 to 2**14 pixels; a picture that is smaller
             as a single lossless tile becomes one, and one too long for that few large ones.
         lossless_tiles: whether tiles are stored losslessly where that costs less.
+        denoise: standard deviation of white noise in 8-bit steps, 0 to 100, or "auto" to estimate
+            it, see `encoder/noise.py`. Latents become those of the picture without that noise,
+            and no tile is stored losslessly; at 0 nothing changes. Not with `lossless`,
+            `max_error` or a target of fidelity, which would keep the noise.
 
     Example:
         >>> EncodeOptions(quality=60.1).quality_index  # quarters
@@ -189,6 +199,7 @@ class EncodeOptions:
     checksum: bool = False
     tile_exponent: int = TILE_EXPONENT
     lossless_tiles: bool = True
+    denoise: Denoise | None = None
 
     def __post_init__(self) -> None:
         """Checks each field, and which exclude each other.
@@ -213,12 +224,21 @@ class EncodeOptions:
             ):
                 if given:
                     raise InputError(f"a target and {name} exclude each other")
+        if self.denoise is not None:
+            self._check_denoise(self.denoise)
         if isinstance(self.keep, str):
             raise InputError(f"keep takes a collection of names such as ({self.keep!r},)")
         unknown = sorted(set(self.keep) - set(METADATA_KINDS))
         if unknown:
             known = ", ".join(METADATA_KINDS)
             raise InputError(f"cannot keep {', '.join(map(repr, unknown))}; known are {known}")
+
+    def _check_denoise(self, wish: Denoise) -> None:
+        check_denoise(wish)
+        if self.bound is not None:
+            raise InputError("denoise and lossless or max_error exclude each other")
+        if self.target is not None and not self.target.is_rate:
+            raise InputError("denoise and a target of fidelity exclude each other")
 
     @property
     def bound(self) -> int | None:
@@ -230,6 +250,19 @@ class EncodeOptions:
         """Row of the quality grid."""
         default = DEFAULT_QUALITY if self.bound is None else LAYER_QUALITY
         return quality_index(default if self.quality is None else self.quality)
+
+
+def check_denoise(wish: Denoise) -> None:
+    """Checks a level of noise.
+
+    Raises:
+        InputError: it is neither "auto" nor a number from 0 to 100.
+    """
+    if isinstance(wish, str):
+        if wish != "auto":
+            raise InputError(f'denoise takes "auto" or a number, not {wish!r}')
+    else:
+        _check_number("denoise", wish, DENOISE_MAX)
 
 
 class DecodeWishes(TypedDict, total=False):

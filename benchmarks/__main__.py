@@ -10,6 +10,7 @@ import click
 from benchmarks import (
     anomaly,
     crops,
+    denoise,
     features,
     footprint,
     jobs,
@@ -27,6 +28,7 @@ cli = click.Group(
     commands={
         "anomaly": anomaly.main,
         "rd": rd.main,
+        "denoise": denoise.main,
         "speed": speed.main,
         "features": features.main,
         "footprint": footprint.main,

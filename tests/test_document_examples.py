@@ -23,9 +23,10 @@ RUN = [
     ROOT / "README.md",
     PACKAGE / "applications" / "FEATURES.md",
     PACKAGE / "applications" / "ANOMALY.md",
+    PACKAGE / "applications" / "DENOISE.md",
     PACKAGE / "cli" / "MANUAL.md",
 ]
-IN_PYTHON = [*RUN[:3], PACKAGE / "plugins" / "README.md"]
+IN_PYTHON = [*RUN[:4], PACKAGE / "plugins" / "README.md"]
 SECONDS = 120
 
 needs_bash = pytest.mark.skipif(shutil.which("bash") is None, reason="examples are for bash")

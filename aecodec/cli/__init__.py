@@ -32,6 +32,7 @@ _MODULES = {
     "completion": "aecodec.cli.completion",
     "compress": "aecodec.cli.compress",
     "decompress": "aecodec.cli.decompress",
+    "denoise": "aecodec.cli.denoise",
     "desktop": "aecodec.cli.desktop",
     "export": "aecodec.cli.train",
     "features": "aecodec.cli.features",

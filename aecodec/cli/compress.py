@@ -5,6 +5,7 @@ from typing import Unpack
 
 import click
 
+from aecodec.cli.denoise import Strength
 from aecodec.cli.options import (
     SUFFIX,
     Batching,
@@ -28,7 +29,7 @@ from aecodec.format.chunks import METADATA_KINDS
 from aecodec.jobs.batch import Batch
 from aecodec.jobs.conversion import Compression, Converted, Manner
 from aecodec.jobs.folders import PICTURES, FileTask
-from aecodec.options import SEARCH_EFFORT, EncodeOptions, Target, parse_size
+from aecodec.options import SEARCH_EFFORT, Denoise, EncodeOptions, Target, parse_size
 
 
 class _Arguments(Batching):
@@ -42,6 +43,7 @@ class _Arguments(Batching):
     ssim: float | None
     lossless: bool
     max_error: int | None
+    denoise: Denoise | None
     checksum: bool
     strip: bool
     keep: str | None
@@ -71,6 +73,11 @@ class _Arguments(Batching):
 @click.option(
     "--max-error", type=click.IntRange(0, 255), metavar="E",
     help="Keep every sample within E of the original; 0 is lossless.",
+)  # fmt: skip
+@click.option(
+    "--denoise", type=Strength(), is_flag=False, flag_value="auto",
+    help="Take out noise of this standard deviation in 8-bit steps; without a value, as the last "
+    "option, or auto, it is estimated.",
 )  # fmt: skip
 @click.option("--checksum", is_flag=True, help="Add a checksum of the pixels, for verify.")
 @click.option("--strip", is_flag=True, help="Drop all metadata.")
@@ -152,6 +159,7 @@ def _options(arguments: _Arguments) -> EncodeOptions:
             alpha_quality=arguments["alpha_quality"],
             keep=_kept(arguments),
             checksum=arguments["checksum"],
+            denoise=arguments["denoise"],
         )
     except InputError as exc:
         raise click.UsageError(str(exc)) from exc

@@ -21,6 +21,13 @@ EXAMPLES = {
         ("measure how far cat.aec is from its original", "aecodec compare cat.png cat.aec"),
         ("show where they differ", "aecodec compare cat.png cat.aec -o differences.png"),
     ),
+    "denoise": (
+        ("take noise out, whatever its level", "aecodec denoise dark.png -o clean.png"),
+        (
+            "the same to an .aec file, where noise costs no bits",
+            "aecodec denoise dark.png -o dark.aec",
+        ),
+    ),
     "info": (
         ("show what is in a file", "aecodec info cat.aec"),
         ("tell another program", "aecodec info --json *.aec"),

@@ -8,6 +8,7 @@ needs few evaluations.
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 
+from aecodec.encoder.noise import settled
 from aecodec.encoder.tile_view import BegunTiles
 from aecodec.options import EncodeOptions, Found, Target
 from aecodec.picture.metrics import measure
@@ -37,6 +38,7 @@ def search_file(
     """
     area: int = picture.pixels.shape[0] * picture.pixels.shape[1]
     source, begun = PictureRows(picture), BegunTiles(KEPT_BYTES)
+    options = settled(options, source)
     files: dict[float, bytes] = {}
 
     def measured(quality: float) -> float:

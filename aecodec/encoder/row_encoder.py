@@ -18,6 +18,7 @@ from aecodec.decoder.tile_synthesis import Mask, TileSynthesis
 from aecodec.encoder.latent_refinement import EFFORTS
 from aecodec.encoder.lone_tile import LoneTile
 from aecodec.encoder.mode_selection import choose_tile, without_hidden_colours
+from aecodec.encoder.shrinkage import Shrinkage
 from aecodec.encoder.tile import TileEncoder
 from aecodec.encoder.tile_view import BegunTiles
 from aecodec.format.chunks import (
@@ -77,7 +78,7 @@ class RowEncoder:
         progress: Callable[[float], None] | None = None,
         begun: BegunTiles | None = None,
     ) -> None:
-        """Takes what `rows.encode_rows` takes."""
+        """Takes what `rows.encode_rows` takes; `denoise` is a level above 0 or None."""
         self._model, self._source, self._header = model, source, header
         self._options = options
         self._exact, self._bound = options.bound is not None, options.bound or 0
@@ -85,7 +86,10 @@ class RowEncoder:
         effort = EFFORTS[options.effort]
         steps = 0 if self._stored_only else effort.rounds + 1
         self._step = Steps(header.tile_count * (steps + self._exact), progress)
-        self._coder = TileEncoder(model, header.quality_index, effort, self._step, begun)
+        shrinkage = None
+        if options.denoise is not None:
+            shrinkage = Shrinkage(model, float(options.denoise))
+        self._coder = TileEncoder(model, header.quality_index, effort, self._step, begun, shrinkage)
         self._grid = latent_grid(header.height, header.width)
         self._lossless: Mask = np.zeros((self._grid.height, self._grid.width), np.bool_)
         self._changed: Mask = self._lossless.copy()

@@ -13,6 +13,7 @@ from aecodec.encoder.mode_selection import (
     with_larger_tiles,
     without_hidden_colours,
 )
+from aecodec.encoder.noise import settled
 from aecodec.encoder.row_encoder import RowEncoder
 from aecodec.encoder.tile_view import BegunTiles
 from aecodec.format.chunks import Chunk, Header, ResidualTile
@@ -47,6 +48,7 @@ def encode_rows(
         progress: called with the part of the work that is done, rising to 1; may raise.
         begun: what was kept of the same picture at other qualities.
     """
+    options = settled(options, source)
     encoder = RowEncoder(model, source, header, options, progress, begun)
     head = encoder.layer_head
     whole = source.picture if larger_exponents(header) and encoder.may_be_larger else None

@@ -8,7 +8,9 @@ from aecodec.decoder.networks import YHat
 from aecodec.decoder.tile_synthesis import Mask
 from aecodec.encoder.latent_refinement import Effort, refine
 from aecodec.encoder.latents import encode_latents
+from aecodec.encoder.noise import is_gray
 from aecodec.encoder.rdoq import DeadZone
+from aecodec.encoder.shrinkage import Shrinkage
 from aecodec.encoder.tile_view import BegunTiles, TileView, cut_pixels
 from aecodec.format.chunks import Tile
 from aecodec.format.constants import STRIDE
@@ -29,6 +31,8 @@ class TileEncoder:
         effort: of the search.
         step: called after each round of a tile, the last coding included; may raise.
         begun: what was kept of the same picture at other qualities.
+        shrinkage: takes noise out of the latents, and out of the pixels that a search compares
+            with; None leaves it.
     """
 
     model: "EncoderModel"
@@ -36,6 +40,7 @@ class TileEncoder:
     effort: Effort
     step: Callable[[], None] = lambda: None
     begun: BegunTiles | None = None
+    shrinkage: Shrinkage | None = None
 
     def encode(
         self, pixels: Pixels, box: Box, lossless: Mask, *, top: int = 0, quiet: bool = False
@@ -71,6 +76,10 @@ class TileEncoder:
             place = Box(window.top + top, window.left, window.bottom + top, window.right)
             begun = self.begun.begin(self.model, cut, place, hidden)
         y = self.model.analysis.finish(begun, self.quality_index)
+        if self.shrinkage is not None:
+            y = self.shrinkage(y, self.quality_index, gray=is_gray(cut))
+            if self.effort.rounds:
+                cut = self.shrinkage.pixels(y, self.quality_index, cut)
         rows, columns = box.relative_to(window).slices()
         return TileView(cut, y, rows, columns, size=(part.shape[0], part.shape[1]))
 
