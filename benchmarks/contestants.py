@@ -61,13 +61,11 @@ class Contestant:
             "PYTHONPATH": str(self.checkout),
             "PYTHONPYCACHEPREFIX": _compiled_modules(),
             "GOMP_SPINCOUNT": "1000",
-            "OPENBLAS_NUM_THREADS": str(threads),
-            "MKL_NUM_THREADS": str(threads),
             "OMP_NUM_THREADS": str(threads),
         }
         if self.runtime:
             own[RUNTIME] = self.runtime
-        unset = {"PYTHONDONTWRITEBYTECODE", RUNTIME}
+        unset = {"PYTHONDONTWRITEBYTECODE", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", RUNTIME}
         return {key: value for key, value in os.environ.items() if key not in unset} | own
 
 

@@ -42,7 +42,7 @@ def manual_page() -> str:
     """The page in the language of man."""
     from aecodec.cli import cli
 
-    root = click.Context(cli, info_name="aecodec")
+    root = click.Context(cli, info_name="aecodec", **cli.context_settings)
     lines = [
         f'.TH AECODEC 1 "" "aecodec {__version__}" "User Commands"',
         ".SH NAME",

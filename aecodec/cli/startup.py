@@ -4,6 +4,7 @@ Only commands do so: a library must not change the process of the programs that 
 libraries read when they are imported must be set before.
 """
 
+import gc
 import os
 import sys
 from functools import cache
@@ -13,6 +14,9 @@ SPIN_COUNT = "1000"
 
 Where other processes hold some of the cores, waiting takes most of the time with the default.
 """
+
+_OBJECTS_BEFORE_COLLECTION = 100_000
+"""Imports make tens of thousands of objects that stay, which need no search for garbage."""
 
 _SPIN_CHOICES = {"OMP_WAIT_POLICY", "GOMP_SPINCOUNT"}
 
@@ -30,12 +34,13 @@ _MEMORY_CHOICES = {"MALLOC_TRIM_THRESHOLD_", "MALLOC_MMAP_THRESHOLD_"}
 
 
 def prepare_process(*, torch: bool = False) -> None:
-    """Sets how threads work and how memory is freed, unless the user has made choices.
+    """Sets how threads work and how memory is found and freed, unless the user has made choices.
 
     Args:
         torch: whether the work will need torch.
     """
     keep_freed_memory()
+    gc.set_threshold(_OBJECTS_BEFORE_COLLECTION, *gc.get_threshold()[1:])
     if "numpy" not in sys.modules:  # whose BLAS would start threads that nobody uses
         os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     if torch and "torch" not in sys.modules and not _SPIN_CHOICES & os.environ.keys():

@@ -16,7 +16,7 @@ from aecodec.cli import cli
 from aecodec.cli.examples import EXAMPLES
 from aecodec.cli.manual import EXIT_CODES, manual_page
 
-ROOT = click.Context(cli, info_name="aecodec")
+ROOT = click.Context(cli, info_name="aecodec", **cli.context_settings)
 MANUAL = Path(__file__).resolve().parents[2] / "aecodec" / "cli" / "MANUAL.md"
 
 
@@ -132,7 +132,7 @@ def test_the_page_says_what_help_says(shell: Shell) -> None:
     for name in cli.list_commands(ROOT):
         command = cli.get_command(ROOT, name)
         assert command is not None
-        for param in command.get_params(click.Context(command, info_name=name)):
+        for param in command.get_params(click.Context(command, ROOT, info_name=name)):
             text = getattr(param, "help", None)
             if text and "--help" not in param.opts:
                 assert text in page
