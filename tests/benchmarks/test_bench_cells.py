@@ -82,6 +82,7 @@ def test_a_codec_without_version_is_not_kept(tmp_path: Path) -> None:
     assert not (tmp_path / "cells").exists()
 
 
+@pytest.mark.slow
 def test_several_processes_give_the_same_cells_in_the_same_order(tmp_path: Path) -> None:
     pictures = [write_picture(tmp_path / f"{seed}.png", seed) for seed in (2, 1)]
     chosen = [codecs.jpeg444(), jpeg420()]

@@ -28,6 +28,7 @@ def test_bench_measures_and_writes_a_page(tmp_path: Path, monkeypatch: pytest.Mo
     assert "At a glance" in page
 
 
+@pytest.mark.slow
 def test_bench_is_quick_unless_all_is_asked_for(tmp_path: Path) -> None:
     """A few codecs at five qualities in two metrics, on the middle of large pictures."""
     noise = np.random.default_rng(0).integers(0, 256, (12, 1100, 3), np.uint8)
@@ -78,6 +79,7 @@ def test_help_and_wrong_usage_do_not_load_torch(arguments: list[str]) -> None:
     assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.slow
 def test_bench_without_pictures_fails_with_one_line(tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "aecodec", "bench", str(tmp_path)],

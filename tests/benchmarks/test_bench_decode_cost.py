@@ -146,6 +146,7 @@ def test_names_at_the_edge_are_spread_as_little_as_needed() -> None:
     assert spread([], 1) == []
 
 
+@pytest.mark.slow
 def test_the_report_draws_both_plots_and_survives_a_broken_model(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -29,6 +29,7 @@ def tasks(files: list[Path]) -> list[Task]:
     return make_tasks(files, objects=2, textures=1, seed=5)
 
 
+@pytest.mark.slow
 def test_tasks_are_the_same_for_the_same_seed(files: list[Path], tasks: list[Task]) -> None:
     again = make_tasks(files, objects=2, textures=1, seed=5)
     assert [task.name for task in tasks] == [task.name for task in again]

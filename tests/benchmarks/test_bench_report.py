@@ -30,6 +30,7 @@ def cells(codec: str, picture: str, bpp: float, best: float) -> list[Cell]:
     ]
 
 
+@pytest.mark.slow
 def test_report_command_writes_everything(tmp_path: Path) -> None:
     rng = np.random.default_rng(5)
     small = Image.fromarray(rng.integers(0, 256, (12, 12, 3), np.uint8))
@@ -65,6 +66,7 @@ def test_report_command_writes_everything(tmp_path: Path) -> None:
     assert len(results.cells) == 2 * 2
 
 
+@pytest.mark.slow
 def test_each_bad_input_is_a_line_in_the_report(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -126,6 +128,7 @@ def test_ladders_that_do_not_overlap_are_said_to(
     assert not (tmp_path / "bd_rate.png").exists()
 
 
+@pytest.mark.slow
 def test_published_curves_stand_beside_kodak_pictures_only(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -40,6 +40,7 @@ if __name__ == "__main__":
 """The command line, which waits while a temporary file lies beside the output; also in workers."""
 
 
+@pytest.mark.slow
 @needs_signals
 @pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP"])
 @pytest.mark.parametrize("jobs", ["1", "2"])

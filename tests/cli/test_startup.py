@@ -107,6 +107,7 @@ def test_commands_prepare_their_process_and_the_library_does_not(
     assert run(command).split()[-1] == "1"
 
 
+@pytest.mark.slow
 def test_commands_write_what_the_library_does(tmp_path: Path) -> None:
     """In one process, so that torch is imported once."""
     y, x = np.mgrid[:90, :70]

@@ -25,6 +25,7 @@ WASM_COMPILER = "Debian clang version 14.0.6"
 """What the packaged file was built with: another compiler gives other bytes."""
 
 
+@pytest.mark.slow
 def test_the_native_kernel_is_that_of_its_sources(tmp_path: Path) -> None:
     try:
         build_native(tmp_path / LIBRARY_NAME)

@@ -180,6 +180,7 @@ def long_rows(*shape: int) -> Pixels:
     return np.ascontiguousarray(np.broadcast_to(np.expand_dims(line, 1 - axis), (*shape, 3)))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "shape", [(3, 70000), (70000, 3), (2, 16384), (16383, 1), (3, 16385), (40, 17000)]
 )

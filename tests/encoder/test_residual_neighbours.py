@@ -30,6 +30,7 @@ def mixed(height: int, width: int, unit: int) -> Pixels:
     return pixels
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("exponent", "bound"), [(6, 3), (7, 0), (7, 1), (8, 3)])
 def test_every_sample_keeps_within_the_bound(tiny_codec: Codec, exponent: int, bound: int) -> None:
     pixels = mixed(*SIDES[exponent], 2**exponent)
@@ -42,6 +43,7 @@ def test_every_sample_keeps_within_the_bound(tiny_codec: Codec, exponent: int, b
     np.testing.assert_array_equal(part, decoded[60:130, 50:150])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stored", [(0,), (5,), (5, 6), (0, 11)])
 def test_few_stored_tiles_among_learned_ones(
     tiny_codec: Codec, monkeypatch: pytest.MonkeyPatch, stored: tuple[int, ...]

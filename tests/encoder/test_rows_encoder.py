@@ -93,6 +93,7 @@ OPTIONS = {
 SLOW = {("bounded", kind) for kind in PICTURES if kind not in ("rgb", "gray")}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("wish", "kind"), sorted({*product(OPTIONS, PICTURES)} - SLOW))
 def test_bytes_are_those_of_a_picture_in_memory(tiny_codec: Codec, kind: str, wish: str) -> None:
     picture, options = to_picture(PICTURES[kind]), OPTIONS[wish]
@@ -111,6 +112,7 @@ def test_the_pictures_are_of_both_kinds_of_tiles(tiny_codec: Codec) -> None:
         assert {type(tile) for tile in parse(data).tiles} == {Tile, LosslessTile}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("wish", "rows"), [("lossy", 3), ("bounded", 5), ("checksum", 3)])
 def test_rows_that_are_held_do_not_grow_with_the_height(
     tiny_codec: Codec, wish: str, rows: int

@@ -142,6 +142,7 @@ def test_turned_pictures_are_turned_when_large_too(
     assert len(lines.said) == (name == "b.ppm")
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("streaming")
 @pytest.mark.parametrize(
     "options",

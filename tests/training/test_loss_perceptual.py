@@ -20,6 +20,7 @@ from benchmarks.pictures import load_picture
 SAMPLES = Path(__file__).parents[2] / "samples"
 
 
+@pytest.mark.slow
 def test_rank_correlation_with_the_package() -> None:
     pytest.importorskip("ssimulacra2")
     samples: list[Sample] = []

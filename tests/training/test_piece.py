@@ -121,6 +121,7 @@ def test_results_of_a_piece_are_small_in_all(
         assert written + decays * weights // 2 <= piece.MOST_BYTES
 
 
+@pytest.mark.slow
 def test_a_run_by_time_is_validated_and_ends_in_time(
     picture_folder: Path, tmp_path: Path
 ) -> None:  # fmt: skip
@@ -135,6 +136,7 @@ def test_a_run_by_time_is_validated_and_ends_in_time(
     assert all(0 <= float(row["waiting_data"]) < 1 for row in rows)
 
 
+@pytest.mark.slow
 def test_a_branch_decays_and_leaves_the_run_alone(picture_folder: Path, tmp_path: Path) -> None:
     run, branch = tmp_path / "run", tmp_path / "branch"
     trainer = Trainer.prepare([picture_folder], run, replace(STEADY, decay_start=1.0))
@@ -160,6 +162,7 @@ def test_a_branch_decays_and_leaves_the_run_alone(picture_folder: Path, tmp_path
         assert torch.equal(value, trainer.model.state_dict()[name])
 
 
+@pytest.mark.slow
 def test_the_command_goes_on_from_parts_and_branches(
     picture_folder: Path, tmp_path: Path
 ) -> None:  # fmt: skip
@@ -183,6 +186,7 @@ def test_the_command_goes_on_from_parts_and_branches(
     assert "--resume-parts is for new ones" in str(again.exception)
 
 
+@pytest.mark.slow
 def test_trials_take_equal_time(
     picture_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -28,6 +28,7 @@ def mean_loss(trainer: Trainer, steps: int) -> float:
     return means.loss
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("optimizer", ["muon", "adamw", "soap"])
 def test_going_on_from_parts_gives_nearly_the_same_losses(
     picture_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, optimizer: str

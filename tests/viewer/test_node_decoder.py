@@ -168,6 +168,7 @@ def kinds_of_pictures() -> Iterator["npt.NDArray[np.uint8]"]:
         yield np.ascontiguousarray(pixels.astype(np.uint8))
 
 
+@pytest.mark.slow
 def test_own_webp_and_png_decoders(tmp_path: Path) -> None:
     pictures = list(kinds_of_pictures())
     tasks: list[Task] = []

@@ -25,6 +25,8 @@ from aecodec.format.container import Stream, serialize
 from aecodec.picture.metadata import Metadata
 from aecodec.viewer.bundle import decoder_page, web_files
 
+pytestmark = pytest.mark.slow
+
 MANIFEST = load_manifest()
 VALID: list[Entry] = MANIFEST["valid"]
 INVALID: list[Entry] = MANIFEST["invalid"]

@@ -22,6 +22,8 @@ from aecodec.viewer.exhibits import load_exhibits
 from aecodec.viewer.server import ViewerServer
 from aecodec.viewer.studio import Studio
 
+pytestmark = pytest.mark.slow
+
 SAMPLES = ROOT / "samples"
 NAMES = ("chelsea.png", "aec-1/chelsea.aec", "aec-1/camera.aec")
 FILES = [str(SAMPLES / name) for name in NAMES]
