@@ -15,6 +15,8 @@ from aecodec.models.config import ModelConfig
 from aecodec.training.config import TrainConfig
 
 if TYPE_CHECKING:
+    from playwright.sync_api import Browser
+
     from aecodec.autoencoder.model import HyperpriorModel
     from aecodec.codec import Codec
     from aecodec.encoder.networks import EncoderModel
@@ -160,3 +162,16 @@ def plugged(tiny_codec: "Codec") -> Iterator["Codec"]:
     use_codec(tiny_codec)
     yield tiny_codec
     use_codec(None)
+
+
+@pytest.fixture(scope="module")
+def browser() -> "Iterator[Browser]":
+    """Chromium without a window; playwright is loaded only for tests that ask for it."""
+    from browsers import program
+    from playwright.sync_api import sync_playwright
+
+    path = program("chromium", "chromium-browser", "google-chrome")
+    with sync_playwright() as playwright:
+        started = playwright.chromium.launch(executable_path=path)
+        yield started
+        started.close()

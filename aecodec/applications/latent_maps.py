@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from aecodec.applications.code_lengths import PlaceBits
 from aecodec.coding.lossless import decode_pixels
+from aecodec.decoder.code_lengths import PlaceBits
 from aecodec.decoder.latents import Floats, Grid, decode_latents, hyper_numbers
 from aecodec.decoder.networks import Levels, Prior, Symbols, YHat
 from aecodec.encoder.latent_refinement import EFFORTS

@@ -1,7 +1,6 @@
 """Heat maps over a picture: what each place costs, and how far each pixel is from its original."""
 
 import base64
-from collections.abc import Sequence
 from dataclasses import dataclass
 from io import BytesIO
 
@@ -10,12 +9,11 @@ import numpy.typing as npt
 from PIL import Image
 
 from aecodec.codec import Codec
-from aecodec.coding.ans import SymbolTable
+from aecodec.decoder.code_lengths import PlaceBits
 from aecodec.decoder.latents import Grid, decode_latents
 from aecodec.decoder.networks import Levels, Prior, Symbols
-from aecodec.decoder.prior_tables import PriorTables
 from aecodec.format.chunks import Tile
-from aecodec.format.constants import GROUP, PASS_POSITION, PASSES, STRIDE
+from aecodec.format.constants import STRIDE
 from aecodec.format.container import Stream, parse
 from aecodec.format.tiling import latent_grid, tile_box
 from aecodec.picture.metadata import metadata_in, turned
@@ -103,43 +101,15 @@ def _density(bits: npt.NDArray[np.float64], stream: Stream) -> npt.NDArray[np.fl
     return density
 
 
-def _latent_bits(prior: Prior, tile: Tile, grid: Grid, index: int) -> npt.NDArray[np.float64]:
+def _latent_bits(prior: Prior, tile: Tile, grid: Grid, index: int) -> Floats:
     """Ideal bits of each place of a learned tile, `(h, w)`."""
-    tables = prior.tables
-    bits = np.zeros(grid.padded, np.float64)
     groups: list[tuple[Symbols, Levels]] = []
     decode_latents(prior, tile, grid, index, observe=lambda s, n: groups.append((s, n)))
-    hyper = _code_lengths(tables.hyper_tables, *groups[0]).reshape(*grid.hyper, -1).sum(2)
-    bits += (hyper / GROUP**2).repeat(GROUP, 0).repeat(GROUP, 1)
-    for number, (symbols, levels) in enumerate(groups[1:]):
-        _add_pass(bits, tables, grid, number, _code_lengths(tables.scale_tables, symbols, levels))
-    return bits[: grid.height, : grid.width]
-
-
-def _add_pass(
-    bits: npt.NDArray[np.float64], tables: PriorTables, grid: Grid, number: int,
-    lengths: npt.NDArray[np.float64],
-) -> None:  # fmt: skip
-    """Adds the code lengths of one pass where its symbols lie."""
-    height, width = grid.padded
-    shape = PASSES, height // 2, width // 2, tables.latent_channels // PASSES
-    coded = grid.coded(number)
-    inside = np.broadcast_to(True if coded is None else coded, shape)
-    whole = np.zeros(shape, np.float64)
-    whole[inside] = lengths
-    for quarter, place in enumerate(PASS_POSITION[number]):
-        bits[place >> 1 :: 2, place & 1 :: 2] += whole[quarter].sum(2)
-
-
-def _code_lengths(
-    tables: Sequence[SymbolTable], symbols: Symbols, numbers: Levels
-) -> npt.NDArray[np.float64]:
-    """Bits of each symbol, `(n,)`, given the number of its table."""
-    found = np.zeros(len(symbols), np.float64)
-    for number in np.unique(numbers):
-        chosen = numbers == number
-        found[chosen] = tables[number].bits(symbols[chosen])
-    return found
+    places = PlaceBits(prior.tables, grid)
+    places.add_hyper(*groups[0])
+    for group in groups[1:]:
+        places.add_pass(*group)
+    return places.bits
 
 
 def _palette() -> list[int]:

@@ -7,9 +7,9 @@ import pytest
 from conftest import make_picture, make_sixteen_bit
 from PIL import Image, ImageDraw
 
-from aecodec.applications.code_lengths import CodeLengths
 from aecodec.applications.latent_maps import LatentMap, LatentReader, channel_order
 from aecodec.codec import Codec
+from aecodec.decoder.code_lengths import CodeLengths
 from aecodec.errors import FormatError, InputError, LimitError
 from aecodec.format.chunks import Limits, Tile
 from aecodec.format.container import parse

@@ -9,11 +9,11 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 import pytest
-from browsers import ROOT, program, served
+from browsers import ROOT, served
 from conftest import make_picture
 from exif_bytes import make_exif, short
 from PIL import Image, ImageCms
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "conformance"))
 
@@ -93,15 +93,6 @@ def _site() -> Iterator[Site]:
 def site(_site: Site) -> Site:
     _site.own = {"/empty.html": b"<!doctype html><title>Empty</title>"}
     return _site
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    path = program("chromium", "chromium-browser", "google-chrome")
-    with sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=path)
-        yield started
-        started.close()
 
 
 @pytest.fixture

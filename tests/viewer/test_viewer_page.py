@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Literal, TypeVar
 
 import pytest
-from browsers import ROOT, program, served
+from browsers import ROOT, served
 from PIL import Image
-from playwright.sync_api import Browser, Page, ViewportSize, expect, sync_playwright
+from playwright.sync_api import Browser, Page, ViewportSize, expect
 from shell import Shell
 
 from aecodec.codec import Codec
@@ -51,15 +51,6 @@ DROP = """([bytes, name]) => {
   document.body.dispatchEvent(
     new DragEvent("drop", { bubbles: true, cancelable: true, dataTransfer: data }));
 }"""
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    path = program("chromium", "chromium-browser", "google-chrome")
-    with sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=path)
-        yield started
-        started.close()
 
 
 @pytest.fixture(scope="module")
