@@ -35,7 +35,7 @@ def on_numpy(weights: Weights, patch: pytest.MonkeyPatch) -> EncoderModel:
     """The model in NumPy, on one thread."""
     patch.setenv(VARIABLE, "numpy")
     model = load_encoder(weights, load_decoder(weights, 1))
-    assert model.decoder.native is None
+    assert not model.decoder.is_native
     return model
 
 
@@ -45,10 +45,12 @@ def on_kernel(
     """The model on the kernel, which must take it."""
     patch.setenv(VARIABLE, level)
     model = load_encoder(weights, load_decoder(weights, threads))
-    assert model.decoder.native is not None
-    assert type(model.analysis).__name__ == "NativeAnalysis"
+    from aecodec.decoder.native import NativeAnalysis
+
+    assert model.decoder.is_native
+    assert isinstance(model.analysis, NativeAnalysis)
     if level != "native":
-        assert model.decoder.native.level == level
+        assert model.analysis.level == level
     return model
 
 

@@ -37,7 +37,7 @@ def _on_kernel(weights: Weights, tables: PriorTables, crew: Crew) -> DecoderMode
 
     native = NativeModel(weights, crew.threads)
     prior, synthesis = Prior(tables, NativePrior(native)), NativeSynthesis(native)
-    return DecoderModel(weights.model_id, weights.config, prior, synthesis, crew, native)
+    return DecoderModel(weights.model_id, weights.config, prior, synthesis, crew, is_native=True)
 
 
 def _on_numpy(weights: Weights, tables: PriorTables, crew: Crew) -> DecoderModel:

@@ -5,7 +5,7 @@ runtime.
 """
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -14,9 +14,6 @@ from aecodec.decoder.prior_tables import Ints, PriorTables
 from aecodec.decoder.work_sharing import Crew
 from aecodec.models.config import ModelConfig
 from aecodec.picture.pixels import Pixels
-
-if TYPE_CHECKING:
-    from aecodec.decoder.native import NativeModel
 
 YHat = npt.NDArray[np.int16]
 Floats = npt.NDArray[np.float32]
@@ -121,7 +118,7 @@ class DecoderModel:
         prior: of the latents.
         synthesis: latents to pixels.
         crew: the threads that both work with.
-        native: the model in the kernel, where both are on it.
+        is_native: whether prior and synthesis are on the kernel.
     """
 
     model_id: bytes
@@ -129,4 +126,4 @@ class DecoderModel:
     prior: Prior
     synthesis: SynthesisNetwork
     crew: Crew
-    native: "NativeModel | None" = None
+    is_native: bool = False

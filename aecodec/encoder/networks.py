@@ -94,12 +94,12 @@ def load_encoder(weights: Weights, decoder: DecoderModel | None = None) -> Encod
 
 def _native_analysis(weights: Weights, decoder: DecoderModel) -> AnalysisNetworks | None:
     """None where the decoder is not on the kernel, or the kernel does not take the analysis."""
-    if decoder.native is None:
+    if not decoder.is_native:
         return None
     from aecodec.decoder.native import NativeAnalysis  # late: it needs ctypes
 
     with suppress(LibraryError):
-        return NativeAnalysis(weights, decoder.native.threads)
+        return NativeAnalysis(weights, decoder.crew.threads)
     return None
 
 

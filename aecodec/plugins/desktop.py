@@ -15,7 +15,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from aecodec.errors import InputError
-from aecodec.plugins.registration import MIME_TYPE, SUFFIX
+from aecodec.plugins.names import MIME_TYPE, SUFFIX
 from aecodec.storage.files import write_bytes
 
 _TYPE = f"""<?xml version="1.0" encoding="UTF-8"?>

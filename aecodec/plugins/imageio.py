@@ -21,7 +21,7 @@ from aecodec.options import DecodeOptions, DecodeWishes, EncodeOptions
 from aecodec.picture.metadata import metadata_in
 from aecodec.picture.pixels import Pixels
 from aecodec.plugins.codecs import plugin_codec
-from aecodec.plugins.registration import SUFFIX
+from aecodec.plugins.names import SUFFIX
 
 
 class AecPlugin(PluginV3):

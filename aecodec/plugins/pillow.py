@@ -20,7 +20,7 @@ from aecodec.format.container import parse
 from aecodec.format.reader import FileReader
 from aecodec.options import SCALES, DecodeOptions, EncodeOptions
 from aecodec.picture.metadata import Metadata, metadata_in, metadata_of
-from aecodec.plugins.registration import FORMAT
+from aecodec.plugins.names import FORMAT
 from aecodec.storage.sources import read_all
 
 if TYPE_CHECKING:

@@ -12,11 +12,8 @@ from importlib.machinery import ModuleSpec
 from types import ModuleType
 from typing import IO, Any
 
-FORMAT = "AEC"
-"""What Pillow calls the format."""
-NAME = "aecodec"
-"""What imageio calls its plugin."""
-SUFFIX, MIME_TYPE = ".aec", "image/x-aec"
+from aecodec.plugins.names import FORMAT, MIME_TYPE, NAME, SUFFIX
+
 SIGNATURE_START = b"\x89AEC"
 """The part of the signature that no version of the format changes."""
 

@@ -19,7 +19,7 @@ from aecodec.picture.metadata import turned
 from aecodec.picture.orientation import orientation_in
 from aecodec.picture.pixels import Pixels, peak
 from aecodec.plugins.codecs import plugin_codec
-from aecodec.plugins.registration import SUFFIX
+from aecodec.plugins.names import SUFFIX
 
 if TYPE_CHECKING:
     from aecodec.storage.sources import Source

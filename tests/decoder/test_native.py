@@ -58,7 +58,7 @@ def test_files_are_the_same(
     for runtime in ("numpy", *LEVELS):
         monkeypatch.setenv(VARIABLE, runtime)
         codec = Codec(tiny_weights, threads=2)
-        assert (codec.encoder.decoder.native is None) == (runtime == "numpy")
+        assert codec.encoder.decoder.is_native == (runtime != "numpy")
         data = codec.compress(picture, 70, effort=effort)
         files.append((data, codec.decompress_array(data).tobytes()))
     assert len(set(files)) == 1
@@ -177,8 +177,8 @@ def test_weights_beyond_the_kernel_fall_back(monkeypatch: pytest.MonkeyPatch) ->
         else:
             tables = changed.tensors["prior"]["tables"]
             tables.arrays["norms"] = np.full_like(tables.array("norms"), 2**20)
-        assert load_decoder(model).native is not None
-        assert load_decoder(changed).native is None
+        assert load_decoder(model).is_native
+        assert not load_decoder(changed).is_native
 
 
 @needs_kernel
@@ -214,7 +214,7 @@ def test_a_level_that_is_not_there_falls_back(
     weights: Weights, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(VARIABLE, "simd128")
-    assert load_decoder(weights).native is None
+    assert not load_decoder(weights).is_native
     assert runtime_info().runtime == "numpy"
 
 
@@ -249,7 +249,7 @@ def test_without_a_library_numpy_decodes(weights: Weights, monkeypatch: pytest.M
     monkeypatch.setattr("ctypes.CDLL", refused)
     native_library.library.cache_clear()
     try:
-        assert load_decoder(weights).native is None
+        assert not load_decoder(weights).is_native
         assert runtime_info().runtime == "numpy"
         assert runtime_info().reason
     finally:
@@ -262,7 +262,7 @@ def test_without_ctypes_numpy_decodes() -> None:
         "import sys\nsys.modules['ctypes'] = None\n"
         "from aecodec.decoder.loading import load_decoder, runtime_info\n"
         "from aecodec.models.registry import load_model\n"
-        "assert load_decoder(load_model('aec-1')).native is None\n"
+        "assert not load_decoder(load_model('aec-1')).is_native\n"
         "assert 'refuses ctypes' in runtime_info().reason\n"
     )
     done = subprocess.run([sys.executable, "-c", code], check=False, capture_output=True, text=True)

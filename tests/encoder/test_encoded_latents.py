@@ -48,7 +48,7 @@ def test_the_kernel_does_what_the_passes_do(
     zone = DeadZone(tiny_coder.symbol_costs, 12.0) if by_cost else None
     stepped = decoder(tiny_weights, "numpy", monkeypatch)
     channels = stepped.config.latent_channels
-    assert stepped.native is None
+    assert not stepped.is_native
     for level in LEVELS:
         whole = decoder(tiny_weights, level, monkeypatch, threads=2)
         for size in SIZES:
