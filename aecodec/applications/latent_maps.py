@@ -81,7 +81,7 @@ class LatentReader:
         """Loads nothing yet.
 
         Args:
-            codec: its model analyzes pixels, and its limits hold.
+            codec: its model, or else that for PSNR, analyzes pixels, and its limits hold.
             quality: 0 to 100, at which pixels are analyzed; files keep their own.
 
         Raises:
@@ -117,7 +117,7 @@ class LatentReader:
     def of_pixels(self, pixels: Pixels) -> LatentMap:
         """The map of pixels, `(H, W, 3)` or `(H, W)`, uint8 or uint16."""
         self.codec.limits.check_pixels(pixels.shape[1], pixels.shape[0])
-        encoder = self.codec.encoder
+        encoder = self._encoder
         header = Header(
             pixels.shape[1], pixels.shape[0], PixelFormat.RGB8, TILE_EXPONENT, self._index,
             encoder.decoder.model_id,
@@ -145,8 +145,12 @@ class LatentReader:
                 canvas.put(box, *_analyzed(encoder, pixels, whole, header.quality_index))
         return canvas.map()
 
+    @property
+    def _encoder(self) -> "EncoderModel":
+        return self.codec.encoder_for("psnr")
+
     def _encoder_of(self, header: Header) -> "EncoderModel":
-        encoder = self.codec.encoder
+        encoder = self._encoder
         if encoder.decoder.model_id != header.model_id:
             raise InputError(
                 f"the file has lossless tiles, which need its model {header.model_id.hex()} "
