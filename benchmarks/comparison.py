@@ -110,10 +110,13 @@ def format_comparisons(comparisons: Sequence[Comparison]) -> str:
     """The table of BD-rates."""
     heading = (
         "BD-rate at equal PSNR (PCHIP); below 0 %, the first codec needs fewer bits\n"
-        f"{'codecs':<20}  {'mean curves':>11}  {'over, dB':>11}  {'mean of pictures':>20}  "
+        f"{'codecs':<{_NAMES}}  {'mean curves':>11}  {'over, dB':>11}  {'mean of pictures':>20}  "
         "worst picture"
     )
     return "\n".join([heading, *map(_format_comparison, comparisons)])
+
+
+_NAMES = len("aecodec-visual vs avif-psnr")
 
 
 def _format_comparison(comparison: Comparison) -> str:
@@ -128,7 +131,7 @@ def _format_comparison(comparison: Comparison) -> str:
         count = f"{len(comparison.of_pictures)}/{comparison.pictures}"
         of_pictures = f"{mean:+.2f} % ({count})"
         of_worst = f"{comparison.of_pictures[worst].percent:+.2f} % {Path(worst).name}"
-    return f"{names:<20}  {of_means:>11}  {span:>11}  {of_pictures:>20}  {of_worst}"
+    return f"{names:<{_NAMES}}  {of_means:>11}  {span:>11}  {of_pictures:>20}  {of_worst}"
 
 
 def to_json(

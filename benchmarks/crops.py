@@ -23,10 +23,15 @@ CODECS = ("aecodec-psnr", "aecodec-visual", "avif-iq", "jpeg420")
 RATES = (0.15, 0.3, 0.6)
 SIDE = 200
 """Of the square in the middle that is shown where no box is named, pixels."""
-_GAP, _LABEL, _MARGIN = 6, 24, 10
+NAMES = {
+    "aecodec-psnr": "aecodec, psnr", "aecodec-visual": "aecodec, visual",
+    "avif-iq": "AVIF, tune=iq", "jpeg420": "JPEG 4:2:0",
+}  # fmt: skip
+"""What columns are called, where that is not the name of the codec."""
+_GAP, _LABEL, _MARGIN = 6, 30, 12
 """Pixels between panels, of a line of text, and around a sheet."""
-_TITLE, _CAPTION = 20, 16
-"""Sizes of the letters, pixels; captions shrink where panels are narrow."""
+_TITLE, _CAPTION = 22, 20
+"""Sizes of the letters, pixels; they shrink where there is too little room."""
 _BOX = re.compile(r"(.+)@(\d+),(\d+),(\d+),(\d+)")
 
 
@@ -92,7 +97,7 @@ def crop_rows(
         for codec in codecs:
             data = at_size(codec, image, int(rate * pixels / 8))
             bpp = 8 * len(data) / pixels
-            caption = f"{codec.name}  {bpp:.3f} bpp"
+            caption = f"{NAMES.get(codec.name, codec.name)}: {bpp:.3f} bpp"
             panels.append(Panel(caption, codec.decode(data).crop(corners), red=bpp > rate))
         title = f"{name}, {image.width}x{image.height}: at most {rate:g} bits per pixel"
         found.append(Row(title, panels))
@@ -103,7 +108,7 @@ def sheet(rows: Sequence[Row], zoom: int) -> Image.Image:
     """All rows below each other: titles above their panels, enlarged, captions below."""
     sizes = [(zoom * row.panels[0].image.width, zoom * row.panels[0].image.height) for row in rows]
     widths = [len(r.panels) * (w + _GAP) - _GAP for r, (w, _) in zip(rows, sizes, strict=True)]
-    height = sum(h + 2 * _LABEL + _GAP for _, h in sizes)
+    height = sum(h + 2 * _LABEL + 2 * _GAP for _, h in sizes)
     page = Image.new("RGB", (max(widths) + 2 * _MARGIN, height + 2 * _MARGIN), "white")
     draw, y = ImageDraw.Draw(page), _MARGIN
     for row, size in zip(rows, sizes, strict=True):
@@ -112,8 +117,8 @@ def sheet(rows: Sequence[Row], zoom: int) -> Image.Image:
         for number, panel in enumerate(row.panels):
             x = _MARGIN + number * (size[0] + _GAP)
             page.paste(panel.image.resize(size, Image.Resampling.NEAREST), (x, y))
-            _write(draw, (x, y + size[1] + 2), panel.caption, _CAPTION, size[0], panel.red)
-        y += size[1] + _LABEL + _GAP
+            _write(draw, (x, y + size[1] + 3), panel.caption, _CAPTION, size[0], panel.red)
+        y += size[1] + _LABEL + 2 * _GAP
     return page
 
 

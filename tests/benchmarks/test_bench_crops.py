@@ -51,7 +51,7 @@ def test_rows_hold_the_box_and_say_what_it_costs() -> None:
     assert low.panels[0].image.tobytes() == image.crop((10, 20, 40, 45)).tobytes()
     assert low.panels[1].red
     assert not high.panels[1].red
-    bpp = float(high.panels[1].caption.split()[1])
+    bpp = float(high.panels[1].caption.split()[-2])
     assert 2 < bpp <= 6
     assert "at most 6 bits per pixel" in high.title
 
