@@ -99,6 +99,10 @@ class Codec:
         """
         return self._models.encoder(tune)
 
+    def encoder_of(self, model_id: bytes) -> "EncoderModel":
+        """The model that compresses files with this id; raises what `decoder` raises."""
+        return self._models.encoder_of(model_id)
+
     def decoder(self, model_id: bytes) -> DecoderModel:
         """The model that decodes files with this id.
 

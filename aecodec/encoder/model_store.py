@@ -33,11 +33,19 @@ class CodingStore(ModelStore):
         Raises:
             WeightsError: its weights are missing or damaged, or there are none for this tuning.
         """
+        return self.encoder_of(self.weights(tune).model_id)
+
+    def encoder_of(self, model_id: bytes) -> "EncoderModel":
+        """The model that compresses files with this id.
+
+        Raises:
+            UnsupportedError: it is neither released nor one's own.
+            WeightsError: its weights are missing or damaged.
+        """
         with self._lock:
-            weights = self.weights(tune)
-            if weights.model_id not in self._encoders:
+            if model_id not in self._encoders:
                 from aecodec.encoder.networks import load_encoder  # late: decoding needs it not
 
-                decoder = self.decoder(weights.model_id)
-                self._encoders[weights.model_id] = load_encoder(weights, decoder)
-            return self._encoders[weights.model_id]
+                decoder = self.decoder(model_id)
+                self._encoders[model_id] = load_encoder(self._weights_of(model_id), decoder)
+            return self._encoders[model_id]
