@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from aecodec.coding.dead_zone import DeadZone
 from aecodec.coding.lossless import decode_pixels
 from aecodec.decoder.code_lengths import PlaceBits
 from aecodec.decoder.latents import Floats, Grid, decode_latents, hyper_numbers
 from aecodec.decoder.networks import Levels, Prior, Symbols, YHat
 from aecodec.encoder.latent_refinement import EFFORTS
 from aecodec.encoder.latents import encode_latents
-from aecodec.encoder.rdoq import DeadZone
 from aecodec.encoder.tile import TileEncoder
 from aecodec.errors import InputError, LimitError
 from aecodec.format.chunks import Buffer, Header, LosslessTile, PixelFormat, Tile
