@@ -9,6 +9,7 @@ from aecodec.cli.denoise import Strength
 from aecodec.cli.options import (
     SUFFIX,
     Batching,
+    check_one_model,
     dry_run_option,
     force_option,
     inputs_argument,
@@ -22,6 +23,7 @@ from aecodec.cli.options import (
     preserve_option,
     recursive_option,
     resume_option,
+    tune_option,
 )
 from aecodec.cli.report import Style, run_batch
 from aecodec.errors import InputError
@@ -29,6 +31,7 @@ from aecodec.format.chunks import METADATA_KINDS
 from aecodec.jobs.batch import Batch
 from aecodec.jobs.conversion import Compression, Converted, Manner
 from aecodec.jobs.folders import PICTURES, FileTask
+from aecodec.models.registry import Tune
 from aecodec.options import SEARCH_EFFORT, Denoise, EncodeOptions, Target, parse_size
 
 
@@ -51,6 +54,7 @@ class _Arguments(Batching):
     preserve: bool
     keep_smaller: bool
     full_names: bool
+    tune: Tune | None
 
 
 @click.command()
@@ -105,12 +109,14 @@ class _Arguments(Batching):
 @dry_run_option
 @json_option
 @force_option
+@tune_option
 @model_option
 def compress(
     inputs: tuple[str, ...], output: str | None, max_pixels: int | None, jobs: int, force: bool,
     model: str | None, **arguments: Unpack[_Arguments],
 ) -> int:  # fmt: skip
     """Compress pictures to .aec files beside them, or folders of pictures."""
+    check_one_model(model, arguments["tune"])
     options, recursive, resume = (
         _options(arguments), arguments["recursive"], arguments["resume"],
     )  # fmt: skip
@@ -160,6 +166,7 @@ def _options(arguments: _Arguments) -> EncodeOptions:
             keep=_kept(arguments),
             checksum=arguments["checksum"],
             denoise=arguments["denoise"],
+            tune=arguments["tune"],
         )
     except InputError as exc:
         raise click.UsageError(str(exc)) from exc
