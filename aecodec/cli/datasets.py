@@ -157,8 +157,7 @@ def run_dataset(
         raise click.UsageError("--engine ray needs -o: the folder or URL of the outputs")
     if "-" in (inputs[0], output):
         raise click.UsageError("--engine ray takes no standard input or output")
-    if engine["address"] is None:
-        _prepare_ray()
+    _prepare_ray(alone=engine["address"] is None)
     from aecodec.datasets.run import DatasetRun, check_engine
 
     check_engine()
@@ -187,14 +186,17 @@ def run_dataset(
     return code
 
 
-def _prepare_ray() -> None:
-    """Keeps a Ray that starts here quiet, and its ports to those who know a secret of this run.
+def _prepare_ray(*, alone: bool) -> None:
+    """Sets what Ray reads when it is imported: it is quiet, and tells nobody of its use.
 
-    Ray reads these variables when it is imported.
+    Args:
+        alone: whether it starts here; its ports then serve those who know a secret of this run.
     """
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
-    if "RAY_AUTH_MODE" not in os.environ:
+    if alone:
+        os.environ.setdefault("RAY_worker_niceness", "0")  # as processes of --jobs have it
+    if alone and "RAY_AUTH_MODE" not in os.environ:
         os.environ["RAY_AUTH_MODE"] = "token"
         os.environ["RAY_AUTH_TOKEN"] = secrets.token_hex(32)
 

@@ -3,19 +3,22 @@
 import os
 import tempfile
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Generic
 
 from aecodec.datasets.items import Item
 from aecodec.datasets.job import Job
-from aecodec.datasets.manifest import Row, now
+from aecodec.datasets.manifest import Note, Row, now
 from aecodec.datasets.shards import Shard, convert_parquet, convert_tar
 from aecodec.datasets.task_process import TaskProcess
 from aecodec.errors import InputError
 from aecodec.jobs.folders import FileTask
 from aecodec.jobs.journal import BEGUN
 from aecodec.jobs.runner import R, reason_of
+
+TRIES = 3
+"""How often a block is begun whose workers are lost."""
 
 
 @dataclass
@@ -37,28 +40,41 @@ class BlockWorker(Generic[R]):
         """Ends the process that does the pictures."""
         self._process.close()
 
-    def __call__(self, items: tuple[Item, ...]) -> list[Row]:
+    def __call__(self, items: tuple[Item, ...]) -> list[Row] | None:
         """Does the items; rows of the manifest, which are written.
 
         Another worker may have done them, and been lost before it could say so: what it wrote
         counts then.
+
+        Returns:
+            None if workers were lost with several items again and again: each is to be done in a
+            block of its own then, and the one that costs its workers becomes an error.
 
         Raises:
             OSError: the manifest cannot be written.
         """
         manifest = self.job.manifest
         part = manifest.part_name(self.job.run, items)
-        known = manifest.read_part(part)
-        if known is None:
-            own = self._begin(part, items)
-            with self._folder() as folder:
-                known = []
-                for item in items:
-                    known += self._rows(item, item.output in own, Path(folder))
-            manifest.write_part(part, known)
-        if self.job.makes_files:
-            manifest.forget(part)
-        return known
+        rows = manifest.read_part(part)
+        if rows is None:
+            note = self._begin(part, items)
+            if note.tries <= TRIES:
+                rows = self._done(items, note.outputs)
+            elif len(items) == 1:
+                reason = f"its worker was lost on each of {TRIES} tries; out of memory?"
+                rows = self._rows(replace(items[0], refused=reason), note.outputs, Path())
+            else:
+                return None
+            manifest.write_part(part, rows)
+        manifest.forget(part)
+        return rows
+
+    def _done(self, items: tuple[Item, ...], own: frozenset[str]) -> list[Row]:
+        rows = []
+        with self._folder() as folder:
+            for item in items:
+                rows += self._rows(item, own, Path(folder))
+        return rows
 
     def _folder(self) -> "tempfile.TemporaryDirectory[str]":
         """A folder for files that are being made."""
@@ -68,23 +84,25 @@ class BlockWorker(Generic[R]):
         os.makedirs(scratch, exist_ok=True)
         return tempfile.TemporaryDirectory(prefix=self.job.scratch_name, dir=scratch)
 
-    def _begin(self, part: str, items: tuple[Item, ...]) -> set[str]:
-        """The outputs that are or will be this run's own, which is noted before any is written."""
-        if not self.job.makes_files:
-            return set()
-        noted = self.job.manifest.noted(part)
-        if noted is not None:
-            return noted
-        own = {
-            item.output for item in items
-            if not item.refused and (item.own or not self.job.target.exists(item.output))
-        }  # fmt: skip
-        if own:
-            self.job.manifest.note(part, own)
-        return own
+    def _begin(self, part: str, items: tuple[Item, ...]) -> Note:
+        """Notes that a block is begun, and which outputs are or will be this run's own."""
+        note = self.job.manifest.noted(part)
+        if note is None:
+            own = frozenset(
+                item.output for item in items
+                if item.output and not item.refused and self._is_own(item)
+            )  # fmt: skip
+            note = Note(own, 0)
+        note = replace(note, tries=note.tries + 1)
+        self.job.manifest.note(part, note)
+        return note
 
-    def _rows(self, item: Item, own: bool, folder: Path) -> list[Row]:
+    def _is_own(self, item: Item) -> bool:
+        return item.own or not self.job.target.exists(item.output)
+
+    def _rows(self, item: Item, outputs: frozenset[str], folder: Path) -> list[Row]:
         """What became of an item; any error is a row."""
+        own = item.output in outputs
         start, rows = time.perf_counter(), []
         try:
             if item.refused:

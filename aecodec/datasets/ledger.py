@@ -94,7 +94,7 @@ def read_ledger(manifest: Manifest, run: str = "", options: str = "") -> Ledger:
                 states += bytes(16)
             own.append(bool(row["begun"]))
             times.append(row["finished"].timestamp())
-    noted = frozenset(name for names in manifest.all_noted().values() for name in names)
+    noted = frozenset(name for note in manifest.all_noted().values() for name in note.outputs)
     return _sorted(keys, states, own, np.array(times, np.float64), noted)
 
 

@@ -7,7 +7,7 @@ known to be no stranger's. Later runs read the parts, of which the last row of a
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -23,8 +23,8 @@ from aecodec.datasets.stores import Store, store_of
 from aecodec.errors import InputError
 
 FOLDER = "_manifest"
-NOTES = "begun"
-"""The folder of notes within that of parts."""
+_NOTES = f"{FOLDER}/begun"
+"""The folder of notes about blocks in work."""
 _READERS = 16
 """Parts that are read at a time."""
 SCHEMA = pa.schema(
@@ -41,6 +41,19 @@ SCHEMA = pa.schema(
 )  # fmt: skip
 """Columns of every manifest."""
 Row = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Note:
+    """What is known of a block that has begun.
+
+    Attributes:
+        outputs: those that come from it: they were not there before, or came from an earlier run.
+        tries: how often it was begun.
+    """
+
+    outputs: frozenset[str]
+    tries: int
 
 
 @dataclass(frozen=True)
@@ -86,30 +99,32 @@ class Manifest:
         pq.write_table(pa.Table.from_pylist(whole, self.schema), file, compression="zstd")
         self.store.write(self.at(name), file.getvalue())
 
-    def note(self, part: str, outputs: Iterable[str]) -> None:
-        """Notes, before work on a block begins, the outputs that come from it."""
-        data = json.dumps(sorted(outputs)).encode()
+    def note(self, part: str, note: "Note") -> None:
+        """Notes, before work on a block begins, what is known of it."""
+        data = json.dumps({"outputs": sorted(note.outputs), "tries": note.tries}).encode()
         self.store.write(self._note_of(part), data)
 
-    def noted(self, part: str) -> set[str] | None:
-        """The outputs that a note tells of; None without one."""
+    def noted(self, part: str) -> "Note | None":
+        """What a note says of a block; None without one."""
         data = self.store.read(self._note_of(part))
         if data is None:
             return None
         try:
-            return {str(each) for each in json.loads(data)}
-        except ValueError:  # cut off by a crash
-            return set()
+            found = json.loads(data)
+            return Note(frozenset(str(each) for each in found["outputs"]), int(found["tries"]))
+        except (ValueError, KeyError, TypeError):
+            return Note(frozenset(), 0)
 
     def forget(self, part: str) -> None:
         """Takes the note of a block away, whose part is there."""
         self.store.delete(self._note_of(part))
 
-    def all_noted(self) -> dict[str, set[str]]:
-        """All notes that crashes left, by the names of their parts."""
-        names = self.store.names(self.at(NOTES))
+    def all_noted(self) -> "dict[str, Note]":
+        """All notes of blocks that have not ended, by the names of their parts."""
+        names = self.store.names(_NOTES)
         parts = [name.removesuffix(".json") for name in names if name.endswith(".json")]
-        return {part: self.noted(part) or set() for part in parts}
+        found = {part: self.noted(part) for part in parts}
+        return {part: note for part, note in found.items() if note is not None}
 
     def tables(self, columns: Sequence[str]) -> Iterator[pa.Table]:
         """All parts, as many at a time as the reading threads take, with these columns.
@@ -136,7 +151,7 @@ class Manifest:
             raise InputError(f"{where} is no part of a manifest: {exc}") from exc
 
     def _note_of(self, part: str) -> str:
-        return self.at(f"{NOTES}/{part}.json")
+        return f"{_NOTES}/{part}.json"
 
 
 _TYPES = {

@@ -6,9 +6,11 @@ hold names and numbers, never pictures: those go from storage to a worker and ba
 
 import json
 import logging
+import os
 import signal
+import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -36,8 +38,6 @@ OBJECT_STORE_BYTES = 256 * 2**20
 """Of a Ray that is started here: what it holds are names, numbers and the ledger."""
 LISTED_BYTES = 4 * 2**20
 """Blocks that are listed and wait for a worker may take so much memory; then the listing waits."""
-TASK_TRIES = 3
-"""How often a block is begun again, in one pass, whose worker is lost."""
 WORKER_CPUS = 0.5
 """What a worker asks of Ray: with less than one CPU those of a lost node find room on others."""
 _TOLD = (
@@ -65,7 +65,7 @@ class Done:
     """What became of a block.
 
     Attributes:
-        items: how many it had.
+        items: how many of them have ended.
         rows: what the driver is told of them.
         tally: what the share has counted, with its last block.
     """
@@ -82,7 +82,8 @@ def joined(cluster: Cluster) -> Iterator[int]:
     Raises:
         InputError: there is no cluster at the address.
     """
-    logging.getLogger("ray").setLevel(logging.CRITICAL)
+    for name in ("ray", "ray.data"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)
     if ray.is_initialized():
         yield cluster.workers or _cpus()
         return
@@ -94,7 +95,7 @@ def joined(cluster: Cluster) -> Iterator[int]:
         }  # fmt: skip
     else:
         about["address"] = cluster.address
-    with _signals_kept():
+    with _signals_kept(), _without_errors():
         try:
             ray.init(**about)
         except (ConnectionError, ValueError, RuntimeError) as exc:
@@ -122,6 +123,20 @@ def _signals_kept() -> Iterator[None]:
             signal.signal(number, handler)
 
 
+@contextmanager
+def _without_errors() -> Iterator[None]:
+    """Lets what Ray's own code writes to standard error vanish; its exceptions tell more."""
+    sys.stderr.flush()
+    kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nowhere, 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nowhere)
+
+
 def _cpus() -> int:
     return max(1, int(ray.cluster_resources().get("CPU", 1)))
 
@@ -131,7 +146,8 @@ def do_blocks(
 ) -> Iterator[Done]:
     """Does all that is left of the shares, in any order.
 
-    Blocks whose workers are lost again and again are missing: who counts items finds that out.
+    Ray starts workers again that are lost, with what they had in hand. Blocks that cost their
+    workers again and again come back with no items: who counts them finds that out.
 
     Args:
         job: what to do.
@@ -148,8 +164,7 @@ def do_blocks(
     _set_up(listed.context)
     done = listed.map_batches(
         _Actor, fn_constructor_args=(job,), batch_size=None, batch_format="pyarrow",
-        compute=ActorPoolStrategy(size=workers), num_cpus=WORKER_CPUS, max_restarts=-1,
-        max_task_retries=TASK_TRIES, scheduling_strategy="SPREAD",
+        compute=ActorPoolStrategy(size=workers), num_cpus=WORKER_CPUS,
     )  # fmt: skip
     for table in done.iter_batches(batch_size=None, batch_format="pyarrow", prefetch_batches=0):
         for text in table.column("done").to_pylist():
@@ -201,14 +216,17 @@ class _Actor:
     def _done(self, block: Block) -> str:
         rows = told(self._worker, block.items) if block.items else []
         tally = None if block.tally is None else vars(block.tally)
-        return json.dumps({"items": len(block.items), "rows": rows, "tally": tally})
+        items = 0 if rows is None else len(block.items)
+        return json.dumps({"items": items, "rows": rows or [], "tally": tally})
 
 
-def told(work: Callable[[tuple[Item, ...]], list[Row]], items: tuple[Item, ...]) -> list[Row]:
+def told(work: BlockWorker[Any], items: tuple[Item, ...]) -> list[Row] | None:
     """Does items; what the driver is told of them. If the manifest fails, all of them have."""
     try:
         rows = work(items)
     except Exception as exc:
         reason = f"the manifest cannot be written: {reason_of(None, exc)}"
         rows = [{"path": item.path, "state": "failed", "error": reason} for item in items]
+    if rows is None:
+        return None
     return [{name: row.get(name) for name in _TOLD} for row in rows]
