@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
 RAY = "ray"
 _FORMAT = "{desc}: {n_fmt} done, {elapsed}{postfix}"
+_NUMBERS = ("size", "bytes", "width", "height")
 C = TypeVar("C", bound=Callable[..., Any])
 
 
@@ -79,7 +80,7 @@ def uses_engine(arguments: Engine, psnr_column: bool = False) -> bool:
     if arguments["engine"] == RAY:
         return True
     for name in ("address", "workers", "column", "block_size"):
-        if arguments[name] is not None:  # type: ignore[literal-required]  # they are its keys
+        if arguments[name] is not None:
             raise click.UsageError(f"--{name.replace('_', '-')} needs --engine ray")
     if psnr_column:
         raise click.UsageError("--psnr-column needs --engine ray")
@@ -278,8 +279,9 @@ class _Speaker:
             say(self._line(task.source, row), err=False)
         if self._style is None:
             return
-        numbers = (row.get(each) or 0 for each in ("size", "bytes", "width", "height"))
-        result = Converted(row["state"], *numbers, seconds=row.get("seconds") or 0.0)
+        before, after, width, height = (row.get(each) or 0 for each in _NUMBERS)
+        seconds = row.get("seconds") or 0.0
+        result = Converted(row["state"], before, after, width, height, seconds)
         if self._style.as_json:
             error = row.get("error") or ""
             outcome = Outcome(int(failed), None if failed else result, error, warnings)

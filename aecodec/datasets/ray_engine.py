@@ -173,7 +173,7 @@ def do_blocks(
             yield Done(found["items"], found["rows"], None if tally is None else Tally(**tally))
 
 
-def _set_up(context: Any) -> None:
+def _set_up(context: ray.data.DataContext) -> None:
     context.enable_progress_bars = False
     context.print_on_execution_start = False
     context.target_max_block_size = 1  # rows are never put together
@@ -185,7 +185,9 @@ def _set_up(context: Any) -> None:
 class _Listing(Datasource):  # type: ignore[misc]  # Ray is not checked
     """The listing as a source of Ray Data, with a task for each share."""
 
-    def __init__(self, job: Job[Any], shares: list[Share], ledger: Any, most: int) -> None:
+    def __init__(
+        self, job: Job[Any], shares: list[Share], ledger: ray.ObjectRef, most: int
+    ) -> None:
         super().__init__()
         self._job, self._shares, self._ledger, self._most = job, shares, ledger, most
 
@@ -198,7 +200,7 @@ class _Listing(Datasource):  # type: ignore[misc]  # Ray is not checked
         return [ReadTask(partial(make, share), about) for share in self._shares]
 
 
-def _tables(job: Job[Any], ledger: Any, most: int, share: Share) -> Iterator[pa.Table]:
+def _tables(job: Job[Any], ledger: ray.ObjectRef, most: int, share: Share) -> Iterator[pa.Table]:
     for block in blocks_of(job, share, ray.get(ledger), most):
         yield pa.table({"block": pa.array([block.dumps()], pa.binary())})
 
