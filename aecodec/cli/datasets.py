@@ -26,6 +26,7 @@ from aecodec.errors import InputError
 from aecodec.jobs.conversion import Converted
 from aecodec.jobs.folders import FileTask
 from aecodec.jobs.runner import Outcome, Work, say_error
+from aecodec.models.registry import named_model
 
 if TYPE_CHECKING:
     from aecodec.datasets.job import Job
@@ -191,6 +192,11 @@ def run_dataset(
         speaker.close()
     say(summary(run.totals, run.seconds, run.passed), err=speaker.as_json)
     return code
+
+
+def everywhere(model: str | None) -> str | None:
+    """A model as workers find it, whose current folder is another one."""
+    return model if model is None or named_model(model) else os.path.abspath(model)
 
 
 def _prepare_ray(*, alone: bool) -> None:

@@ -79,7 +79,9 @@ class Shard:
             source(original)
             row = self.convert(original, target)
             larger = row["state"] == "larger"
-            self.rows.append({**row, "member": member, "output": None if larger else output})
+            self.rows.append(
+                {**row, "member": member, "output": None if larger else output or None}
+            )
             if row.get("error") or target is None:
                 return Made(None)
             return Made((original if larger else target).read_bytes(), kept=larger)

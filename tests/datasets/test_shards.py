@@ -64,7 +64,7 @@ def test_a_tar_keeps_its_order_and_what_is_beside(tmp_path: Path) -> None:
     told = [(row["member"], row["state"], row["output"]) for row in shard.rows]
     assert told == [
         ("0/a.png", "done", "0/a.aec"), ("b.left.jpg", "done", "b.left.aec"),
-        ("bad.png", "failed", None), ("big.png", "larger", None),
+        ("bad.png", "failed", "bad.aec"), ("big.png", "larger", None),
     ]  # fmt: skip
     assert list((tmp_path / "work").iterdir()) == []
     with tarfile.open(tmp_path / "made") as tar:
