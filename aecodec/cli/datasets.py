@@ -21,7 +21,7 @@ from aecodec.cli.report import (
     size_text,
     summary,
 )
-from aecodec.cli.worker_setup import worker_setup
+from aecodec.cli.worker_setup import signals_kept, worker_setup
 from aecodec.errors import InputError
 from aecodec.jobs.conversion import Converted
 from aecodec.jobs.folders import FileTask
@@ -178,7 +178,7 @@ def run_dataset(
         if wishes.dry_run:
             code = run.plan()
         else:
-            code = run.run(Cluster(engine["address"], engine["workers"]))
+            code = run.run(Cluster(engine["address"], engine["workers"], signals_kept))
     except KeyboardInterrupt:
         speaker.close()
         ended = run.totals.ended

@@ -76,7 +76,7 @@ def ray_address() -> Iterator[str]:
         f"--port={port}", "--node-ip-address=127.0.0.1", "--num-cpus=2",
         f"--object-store-memory={STORE_BYTES}", "--include-dashboard=false",
         "--disable-usage-stats", f"--temp-dir={folder}", "--min-worker-port=0",
-        "--max-worker-port=0", "--ray-client-server-port=0", "--dashboard-agent-listen-port=0",
+        "--max-worker-port=0", f"--ray-client-server-port={port + 10000}", "--dashboard-agent-listen-port=0",
     ]  # fmt: skip
     log = folder / "head.log"
     with log.open("wb") as out:
