@@ -72,6 +72,18 @@ class Manner:
     resume: bool = False
 
 
+def identity_of_model(model: str | None) -> str:
+    """What tells a model from others: the name of a released one, or a digest of its file.
+
+    It is empty where released models are chosen otherwise.
+
+    Raises:
+        OSError: the file cannot be read.
+    """
+    name = model or ""
+    return digest_of(name) if name and named_model(name) is None else name
+
+
 @dataclass(kw_only=True)
 class _Coding:
     """What needs a codec, which is loaded once in each process.
@@ -150,9 +162,9 @@ class _Conversion(_Coding):
     def fingerprint(self) -> str:
         """A digest of all that an output depends on beside its input."""
         if not self._fingerprint:
-            model = self.model or ""
-            made_of = digest_of(model) if model and named_model(model) is None else model
-            self._fingerprint = fingerprint(__version__, made_of, *self.facts())
+            self._fingerprint = fingerprint(
+                __version__, identity_of_model(self.model), *self.facts()
+            )
         return self._fingerprint
 
     def _is_known(self, task: FileTask, source: str) -> bool:
