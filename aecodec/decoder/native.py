@@ -14,6 +14,7 @@ from aecodec.decoder.prior_tables import Ints
 from aecodec.decoder.runtime_choice import LEVELS, LibraryError, wish
 from aecodec.errors import PayloadError
 from aecodec.format.constants import GROUP, PASSES, STRIDE
+from aecodec.format.quality_map import Quality
 from aecodec.models.weights import Array, TensorTree, Weights
 from aecodec.picture.pixels import Pixels
 
@@ -232,30 +233,38 @@ class NativeAnalysis(NativeHandle):
         _check(status)
         return begun
 
-    def finish(self, begun: Array, quality_index: int) -> Floats:
+    def finish(self, begun: Array, quality: Quality) -> Floats:
         """What `begin` gave to latents `(h, w, M)` in steps, multiples of 1/1024."""
         contiguous = np.ascontiguousarray(begun, np.int32)
         size = height, width = begun.shape[0] // 2, begun.shape[1] // 2
         y = np.empty((height, width, self.config.latent_channels), np.float32)
         status = self.library.aec_analyze_finish(
-            self.handle, contiguous.ctypes.data, *size, quality_index, self.workers(size),
+            self.handle, contiguous.ctypes.data, *size, *_qualities(quality), self.workers(size),
             y.ctypes.data,
         )  # fmt: skip
         _check(status)
         return y
 
-    def hyper(self, y: Floats, quality_index: int) -> Floats:
+    def hyper(self, y: Floats, quality: Quality) -> Floats:
         """Latents `(h, w, M)` in steps to `(ceil(h/4), ceil(w/4), Z)`, multiples of 2**-14."""
         contiguous = np.ascontiguousarray(y, np.float32)
         size = height, width = y.shape[0], y.shape[1]
         rows, columns = (-(-side // GROUP) for side in (height, width))
         z = np.empty((rows, columns, self.config.hyper_channels), np.float32)
         status = self.library.aec_analyze_hyper(
-            self.handle, contiguous.ctypes.data, *size, quality_index, self.workers(size),
+            self.handle, contiguous.ctypes.data, *size, *_qualities(quality), self.workers(size),
             z.ctypes.data,
         )  # fmt: skip
         _check(status)
         return z
+
+
+def _qualities(quality: Quality) -> tuple[int, Any]:
+    """The quality of all latents and no map, or any quality and the map of each latent's."""
+    if isinstance(quality, int):
+        return quality, None
+    kept = np.ascontiguousarray(quality, np.int16)
+    return 0, kept.ctypes.data_as(ctypes.c_void_p)  # which keeps the array
 
 
 def _check(status: int) -> None:

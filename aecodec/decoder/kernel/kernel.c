@@ -419,9 +419,12 @@ int32_t aec_analyze_begin(const aec_model *model, const void *pixels, int32_t ro
 }
 
 int32_t aec_analyze_finish(const aec_model *model, const int32_t *begun, int32_t rows,
-                           int32_t columns, int32_t quality, int32_t threads, float *y)
+                           int32_t columns, int32_t quality, const int16_t *map, int32_t threads,
+                           float *y)
 {
-    if (!is_request_valid(model, true, rows, columns, quality, threads))
+    qualities of = {quality, map, rows, columns};
+    if (!is_request_valid(model, true, rows, columns, quality, threads) ||
+        !are_qualities_valid(&of))
         return AEC_ARGUMENT;
     team helpers;
     begin_team(&helpers, threads);
@@ -430,18 +433,21 @@ int32_t aec_analyze_finish(const aec_model *model, const int32_t *begun, int32_t
                   .team = &helpers,
                   .rows = rows,
                   .columns = columns,
+                  .of = of,
                   .begun_from = begun,
                   .to = y};
-    bool is_done = finish_analysis(&a, quality);
+    bool is_done = finish_analysis(&a);
     end_team(&helpers);
     release_all(&a.own);
     return is_done ? AEC_OK : AEC_MEMORY;
 }
 
 int32_t aec_analyze_hyper(const aec_model *model, const float *y, int32_t rows, int32_t columns,
-                          int32_t quality, int32_t threads, float *z)
+                          int32_t quality, const int16_t *map, int32_t threads, float *z)
 {
-    if (!is_request_valid(model, true, rows, columns, quality, threads))
+    qualities of = {quality, map, rows, columns};
+    if (!is_request_valid(model, true, rows, columns, quality, threads) ||
+        !are_qualities_valid(&of))
         return AEC_ARGUMENT;
     team helpers;
     begin_team(&helpers, threads);
@@ -450,11 +456,12 @@ int32_t aec_analyze_hyper(const aec_model *model, const float *y, int32_t rows, 
                   .team = &helpers,
                   .rows = up_to(rows, GROUP),
                   .columns = up_to(columns, GROUP),
+                  .of = of,
                   .from = y,
                   .from_rows = rows,
                   .from_columns = columns,
                   .to = z};
-    bool is_done = hyper_analysis(&a, quality);
+    bool is_done = hyper_analysis(&a);
     end_team(&helpers);
     release_all(&a.own);
     return is_done ? AEC_OK : AEC_MEMORY;
