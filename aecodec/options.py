@@ -15,8 +15,9 @@ from aecodec.format.chunks import (
     TILE_EXPONENT_MIN,
     Header,
 )
+from aecodec.format.interest import Interest, check_interests
 from aecodec.format.quality import quality_index
-from aecodec.format.tiling import Region
+from aecodec.format.tiling import Region, View
 
 DEFAULT_QUALITY = 75.0
 LAYER_QUALITY = 25.0
@@ -35,6 +36,10 @@ SIZE_TOLERANCE = 0.01
 DECIBEL_TOLERANCE = 0.05
 """Of PSNR, and of MS-SSIM as -10 log10(1 - MS-SSIM)."""
 
+BOOST_MAX = 10.0
+"""Largest strength of the variance boost."""
+DEFAULT_BOOST = 0.0
+"""Strength of the variance boost where a caller asks for none."""
 DENOISE_MAX = 100.0
 """Largest standard deviation of noise in 8-bit steps."""
 
@@ -149,6 +154,8 @@ class EncodeWishes(TypedDict, total=False):
     tile_exponent: int
     lossless_tiles: bool
     denoise: Denoise | None
+    roi: Collection[Interest]
+    variance_boost: float | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -177,6 +184,10 @@ class EncodeOptions:
             it, see `encoder/noise.py`. Latents become those of the picture without that noise,
             and no tile is stored losslessly; at 0 nothing changes. Not with `lossless`,
             `max_error` or a target of fidelity, which would keep the noise.
+        roi: regions and masks whose quality differs, `Roi` and `RoiMask`, in cells of 64x64 pixels;
+            a cell has the largest offset that touches it. Regions count in the picture as shown.
+        variance_boost: 0 to 10, by how many units quality rises where the variance of a cell halves
+            and falls where it doubles, see `encoder/variance_boost.py`; 0 by default.
 
     Example:
         >>> EncodeOptions(quality=60.1).quality_index  # quarters
@@ -200,6 +211,8 @@ class EncodeOptions:
     tile_exponent: int = TILE_EXPONENT
     lossless_tiles: bool = True
     denoise: Denoise | None = None
+    roi: Collection[Interest] = ()
+    variance_boost: float | None = None
 
     def __post_init__(self) -> None:
         """Checks each field, and which exclude each other.
@@ -226,6 +239,8 @@ class EncodeOptions:
                     raise InputError(f"a target and {name} exclude each other")
         if self.denoise is not None:
             self._check_denoise(self.denoise)
+        check_interests(self.roi)
+        _check_number("variance boost", self.boost, BOOST_MAX)
         if isinstance(self.keep, str):
             raise InputError(f"keep takes a collection of names such as ({self.keep!r},)")
         unknown = sorted(set(self.keep) - set(METADATA_KINDS))
@@ -244,6 +259,11 @@ class EncodeOptions:
     def bound(self) -> int | None:
         """Largest error of a sample that the residual layer leaves; None without one."""
         return 0 if self.lossless else self.max_error
+
+    @property
+    def boost(self) -> float:
+        """Strength of the variance boost."""
+        return DEFAULT_BOOST if self.variance_boost is None else self.variance_boost
 
     @property
     def quality_index(self) -> int:
@@ -317,7 +337,7 @@ class DecodeOptions:
         if self.depth not in (None, 8):
             raise InputError(f"depth must be 8, or None for the picture's own, not {self.depth}")
 
-    def view(self, header: Header) -> "View":
+    def view(self, header: Header) -> View:
         """What of a file with this header is wanted.
 
         Raises:
@@ -326,30 +346,6 @@ class DecodeOptions:
         region = self.region or Region(0, 0, header.width, header.height)
         region.check(header.width, header.height)
         return View(region, scale_of(self.scale), eight_bit=self.depth == 8)
-
-
-@dataclass(frozen=True)
-class View:
-    """What of a picture is wanted: a region, grown to whole squares of `scale` pixels a side.
-
-    With `eight_bit` samples have 8 bits, even in a 16-bit picture.
-    """
-
-    region: Region
-    scale: int = 1
-    eight_bit: bool = False
-
-    @property
-    def corner(self) -> tuple[int, int]:
-        """First row and column in the whole smaller picture."""
-        return self.region.top // self.scale, self.region.left // self.scale
-
-    @property
-    def size(self) -> tuple[int, int]:
-        """Rows and columns of the result."""
-        top, left = self.corner
-        bottom, right = self.region.top + self.region.height, self.region.left + self.region.width
-        return -(-bottom // self.scale) - top, -(-right // self.scale) - left
 
 
 def scale_of(value: Scale) -> int:

@@ -8,8 +8,8 @@ import pytest
 
 from aecodec.errors import InputError
 from aecodec.format.chunks import Header, PixelFormat
-from aecodec.format.tiling import Region
-from aecodec.options import DecodeOptions, EncodeOptions, Target, View, scale_of
+from aecodec.format.tiling import Region, View
+from aecodec.options import DecodeOptions, EncodeOptions, Target, scale_of
 
 NAN = float("nan")
 HEADER = Header(30, 20, PixelFormat.RGB8, 10, 300, b"none")
