@@ -10,9 +10,14 @@ from aecodec.format.chunks import (
     Header,
     LayerHead,
     Limits,
+    Tile,
 )
-from aecodec.format.container import chunk_table, parse, parse_header
+from aecodec.format.constants import GROUP
+from aecodec.format.container import Stream, chunk_table, parse, parse_header
+from aecodec.format.quality import QUALITY_STEPS
+from aecodec.format.quality_map import cell_qualities
 from aecodec.format.reader import FileReader
+from aecodec.format.tiling import tile_box
 from aecodec.models.registry import find_model
 from aecodec.storage.arguments import load
 from aecodec.storage.sources import Source, can_seek, is_url, opened, read_all
@@ -45,6 +50,9 @@ class FileInfo:
         height: pixels.
         pixel_format: name of the format's `PixelFormat`.
         quality: 0 to 100.
+        has_quality_map: whether it varies over the picture.
+        quality_range: the lowest and the highest of a quality map; None without one, and where the
+            tiles were not read.
         bpp: bits per pixel of the whole file.
         model: name of the released model; None for any other.
         model_id: as hexadecimal digits.
@@ -63,6 +71,8 @@ class FileInfo:
     height: int
     pixel_format: str
     quality: float
+    has_quality_map: bool
+    quality_range: tuple[float, float] | None
     bpp: float
     model: str | None
     model_id: str
@@ -73,12 +83,20 @@ class FileInfo:
     alpha_bytes: int
     chunks: tuple[ChunkInfo, ...]
 
+    @property
+    def quality_text(self) -> str:
+        """The quality, and between which ones a map varies it."""
+        if self.quality_range is not None:
+            low, high = self.quality_range
+            return f"{self.quality:g}, varying from {low:g} to {high:g}"
+        return f"{self.quality:g}" + (", varying" if self.has_quality_map else "")
+
     def text(self) -> str:
         """The same for people, in several lines."""
         lines = [
             f"{self.file}: {self.width}x{self.height} {self.pixel_format}, "
             f"{self.bytes} bytes, {self.bpp:.3f} bpp",
-            f"  quality {self.quality:g}, model {self.model or 'unknown to this version'} "
+            f"  quality {self.quality_text}, model {self.model or 'unknown to this version'} "
             f"({self.model_id}), {self.tiles} tiles of {self.tile_side} pixels, "
             f"{self.lossless_tiles} lossless",
         ]
@@ -146,19 +164,37 @@ def read_file_info(name: str, limits: Limits = DEFAULT_LIMITS) -> FileInfo:
     stream = parse(data, limits)
     head = None if stream.layer is None else stream.layer.head
     chunks = tuple(ChunkInfo(*each) for each in chunk_table(data))
-    return _described(name, stream.header, chunks, head, checked=True)
+    return _described(name, stream.header, chunks, head, _quality_range(stream), checked=True)
 
 
 def _survey(name: str, file: FileReader) -> FileInfo:
     chunks = tuple(
         ChunkInfo(place.type.decode(), place.offset, place.length) for place in file.table()
     )
-    return _described(name, file.header, chunks, file.layer, checked=False)
+    return _described(name, file.header, chunks, file.layer, None, checked=False)
+
+
+def _quality_range(stream: Stream) -> tuple[float, float] | None:
+    """The lowest and the highest quality of learned tiles; None without a map.
+
+    Raises:
+        PayloadError: a tile's words hold no map.
+    """
+    from aecodec.coding.map_words import split_map  # late, as few files need an entropy coder
+
+    header, found = stream.header, set()
+    for number, tile in enumerate(stream.tiles if header.has_quality_map else ()):
+        if isinstance(tile, Tile):
+            box = tile_box(header, number)
+            cells = -(-box.height // GROUP), -(-box.width // GROUP)
+            qualities = cell_qualities(header.quality_index, split_map(tile.words, cells)[0])
+            found |= {int(qualities.min()), int(qualities.max())}
+    return (min(found) / QUALITY_STEPS, max(found) / QUALITY_STEPS) if found else None
 
 
 def _described(
     name: str, header: Header, chunks: tuple[ChunkInfo, ...], head: LayerHead | None,
-    *, checked: bool,
+    quality_range: tuple[float, float] | None, *, checked: bool,
 ) -> FileInfo:  # fmt: skip
     released = find_model(header.model_id)
     size = chunks[-1].offset + CHUNK_BYTES  # DONE ends the file
@@ -170,6 +206,8 @@ def _described(
         height=header.height,
         pixel_format=header.pixel_format.name,
         quality=header.quality,
+        has_quality_map=header.has_quality_map,
+        quality_range=quality_range,
         bpp=8 * size / (header.width * header.height),
         model=released.name if released else None,
         model_id=header.model_id.hex(),

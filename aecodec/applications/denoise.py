@@ -95,9 +95,8 @@ def _clean(encoder: "EncoderModel", pixels: Pixels, level: float, index: int) ->
     header = Header(width, height, form, TILE_EXPONENT, index, encoder.decoder.model_id)
     boxes = list(tile_boxes(header))
     learned = np.zeros((-(-height // STRIDE), -(-width // STRIDE)), np.bool_)
-    tiles = TileEncoder(
-        encoder, PictureQuality(index), Effort(), shrinkage=Shrinkage(encoder, level)
-    )
+    shrinkage = Shrinkage(encoder, level)
+    tiles = TileEncoder(encoder, PictureQuality(index), Effort(), shrinkage=shrinkage)
     latents: list[YHat] = [
         in_sixteenths(tiles.view(pixels, box, learned).latents()) for box in boxes
     ]

@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from aecodec.coding.lossless import decode_pixels
 from aecodec.decoder.code_lengths import PlaceBits
-from aecodec.decoder.latents import Floats, Grid, decode_latents, hyper_numbers
+from aecodec.decoder.latents import Floats, Grid, decode_latents, hyper_numbers, without_map
 from aecodec.decoder.networks import Levels, Prior, Symbols, YHat
 from aecodec.encoder.latent_refinement import EFFORTS
 from aecodec.encoder.latents import encode_latents
@@ -33,6 +33,7 @@ from aecodec.format.constants import (
 )
 from aecodec.format.container import SIGNATURE, parse
 from aecodec.format.quality import quality_index
+from aecodec.format.quality_map import Quality
 from aecodec.format.tiling import Box, latent_grid, tile_box, tile_sides
 from aecodec.options import DEFAULT_EFFORT, DEFAULT_QUALITY, TILE_EXPONENT
 from aecodec.picture.picture import Picture, decode_picture, to_picture
@@ -58,7 +59,7 @@ class LatentMap:
 
     Attributes:
         model_id: 4 bytes, of the model that made them.
-        quality_index: row of the quality grid.
+        quality_index: row of the quality grid, of the picture; a file's quality map may change it.
         height: of the picture in pixels.
         width: likewise.
         y: `(ceil(height / 16), ceil(width / 16), M)`, latents over their norms: of order one.
@@ -126,11 +127,11 @@ class LatentReader:
         canvas = _Canvas(header, encoder.decoder.prior)
         for number in range(header.tile_count):
             box = tile_box(header, number)
-            canvas.put(box, *_analyzed(encoder, pixels, box, self._index))
+            canvas.put(box, self._index, *_analyzed(encoder, pixels, box, self._index))
         return canvas.map()
 
     def of_file(self, data: Buffer) -> LatentMap:
-        """The map of an .aec file at its own quality; a residual layer is left out."""
+        """The map of an .aec file at its own qualities; a residual layer is left out."""
         stream = parse(data, self.codec.limits)
         header = stream.header
         prior = self.codec.decoder(header.model_id).prior
@@ -138,12 +139,14 @@ class LatentReader:
         for number, tile in enumerate(stream.tiles):
             box = tile_box(header, number)
             if isinstance(tile, Tile):
-                canvas.put(box, *_decoded(prior, tile, box, header.quality_index))
+                plain, quality = without_map(tile, Grid(box.height, box.width), header)
+                canvas.put(box, quality, *_decoded(prior, plain, box, quality))
             else:
                 pixels = _stored(header, number, tile)
                 whole = latent_grid(*pixels.shape[:2])
                 encoder = self._encoder_of(header)
-                canvas.put(box, *_analyzed(encoder, pixels, whole, header.quality_index))
+                index = header.quality_index
+                canvas.put(box, index, *_analyzed(encoder, pixels, whole, index))
         return canvas.map()
 
     def _encoder_of(self, header: Header) -> "EncoderModel":
@@ -170,18 +173,17 @@ class _Canvas:
 
     def __init__(self, header: Header, prior: Prior) -> None:
         tables = prior.tables
-        self._header = header
-        base = tables.base[header.quality_index]
-        norms = tables.norms[base - NORM_OFFSET].astype(np.float32) / NORM_FRACTION
-        self._scale = 1 / (norms * MEAN_FRACTION)
+        self._header, self._tables = header, tables
         grid = latent_grid(header.height, header.width)
         rows, columns = -(-grid.height // GROUP), -(-grid.width // GROUP)
         self._y = np.empty((grid.height, grid.width, tables.latent_channels), np.float32)
         self._z = np.empty((rows, columns, len(tables.hyper_tables)), np.float32)
         self._bits = np.empty((grid.height, grid.width), np.float32)
 
-    def put(self, box: Box, y_hat: YHat, z_hat: Symbols, bits: Floats) -> None:
-        self._y[box.slices()] = y_hat * self._scale
+    def put(self, box: Box, quality: Quality, y_hat: YHat, z_hat: Symbols, bits: Floats) -> None:
+        places = self._tables.base[quality] - NORM_OFFSET
+        norms = self._tables.norms[places].astype(np.float32) / NORM_FRACTION
+        self._y[box.slices()] = y_hat * (1 / (norms * MEAN_FRACTION))
         rows, columns = z_hat.shape[:2]
         self._z[box.top // GROUP :, box.left // GROUP :][:rows, :columns] = z_hat
         self._bits[box.slices()] = bits
@@ -212,8 +214,8 @@ def _analyzed(
     return y_hat, symbols, places.bits
 
 
-def _decoded(prior: Prior, tile: Tile, box: Box, index: int) -> tuple[YHat, Symbols, Floats]:
-    """The same of one tile of a file."""
+def _decoded(prior: Prior, tile: Tile, box: Box, quality: Quality) -> tuple[YHat, Symbols, Floats]:
+    """The same of one tile of a file, without its quality map."""
     grid = Grid(box.height, box.width)
     places = PlaceBits(prior.tables, grid)
     hyper: list[Symbols] = []
@@ -225,7 +227,7 @@ def _decoded(prior: Prior, tile: Tile, box: Box, index: int) -> tuple[YHat, Symb
             hyper.append(symbols.reshape(*grid.hyper, -1))
             places.add_hyper(symbols, numbers)
 
-    y_hat = decode_latents(prior, tile, grid, index, observe=observe)
+    y_hat = decode_latents(prior, tile, grid, quality, observe=observe)
     return y_hat, hyper[0], places.bits
 
 

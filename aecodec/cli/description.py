@@ -43,9 +43,9 @@ def _row(label: str, value: str) -> str:
 
 def _quality(found: FileInfo) -> str:
     if found.max_error is None:
-        return f"{found.quality:g}"
+        return found.quality_text
     kept = f"every sample within {found.max_error}" if found.max_error else "every sample exactly"
-    return f"{kept}, over a lossy part of quality {found.quality:g}"
+    return f"{kept}, over a lossy part of quality {found.quality_text}"
 
 
 def _model(found: FileInfo) -> str:

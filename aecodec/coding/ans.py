@@ -86,8 +86,10 @@ class SymbolEncoder:
         array([0, 1, 7], dtype=int32)
     """
 
-    def __init__(self) -> None:
+    def __init__(self, following: bytes = b"") -> None:
+        """Begins with no group; `following` are the words of what a decoder takes afterwards."""
         self._groups: list[tuple[Symbols, Any]] = []
+        self._following = following
 
     def add(self, symbols: Symbols, numbers: TableNumbers, tables: Sequence[SymbolTable]) -> None:
         """Adds one group.
@@ -122,10 +124,10 @@ class SymbolEncoder:
 
     def words(self) -> bytes:
         """All groups as little-endian uint32, in the order in which a decoder takes them."""
-        coder = constriction.stream.stack.AnsCoder()
+        coder = _coder_of(self._following)
         for positions, model in reversed(self._groups):
             coder.encode_reverse(positions, model)
-        return bytes(np.ascontiguousarray(coder.get_compressed()[::-1]).astype("<u4").tobytes())
+        return _words_of(coder)
 
 
 class SymbolDecoder:
@@ -137,13 +139,7 @@ class SymbolDecoder:
         Raises:
             PayloadError: no encoder writes such words.
         """
-        if len(words) % 4:
-            raise PayloadError(f"{len(words)} bytes of words are not a multiple of 4")
-        stack = np.frombuffer(words, "<u4").astype(np.uint32)[::-1]
-        try:
-            self._coder = constriction.stream.stack.AnsCoder(np.ascontiguousarray(stack))
-        except ValueError as exc:
-            raise PayloadError("the first word is zero") from exc
+        self._coder = _coder_of(words)
 
     def take(self, numbers: TableNumbers, tables: Sequence[SymbolTable]) -> Symbols:
         """Decodes one group, `(n,)` int32, given the table number of each symbol.
@@ -174,6 +170,10 @@ class SymbolDecoder:
         """Whether no word is left to take, so that symbols may have been made of nothing."""
         return int(self._coder.num_words()) <= 2
 
+    def rest(self) -> bytes:
+        """What is not taken yet, as words that another decoder takes."""
+        return _words_of(self._coder)
+
     def finish(self) -> None:
         """Checks that everything was taken.
 
@@ -198,6 +198,25 @@ def frequency_counts(probabilities: npt.NDArray[np.float64], escape: int) -> npt
     scaled = np.floor(probabilities / probabilities.sum() * room).astype(np.int64) + 1
     scaled[np.argmax(scaled)] += 2**PRECISION - escape - scaled.sum()
     return np.append(scaled, escape)
+
+
+def _coder_of(words: bytes) -> Any:  # noqa: ANN401  # constriction has no types
+    """A coder that holds words in the order in which a decoder takes them.
+
+    Raises:
+        PayloadError: no encoder writes such words.
+    """
+    if len(words) % 4:
+        raise PayloadError(f"{len(words)} bytes of words are not a multiple of 4")
+    stack = np.frombuffer(words, "<u4").astype(np.uint32)[::-1]
+    try:
+        return constriction.stream.stack.AnsCoder(np.ascontiguousarray(stack))
+    except ValueError as exc:
+        raise PayloadError("the first word is zero") from exc
+
+
+def _words_of(coder: Any) -> bytes:  # noqa: ANN401  # constriction has no types
+    return bytes(np.ascontiguousarray(coder.get_compressed()[::-1]).astype("<u4").tobytes())
 
 
 def _positions(

@@ -6,10 +6,12 @@ import numpy as np
 import numpy.typing as npt
 
 from aecodec.coding.ans import SymbolTable
+from aecodec.coding.map_words import map_bits
 from aecodec.decoder.latents import Floats, Grid
 from aecodec.decoder.networks import Levels, Symbols
 from aecodec.decoder.prior_tables import PriorTables
 from aecodec.format.constants import GROUP, PASS_POSITION, PASSES
+from aecodec.format.quality_map import Offsets
 
 
 class CodeLengths:
@@ -43,10 +45,16 @@ class PlaceBits:
         self._bits = np.zeros(grid.padded, np.float32)
         self._next = 0
 
+    def add_map(self, offsets: Offsets) -> None:
+        """Adds the quality map, whose bits belong to 16 places in equal parts."""
+        self._add_cells(map_bits(offsets))
+
     def add_hyper(self, symbols: Symbols, numbers: Levels) -> None:
         """Adds the hyper-latents, whose bits belong to 16 places in equal parts."""
-        bits = self._hyper(symbols, numbers).reshape(*self._grid.hyper, -1).sum(2) / GROUP**2
-        self._bits += bits.repeat(GROUP, 0).repeat(GROUP, 1)
+        self._add_cells(self._hyper(symbols, numbers).reshape(*self._grid.hyper, -1).sum(2))
+
+    def _add_cells(self, bits: npt.NDArray[np.floating]) -> None:
+        self._bits += (bits / GROUP**2).repeat(GROUP, 0).repeat(GROUP, 1)
 
     def add_pass(self, symbols: Symbols, levels: Levels) -> None:
         """Adds the coded symbols of the next pass, see `decoder.latents.Observer`."""

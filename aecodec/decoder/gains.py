@@ -1,15 +1,18 @@
 """Gains of channels by quality, in exact integers; SPECIFICATION.md, section 11.4."""
 
+from collections.abc import Callable
 from math import isqrt
 
 import numpy as np
 import numpy.typing as npt
 
 from aecodec.decoder.bounds import STREAM_LIMIT
+from aecodec.decoder.numpy_layers import Rows
 from aecodec.decoder.prior_tables import Ints
 from aecodec.errors import WeightsError
 from aecodec.format.constants import KNOTS, LOG_FRACTION, LOG_LIMIT
 from aecodec.format.quality import QUALITY_INDEX_MAX
+from aecodec.format.quality_map import Quality
 from aecodec.models.weights import Array
 
 GAIN_SHIFT = 16
@@ -47,16 +50,32 @@ class Gains:
             WeightsError: a gain lies outside 2**-12 to 2**12.
         """
         self._knots: Ints = knots.astype(np.int64)
-        self._kept: tuple[int, Doubles] | None = None
+        self._kept: dict[int, Doubles] = {}
         if np.abs(self._knots).max() > LOG_LIMIT:
             raise WeightsError("a gain lies outside 2**-12 to 2**12")
 
     def at(self, quality_index: int) -> Doubles:
-        """Gains `(C,)`, multiples of 2**-16; those of the last quality are kept."""
-        kept = self._kept
-        if kept is None or kept[0] != quality_index:
-            self._kept = kept = quality_index, self._at(quality_index)
-        return kept[1]
+        """Gains `(C,)`, multiples of 2**-16; they are kept."""
+        if quality_index not in self._kept:
+            self._kept[quality_index] = self._at(quality_index)
+        return self._kept[quality_index]
+
+    def of_rows(self, quality: Quality) -> Callable[[Rows], Doubles]:
+        """Gives the gains of some rows of places.
+
+        Args:
+            quality: of all places, or `(h, w)` of each.
+
+        Returns:
+            For rows of the places `(C,)` or `(rows, w, C)`, see `at`.
+        """
+        if isinstance(quality, int):
+            same = self.at(quality)
+            return lambda _rows: same
+        indices, places = np.unique(quality, return_inverse=True)
+        table = np.stack([self.at(index) for index in indices.tolist()])
+        numbers = places.reshape(quality.shape)
+        return lambda rows: table[numbers[slice(*rows)]]
 
     def _at(self, quality_index: int) -> Doubles:
         low, part = divmod((KNOTS - 1) * quality_index, QUALITY_INDEX_MAX)
@@ -72,9 +91,9 @@ def multiply(values: npt.NDArray[np.generic], gains: Doubles, product: Doubles) 
     """Products with gains, rounded and clipped to the range of a stream.
 
     Args:
-        values: `(n, C)` integers of any type, up to 2**22 in size.
-        gains: `(C,)`, see `Gains.at`.
-        product: `(n, C)`, takes the result.
+        values: `(..., C)` integers of any type, up to 2**22 in size.
+        gains: `(C,)` or of the shape of `values`, see `Gains`.
+        product: takes the result.
     """
     np.multiply(values, gains, out=product)
     round_to_stream(product)

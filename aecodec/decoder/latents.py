@@ -3,24 +3,26 @@
 import zlib
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from aecodec.coding.ans import SymbolDecoder, SymbolTable
+from aecodec.coding.map_words import split_cut_map, split_map
 from aecodec.decoder.networks import Levels, Means, Prior, Symbols, TilePasses, YHat
 from aecodec.decoder.passes import take_quarter
 from aecodec.decoder.prior_tables import Ints
 from aecodec.errors import PayloadError
-from aecodec.format.chunks import Tile, check_crc
+from aecodec.format.chunks import Header, Tile, check_crc
 from aecodec.format.constants import (
     ACTIVATION_MAX,
     GROUP,
     MEAN_FRACTION,
     PASSES,
 )
+from aecodec.format.quality_map import Quality, cell_qualities, spread
 
 MEAN_STEP = np.float32(1 / MEAN_FRACTION)
 
@@ -84,16 +86,41 @@ def run_passes(passes: TilePasses, code: Code) -> YHat:
     return passes.latents()
 
 
+def without_map(
+    tile: Tile, grid: Grid, header: Header, *, is_cut: bool = False
+) -> tuple[Tile, Quality]:
+    """Takes the quality map from a tile of a file, if there is one.
+
+    Args:
+        tile: as it stands in the file.
+        grid: size of the tile.
+        header: of the file.
+        is_cut: whether only the first words of the tile are left; a map that they do not hold
+            whole has the picture's quality everywhere.
+
+    Returns:
+        The tile as `decode_latents` and `decode_prefix` take it, and the quality of its latents.
+
+    Raises:
+        PayloadError: the words do not fit the tile.
+    """
+    if not header.has_quality_map:
+        return tile, header.quality_index
+    offsets, words = (split_cut_map if is_cut else split_map)(tile.words, grid.hyper)
+    cells = cell_qualities(header.quality_index, offsets)
+    return replace(tile, words=words), spread(cells, *grid.size)
+
+
 def decode_latents(
-    prior: Prior, tile: Tile, grid: Grid, quality_index: int, *, observe: Observer | None = None
+    prior: Prior, tile: Tile, grid: Grid, quality: Quality, *, observe: Observer | None = None
 ) -> YHat:
     """Decodes the latents of one tile.
 
     Args:
         prior: the exact prior.
-        tile: what was coded.
+        tile: what was coded, see `without_map`.
         grid: size of the tile.
-        quality_index: row of the quality grid.
+        quality: row of the quality grid, or `(h, w)` rows.
         observe: called with the symbols and table numbers of each group, in their order.
 
     Returns:
@@ -105,39 +132,38 @@ def decode_latents(
     """
     y_hat = None
     if observe is None:
-        y_hat = prior.networks.decode(tile.words, grid.size, quality_index)
+        y_hat = prior.networks.decode(tile.words, grid.size, quality)
     if y_hat is None:
-        y_hat = _decode_by_steps(prior, tile.words, grid, quality_index, observe)
+        y_hat = _decode_by_steps(prior, tile.words, grid, quality, observe)
     check_crc("decoded latents", tile.checksum, latents_checksum(y_hat))
     return y_hat
 
 
 def _decode_by_steps(
-    prior: Prior, words: bytes, grid: Grid, quality_index: int, observe: Observer | None
+    prior: Prior, words: bytes, grid: Grid, quality: Quality, observe: Observer | None
 ) -> YHat:
     decoder = SymbolDecoder(words)
     source = decoder if observe is None else _Observed(decoder, observe)
     z_hat = _take_hyper_latents(source, prior, grid)
     if z_hat.size and not -ACTIVATION_MAX <= z_hat.min() <= z_hat.max() < ACTIVATION_MAX:
         raise PayloadError("a hyper-latent is out of range")
-    passes = prior.networks.begin(z_hat, grid.size, quality_index)
+    passes = prior.networks.begin(z_hat, grid.size, quality)
     y_hat = run_passes(passes, _taking(source, prior, grid))
     decoder.finish()
     return y_hat
 
 
-def decode_prefix(
-    prior: Prior, words: bytes, grid: Grid, quality_index: int
-) -> tuple[YHat, Floats]:
+def decode_prefix(prior: Prior, words: bytes, grid: Grid, quality: Quality) -> tuple[YHat, Floats]:
     """Decodes a tile of which only the first words are left.
 
     Passes that are not complete are replaced by their means, which the complete ones predict.
 
     Args:
         prior: the exact prior.
-        words: any beginning of a tile's words, also none, a multiple of 4 bytes.
+        words: any beginning of a tile's words, also none, a multiple of 4 bytes; see
+            `without_map`.
         grid: size of the tile.
-        quality_index: row of the quality grid.
+        quality: row of the quality grid, or `(h, w)` rows.
 
     Returns:
         `y_hat` `(h, w, M)` int16 in 1/16 step, and the hyper-latents, with which `encode_latents`
@@ -145,7 +171,7 @@ def decode_prefix(
     """
     source = _Prefix(words)
     z_hat = _take_hyper_latents(source, prior, grid).clip(-ACTIVATION_MAX, ACTIVATION_MAX - 1)
-    passes = prior.networks.begin(z_hat, grid.size, quality_index)
+    passes = prior.networks.begin(z_hat, grid.size, quality)
     y_hat = run_passes(passes, _taking(source, prior, grid))
     return y_hat, z_hat.astype(np.float32)
 

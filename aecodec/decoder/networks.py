@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from aecodec.decoder.prior_tables import Ints, PriorTables
 from aecodec.decoder.work_sharing import Crew
+from aecodec.format.quality_map import Quality
 from aecodec.models.config import ModelConfig
 from aecodec.picture.pixels import Pixels
 
@@ -44,16 +45,16 @@ class TilePasses(Protocol):
 class PriorNetworks(Protocol):
     """The exact prior of one runtime; SPECIFICATION.md, sections 9 and 10."""
 
-    def begin(self, z_hat: Ints, size: tuple[int, int], quality_index: int) -> TilePasses:
+    def begin(self, z_hat: Ints, size: tuple[int, int], quality: Quality) -> TilePasses:
         """Begins the passes of a tile.
 
         Args:
             z_hat: `(ceil(h/4), ceil(w/4), Z)`, hyper-latents in [-512, 511].
             size: h and w, of the tile.
-            quality_index: row of the quality grid.
+            quality: row of the quality grid, or `(h, w)` rows.
         """
 
-    def decode(self, words: bytes, size: tuple[int, int], quality_index: int) -> YHat | None:
+    def decode(self, words: bytes, size: tuple[int, int], quality: Quality) -> YHat | None:
         """All passes of a tile at once, `(h, w, M)`; None where a runtime has no such way.
 
         Raises:
@@ -61,14 +62,14 @@ class PriorNetworks(Protocol):
         """
 
     def encode(
-        self, y: Floats, z_hat: Ints, quality_index: int, edges: Floats | None
+        self, y: Floats, z_hat: Ints, quality: Quality, edges: Floats | None
     ) -> tuple[bytes, YHat] | None:
         """All passes of a tile at once for an encoder; None where a runtime has no such way.
 
         Args:
             y: `(h, w, M)`, in quantization steps.
             z_hat: see `begin`.
-            quality_index: see `begin`.
+            quality: see `begin`.
             edges: `(64, 16)`, for each level and magnitude the fraction of a step beyond which a
                 magnitude is rounded up; None rounds to the nearest.
 
@@ -81,14 +82,14 @@ class SynthesisNetwork(Protocol):
     """The exact synthesis; SPECIFICATION.md, section 11."""
 
     def pixels(
-        self, y_hat: YHat, quality_index: int, *, scale: int, inside: tuple[int, int],
+        self, y_hat: YHat, quality: Quality, *, scale: int, inside: tuple[int, int],
         sixteen_bit: bool, gray: bool,
     ) -> Pixels:  # fmt: skip
         """Samples of a window.
 
         Args:
             y_hat: `(h, w, M)` latents in 1/16 step.
-            quality_index: row of the quality grid.
+            quality: row of the quality grid, or `(h, w)` rows.
             scale: 1, 2, 4 or 8 pixels a side that become one.
             inside: height and width in pixels, from the corner, where the picture ends.
             sixteen_bit: samples up to 65535 rather than 255.

@@ -3,6 +3,7 @@
 SPECIFICATION.md, section 10, defines its arithmetic.
 """
 
+from collections.abc import Callable
 from functools import partial
 
 import numpy as np
@@ -23,6 +24,7 @@ from aecodec.decoder.prior_tables import Ints
 from aecodec.decoder.work_sharing import Crew, Floats
 from aecodec.errors import WeightsError
 from aecodec.format.constants import ACTIVATION_MAX, PASS_POSITION, PASSES
+from aecodec.format.quality_map import Quality
 from aecodec.models.weights import Array, TensorTree
 
 _KINDS = ["int8", "int32", "int8"]
@@ -52,22 +54,33 @@ class NumpyPrior:
             for k in range(PASSES - 1)
         ]
 
-    def features(self, z_hat: Ints, quality_index: int) -> Floats:
+    def features(self, z_hat: Ints, quality: Quality) -> Floats:
         """See `passes.PassNetworks`."""
         crew = self._crew
         x = self._entry(np.ascontiguousarray(z_hat, np.float32), crew)
         self._first(x, crew)
         x = self._up(x, crew)
         self._second(x, crew)
-        rates = PerChannel(self._rates[quality_index])
+        add_rates = self._rating(quality)
 
         def rated(rows: Rows) -> None:
-            part = _places(x, rows)
-            rates.add_to(part)
-            _clip(part)
+            add_rates(x[slice(*rows)], rows)
+            _clip(_places(x, rows))
 
         crew.share(rated, chunks(len(x), x[0].size))
         return x
+
+    def _rating(self, quality: Quality) -> Callable[[Floats, Rows], None]:
+        """What adds the features of the rate to rows `(r, w, H)`."""
+        if isinstance(quality, int):
+            same = PerChannel(self._rates[quality])
+            return lambda part, _rows: same.add_to(part.reshape(-1, part.shape[2]))
+        rates, indices = self._rates, quality
+
+        def add_each(part: Floats, rows: Rows) -> None:
+            part += rates[indices[slice(*rows)]]
+
+        return add_each
 
     def first(self, features: Floats) -> Known:
         """See `passes.PassNetworks`."""

@@ -14,6 +14,7 @@ from aecodec.decoder.numpy_exit import Exit, Sampling
 from aecodec.decoder.numpy_layers import Rows, chunks
 from aecodec.decoder.work_sharing import Crew, Floats
 from aecodec.errors import WeightsError
+from aecodec.format.quality_map import Quality
 from aecodec.models.weights import TensorTree
 from aecodec.picture.pixels import Pixels
 
@@ -37,35 +38,38 @@ class NumpySynthesis:
         self._exit = Exit(tensors["exit"])
 
     def pixels(
-        self, y_hat: YHat, quality_index: int, *, scale: int, inside: tuple[int, int],
+        self, y_hat: YHat, quality: Quality, *, scale: int, inside: tuple[int, int],
         sixteen_bit: bool, gray: bool,
     ) -> Pixels:  # fmt: skip
         """See `networks.SynthesisNetwork`."""
         crew = self._crew
         stream = np.empty(y_hat.shape, np.float32)
-        self._scale(y_hat, self._outer, quality_index, stream)
+        self._scale(y_hat, self._outer, quality, stream)
         self._first(stream, crew)
         stream = self._up(stream, crew)
         for block in self._blocks:
             block(stream, crew)
-        self._scale(stream, self._inner, quality_index, stream)
+        self._scale(stream, self._inner, _doubled(quality), stream)
         self._last(stream, crew)
         samples = self._exit.samples(stream, Sampling(scale, sixteen_bit, gray), inside, crew)
         return samples[:, :, 0] if gray else samples
 
-    def _scale(
-        self, values: YHat | Floats, gains: Gains, quality_index: int, stream: Floats
-    ) -> None:
+    def _scale(self, values: YHat | Floats, gains: Gains, quality: Quality, stream: Floats) -> None:
         """Multiplies `(h, w, C)` with gains into a stream, which may be the same array."""
-        factors = gains.at(quality_index)
+        factors = gains.of_rows(quality)
 
         def scaled(rows: Rows) -> None:
             part = values[slice(*rows)]
             product = self._crew.scratch.doubles("product", *part.shape)
-            multiply(part, factors, product)
+            multiply(part, factors(rows), product)
             stream[slice(*rows)] = product
 
         self._crew.share(scaled, chunks(len(stream), 2 * stream[0].size))
+
+
+def _doubled(quality: Quality) -> Quality:
+    """The same for the 2x2 places of each position."""
+    return quality if isinstance(quality, int) else quality.repeat(2, 0).repeat(2, 1)
 
 
 class _Up:

@@ -8,6 +8,7 @@ import numpy.typing as npt
 from aecodec.decoder.networks import Floats, Levels, Means, Symbols, TilePasses, YHat
 from aecodec.decoder.prior_tables import Ints, PriorTables
 from aecodec.format.constants import GROUP, MEAN_FRACTION, PASS_POSITION, PASSES
+from aecodec.format.quality_map import Quality, whole_cells
 
 Y_HAT_MIN = -(2**15)
 Y_HAT_MAX = 2**15 - 1
@@ -20,8 +21,11 @@ Scalar = TypeVar("Scalar", bound=np.generic)
 class PassNetworks(Protocol[Features]):
     """The exact networks of the prior; SPECIFICATION.md, section 10. All arrays hold integers."""
 
-    def features(self, z_hat: Ints, quality_index: int) -> Features:
-        """`(h/4, w/4, Z)` hyper-latents to what the other methods take, of `(h, w)` places."""
+    def features(self, z_hat: Ints, quality: Quality) -> Features:
+        """`(h/4, w/4, Z)` hyper-latents to what the other methods take, of `(h, w)` places.
+
+        The quality is one of all places, or `(h, w)` of each.
+        """
 
     def first(self, features: Features) -> Known:
         """Offsets and normed means of pass 1, `(h, w, 2M)`, for the caller to keep."""
@@ -46,14 +50,14 @@ class SteppedPrior(Generic[Features]):
         """Takes the tables and the networks of one prior."""
         self._tables, self._networks = tables, networks
 
-    def begin(self, z_hat: Ints, size: tuple[int, int], quality_index: int) -> TilePasses:
+    def begin(self, z_hat: Ints, size: tuple[int, int], quality: Quality) -> TilePasses:
         """See `networks.PriorNetworks`."""
-        return SteppedPasses(self._tables, self._networks, z_hat, size, quality_index)
+        return SteppedPasses(self._tables, self._networks, z_hat, size, quality)
 
-    def decode(self, _words: bytes, _size: tuple[int, int], _quality_index: int) -> None:
+    def decode(self, _words: bytes, _size: tuple[int, int], _quality: Quality) -> None:
         """There is no shorter way."""
 
-    def encode(self, _y: Floats, _z_hat: Ints, _quality_index: int, _edges: Floats | None) -> None:
+    def encode(self, _y: Floats, _z_hat: Ints, _quality: Quality, _edges: Floats | None) -> None:
         """There is no shorter way."""
 
 
@@ -62,13 +66,15 @@ class SteppedPasses:
 
     def __init__(
         self, tables: PriorTables, networks: PassNetworks[Any], z_hat: Ints,
-        size: tuple[int, int], quality_index: int,
+        size: tuple[int, int], quality: Quality,
     ) -> None:  # fmt: skip
         """Begins the passes; see `networks.PriorNetworks.begin`."""
         self._tables, self._networks, self._size = tables, networks, size
         self._number = 0
-        self._base = tables.base[quality_index].reshape(PASSES, 1, 1, -1)
-        self._features = networks.features(z_hat, quality_index)
+        if not isinstance(quality, int):
+            quality = whole_cells(quality)
+        self._base = tables.base[quality]
+        self._features = networks.features(z_hat, quality)
         self._first = networks.first(self._features)  # (h, w, 2M)
         height, width = (-(-side // GROUP) * GROUP for side in size)
         self._decoded = np.zeros((height, width, tables.latent_channels), np.int16)
@@ -77,7 +83,7 @@ class SteppedPasses:
 
     def predict(self) -> tuple[Levels, Means]:
         """See `networks.TilePasses`."""
-        tables, number = self._tables, self._number
+        tables, number, base = self._tables, self._number, self._pass_base()
         channels, quarter = tables.latent_channels, tables.latent_channels // PASSES
         offsets, normed = (  # of two heads, below 2**25
             take_quarter(part, number).astype(np.int32)
@@ -87,8 +93,8 @@ class SteppedPasses:
             corrections = self._networks.corrections(number, self._known, self._features)
             offsets += corrections[..., :quarter].astype(np.int32)
             normed += corrections[..., quarter:].astype(np.int32)
-        self._means = tables.means(normed, self._base)
-        return tables.levels(offsets, self._base), self._means
+        self._means = tables.means(normed, base)
+        return tables.levels(offsets, base), self._means
 
     def put(self, symbols: Symbols) -> None:
         """See `networks.TilePasses`."""
@@ -97,8 +103,15 @@ class SteppedPasses:
         y_hat = np.clip(scaled, Y_HAT_MIN, Y_HAT_MAX)
         put_quarter(self._decoded, self._number, y_hat)
         if self._number < PASSES - 1:
-            put_quarter(self._known, self._number, self._tables.known(y_hat, self._base))
+            known = self._tables.known(y_hat, self._pass_base())
+            put_quarter(self._known, self._number, known)
         self._number += 1
+
+    def _pass_base(self) -> Ints:
+        """Base scales of what the pass codes, `(4, h/2, w/2, M/4)` or one for all places."""
+        if self._base.ndim == 1:
+            return self._base.reshape(PASSES, 1, 1, -1)
+        return take_quarter(self._base, self._number)
 
     def latents(self) -> YHat:
         """See `networks.TilePasses`."""

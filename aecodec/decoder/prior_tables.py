@@ -64,7 +64,7 @@ class PriorTables:
         return int(self.base.shape[1])
 
     def levels(self, offsets: Outputs, base: Ints) -> npt.NDArray[np.uint8]:
-        """Scale levels from the networks' offsets `(..., c)` and base scales `(c,)`."""
+        """Scale levels from the networks' offsets `(..., c)` and their base scales."""
         levels = offsets + (base + HALF_LEVEL).astype(np.int32)
         levels >>= 4
         return levels.clip(0, SCALE_LEVELS - 1, out=levels).astype(np.uint8)

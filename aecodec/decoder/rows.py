@@ -9,13 +9,14 @@ from functools import cached_property
 
 import numpy as np
 
-from aecodec.decoder.latents import Grid, decode_latents, decode_prefix
+from aecodec.decoder.latents import Grid, decode_latents, decode_prefix, without_map
 from aecodec.decoder.networks import DecoderModel, YHat
 from aecodec.decoder.tile_synthesis import Mask, TileSynthesis
 from aecodec.errors import HeaderError
 from aecodec.format.chunks import LayerHead, LosslessTile, Tile
 from aecodec.format.constants import STRIDE
 from aecodec.format.container import Stream
+from aecodec.format.quality_map import Quality
 from aecodec.format.reader import StreamTiles, Tiles, TileState
 from aecodec.format.tiling import (
     Box,
@@ -136,6 +137,7 @@ class TileRows:
         return TileSynthesis(
             self._model(), self._header, self._lossless, self._latents.tile,
             sixteen_bit=self._sixteen_bit,
+            qualities=self._latents.quality if self._header.has_quality_map else None,
         )  # fmt: skip
 
     def _refined(self, number: int, box: Box, layer: LayerHead) -> Pixels:
@@ -191,28 +193,39 @@ class TileLatents:
     ) -> None:
         """Takes what `TileRows` takes."""
         self._model, self._tiles, self._states = model, tiles, states
-        self._decoded: dict[int, YHat | None] = {}
+        self._decoded: dict[int, tuple[YHat, Quality] | None] = {}
 
     def tile(self, number: int) -> YHat | None:
         """`(h, w, M)` latents of a tile in 1/16 step; None for a lossless one."""
-        if number not in self._decoded:
-            self._decoded[number] = self._decode(number)
-        return self._decoded[number]
+        found = self._found(number)
+        return None if found is None else found[0]
+
+    def quality(self, number: int) -> Quality:
+        """That of a tile's latents, `(h, w)` or one for all; of a lossless one the picture's."""
+        found = self._found(number)
+        return self._tiles.header.quality_index if found is None else found[1]
 
     def forget(self, row: int) -> None:
         """Drops what no row of tiles after this one looks into."""
         for number in [n for n in self._decoded if n // self._tiles.header.tile_columns < row]:
             del self._decoded[number]
 
-    def _decode(self, number: int) -> YHat | None:
+    def _found(self, number: int) -> tuple[YHat, Quality] | None:
+        if number not in self._decoded:
+            self._decoded[number] = self._decode(number)
+        return self._decoded[number]
+
+    def _decode(self, number: int) -> tuple[YHat, Quality] | None:
         tile, header = self._tiles.tile(number), self._tiles.header
         if not isinstance(tile, Tile):
             return None
         box = tile_box(header, number)
         prior, size = self._model().prior, Grid(box.height, box.width)
-        if self._states is None or self._states[number] is TileState.WHOLE:
-            return decode_latents(prior, tile, size, header.quality_index)
-        return decode_prefix(prior, tile.words, size, header.quality_index)[0]
+        is_cut = self._states is not None and self._states[number] is not TileState.WHOLE
+        tile, quality = without_map(tile, size, header, is_cut=is_cut)
+        if is_cut:
+            return decode_prefix(prior, tile.words, size, quality)[0], quality
+        return decode_latents(prior, tile, size, quality), quality
 
 
 def render(model: DecoderModel, stream: Stream) -> Pixels:

@@ -3,6 +3,7 @@
 import numpy as np
 
 from aecodec.coding.ans import SYMBOL_MAX, SYMBOL_MIN, SymbolEncoder
+from aecodec.coding.map_words import join_map
 from aecodec.decoder.latents import (
     MEAN_STEP,
     Floats,
@@ -18,11 +19,13 @@ from aecodec.decoder.prior_tables import Ints
 from aecodec.encoder.rdoq import DeadZone
 from aecodec.format.chunks import Tile
 from aecodec.format.constants import ACTIVATION_MAX
+from aecodec.format.quality_map import Offsets, Quality, at_cells, cell_offsets
 
 
 def encode_latents(
-    prior: Prior, y: Floats, z: Floats, quality_index: int,
-    *, dead_zone: DeadZone | None = None, observe: Observer | None = None,
+    prior: Prior, y: Floats, z: Floats, quality: Quality,
+    *, map_index: int | None = None, dead_zone: DeadZone | None = None,
+    observe: Observer | None = None,
 ) -> tuple[Tile, YHat]:  # fmt: skip
     """Quantizes and codes the latents of one tile.
 
@@ -30,26 +33,33 @@ def encode_latents(
         prior: the exact prior.
         y: `(h, w, M)`, real latents in quantization steps.
         z: `(ceil(h/4), ceil(w/4), Z)`, real hyper-latents.
-        quality_index: row of the quality grid.
+        quality: row of the quality grid, or `(h, w)` rows, one in each cell.
+        map_index: the quality index of HEAD in a file whose tiles hold quality maps; None leaves
+            the map out.
         dead_zone: rounds by cost; None rounds to the nearest.
         observe: called with the coded symbols and levels of each pass.
 
     Returns:
         The coded tile, and `y_hat` `(h, w, M)` int16 in 1/16 step, as a decoder will see it.
+
+    Raises:
+        InputError: `quality` is not whole steps of a map away from `map_index`.
     """
     z_hat = np.clip(_round(z), -ACTIVATION_MAX, ACTIVATION_MAX - 1).astype(np.int64)
     found = None
     if observe is None:
         edges = None if dead_zone is None else dead_zone.edges
-        found = prior.networks.encode(y, z_hat, quality_index, edges)
+        found = prior.networks.encode(y, z_hat, quality, edges)
     if found is None:
-        found = _encode_by_steps(prior, y, z_hat, quality_index, dead_zone, observe)
+        found = _encode_by_steps(prior, y, z_hat, quality, dead_zone, observe)
     words, y_hat = found
+    if map_index is not None:
+        words = join_map(_offsets(quality, map_index, Grid(*y.shape[:2])), words)
     return Tile(latents_checksum(y_hat), words), y_hat
 
 
 def _encode_by_steps(
-    prior: Prior, y: Floats, z_hat: Ints, quality_index: int, dead_zone: DeadZone | None,
+    prior: Prior, y: Floats, z_hat: Ints, quality: Quality, dead_zone: DeadZone | None,
     observe: Observer | None,
 ) -> tuple[bytes, YHat]:  # fmt: skip
     grid = Grid(*y.shape[:2])
@@ -73,7 +83,7 @@ def _encode_by_steps(
             observe(*group)
         return symbols
 
-    passes = prior.networks.begin(z_hat, grid.size, quality_index)
+    passes = prior.networks.begin(z_hat, grid.size, quality)
     y_hat = run_passes(passes, code)
     words = passes.words()
     if words is None:
@@ -88,6 +98,13 @@ def _words_of(prior: Prior, z_hat: Ints, grid: Grid, groups: list[tuple[Symbols,
     for group in groups:
         encoder.add(*group, tables.scale_tables)
     return encoder.words()
+
+
+def _offsets(quality: Quality, index: int, grid: Grid) -> Offsets:
+    """Those of a tile's cells from the picture's quality index."""
+    if isinstance(quality, int):
+        return cell_offsets(index, np.full(grid.hyper, quality, np.int16))
+    return cell_offsets(index, at_cells(quality))
 
 
 def _round(values: Floats) -> Floats:

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from aecodec.decoder.latents import MEAN_STEP, Grid, decode_prefix
+from aecodec.decoder.latents import MEAN_STEP, Grid, decode_prefix, without_map
 from aecodec.decoder.networks import Prior
 from aecodec.encoder.latents import encode_latents
 from aecodec.format.chunks import Tile
@@ -26,8 +26,12 @@ def repaired(left: Rescued, prior: Prior) -> Stream:
             continue
         box = tile_box(header, number)
         grid = Grid(box.height, box.width)
-        y_hat, z = decode_prefix(prior, tile.words, grid, header.quality_index)
-        tiles[number], _ = encode_latents(prior, y_hat * MEAN_STEP, z, header.quality_index)
+        left_of_it, quality = without_map(tile, grid, header, is_cut=True)
+        y_hat, z = decode_prefix(prior, left_of_it.words, grid, quality)
+        tiles[number], _ = encode_latents(
+            prior, y_hat * MEAN_STEP, z, quality,
+            map_index=header.quality_index if header.has_quality_map else None,
+        )  # fmt: skip
     stream = replace(left.stream, tiles=tuple(tiles))
     if any(state is not TileState.WHOLE for state in left.states):
         return with_digest(stream, None)  # which was of the undamaged picture

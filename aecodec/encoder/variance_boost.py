@@ -68,7 +68,7 @@ def _typical(variances: Ints) -> int:
 
 
 def _variances(pixels: Pixels) -> Ints:
-    """Of each block, in `1 / (16 * 64**2)` of a squared 8-bit step; edges repeat to whole blocks."""
+    """Of each block, times `16 * 64**2`, in squared 8-bit steps; edges repeat to whole ones."""
     luma = pixels.astype(np.int64)
     luma = luma @ np.array([1, 2, 1]) if pixels.ndim == 3 else _LUMA * luma
     if pixels.dtype == np.uint16:

@@ -10,7 +10,7 @@ from enum import IntEnum
 from typing import NamedTuple
 
 from aecodec.errors import ChecksumError, HeaderError, LimitError, TruncatedError, UnsupportedError
-from aecodec.format.quality import QUALITY_INDEX_MAX, QUALITY_STEPS
+from aecodec.format.quality import QUALITY_INDEX_MAX, QUALITY_MAP_FLAG, QUALITY_STEPS
 
 HEAD, LAYR, TILE, PIXL, ALPH, RESI, DONE = CRITICAL_TYPES = (
     b"HEAD", b"LAYR", b"TILE", b"PIXL", b"ALPH", b"RESI", b"DONE",
@@ -128,7 +128,7 @@ DEFAULT_LIMITS = Limits()
 
 @dataclass(frozen=True)
 class Header:
-    """The fields of HEAD in their order."""
+    """The fields of HEAD; TILEs hold quality maps if `has_quality_map`."""
 
     width: int
     height: int
@@ -136,6 +136,7 @@ class Header:
     tile_exponent: int
     quality_index: int
     model_id: bytes
+    has_quality_map: bool = False
 
     def __post_init__(self) -> None:
         check_range("width", self.width, 1, SIDE_MAX)
@@ -304,12 +305,11 @@ def read_header(chunk: RawChunk, limits: Limits) -> Header:
     """The fields of a HEAD, checked."""
     if chunk.type != HEAD:
         raise HeaderError(f"the first chunk is not HEAD but {chunk.type!r}")
-    width, height, code, tile_exponent, quality_index, model_id = _HEAD_FIELDS.unpack(chunk.payload)
-    try:
-        pixel_format = PixelFormat(code)
-    except ValueError as exc:
-        raise UnsupportedError(f"pixel format {code} is unknown") from exc
-    header = Header(width, height, pixel_format, tile_exponent, quality_index, model_id)
+    width, height, code, tile_exponent, quality, model_id = _HEAD_FIELDS.unpack(chunk.payload)
+    has_map, index = divmod(quality, QUALITY_MAP_FLAG)
+    if code > max(PixelFormat):
+        raise UnsupportedError(f"pixel format {code} is unknown")
+    header = Header(width, height, PixelFormat(code), tile_exponent, index, model_id, bool(has_map))
     limits.check_pixels(width, height)
     return header
 
@@ -328,8 +328,7 @@ def _checksum_and_words(chunk: RawChunk) -> tuple[int, bytes]:
     size = len(chunk.payload)
     if size < _U32.size or size % 4:
         raise HeaderError(f"{chunk.name} has {size} bytes, not a multiple of 4 and at least 4")
-    (checksum,) = _U32.unpack_from(chunk.payload)
-    return checksum, bytes(chunk.payload[_U32.size :])
+    return _U32.unpack_from(chunk.payload)[0], bytes(chunk.payload[_U32.size :])
 
 
 def read_lossless(chunk: RawChunk) -> LosslessTile:
@@ -338,11 +337,9 @@ def read_lossless(chunk: RawChunk) -> LosslessTile:
     if size < _PIXL_FIELDS.size:
         raise HeaderError(f"{chunk.name} has {size} bytes, at least 5 are needed")
     checksum, code = _PIXL_FIELDS.unpack_from(chunk.payload)
-    try:
-        coder = PixelCoder(code)
-    except ValueError as exc:
-        raise UnsupportedError(f"coder {code} of {chunk.name} is unknown") from exc
-    return LosslessTile(checksum, coder, bytes(chunk.payload[_PIXL_FIELDS.size :]))
+    if code > max(PixelCoder):
+        raise UnsupportedError(f"coder {code} of {chunk.name} is unknown")
+    return LosslessTile(checksum, PixelCoder(code), bytes(chunk.payload[_PIXL_FIELDS.size :]))
 
 
 def read_layer_head(chunk: RawChunk) -> LayerHead:
@@ -353,7 +350,10 @@ def read_layer_head(chunk: RawChunk) -> LayerHead:
 
 def head_chunk(header: Header) -> bytes:
     """The chunk HEAD."""
-    return write_chunk(HEAD, _HEAD_FIELDS.pack(*astuple(header)))
+    *fields, index, model_id, has_map = astuple(header)
+    return write_chunk(
+        HEAD, _HEAD_FIELDS.pack(*fields, index + QUALITY_MAP_FLAG * has_map, model_id)
+    )
 
 
 def layer_chunk(head: LayerHead) -> bytes:

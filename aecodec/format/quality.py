@@ -14,6 +14,8 @@ QUALITY_STEPS = 4
 QUALITY_INDEX_MAX = 100 * QUALITY_STEPS
 QUALITIES = QUALITY_INDEX_MAX + 1
 """Points of the quality grid: quality = index / 4."""
+QUALITY_MAP_FLAG = 2**15
+"""What HEAD adds to the quality index where TILEs hold quality maps."""
 LAMBDA_MIN = 0.001
 LAMBDA_RATIO = 200.0
 

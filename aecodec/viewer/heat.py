@@ -9,10 +9,11 @@ import numpy.typing as npt
 from PIL import Image
 
 from aecodec.codec import Codec
+from aecodec.coding.map_words import split_map
 from aecodec.decoder.code_lengths import PlaceBits
-from aecodec.decoder.latents import Grid, decode_latents
+from aecodec.decoder.latents import Grid, decode_latents, without_map
 from aecodec.decoder.networks import Levels, Prior, Symbols
-from aecodec.format.chunks import Tile
+from aecodec.format.chunks import Header, Tile
 from aecodec.format.constants import STRIDE
 from aecodec.format.container import Stream, parse
 from aecodec.format.tiling import latent_grid, tile_box
@@ -76,7 +77,7 @@ def bit_map(codec: Codec, data: bytes) -> HeatMap:
         spread = stream.alphas[number].size if stream.alphas else 0
         if isinstance(tile, Tile):
             prior = codec.decoder(header.model_id).prior
-            place += _latent_bits(prior, tile, Grid(*place.shape), header.quality_index)
+            place += _latent_bits(prior, tile, Grid(*place.shape), header)
             residual = next(residuals, None)
             spread += 0 if residual is None else residual.size
         else:
@@ -101,11 +102,14 @@ def _density(bits: npt.NDArray[np.float64], stream: Stream) -> npt.NDArray[np.fl
     return density
 
 
-def _latent_bits(prior: Prior, tile: Tile, grid: Grid, index: int) -> Floats:
+def _latent_bits(prior: Prior, tile: Tile, grid: Grid, header: Header) -> Floats:
     """Ideal bits of each place of a learned tile, `(h, w)`."""
     groups: list[tuple[Symbols, Levels]] = []
-    decode_latents(prior, tile, grid, index, observe=lambda s, n: groups.append((s, n)))
+    plain, quality = without_map(tile, grid, header)
+    decode_latents(prior, plain, grid, quality, observe=lambda s, n: groups.append((s, n)))
     places = PlaceBits(prior.tables, grid)
+    if header.has_quality_map:
+        places.add_map(split_map(tile.words, grid.hyper)[0])
     places.add_hyper(*groups[0])
     for group in groups[1:]:
         places.add_pass(*group)
