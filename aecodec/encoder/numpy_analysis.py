@@ -25,7 +25,7 @@ from aecodec.format.constants import (
     PATCH,
     STREAM_FRACTION,
 )
-from aecodec.format.quality_map import Quality
+from aecodec.format.quality_map import Quality, doubled
 from aecodec.models.weights import Array, TensorTree
 from aecodec.picture.pixels import SIXTEEN_BIT_STEP, Pixels
 
@@ -69,12 +69,12 @@ class NumpyAnalysis:
 
     def finish(self, begun: Array, quality: Quality) -> Floats:
         """See `networks.AnalysisNetworks`."""
-        stream = self._scaled(begun, _PlaceGains(self._inner.at, quality, 2))
+        stream = self._scaled(begun, self._inner.of_rows(doubled(quality)))
         for block in self._blocks:
             block(stream, self._crew)
         stream = self._down.of_places(stream, self._crew)
         self._last(stream, self._crew)
-        return self._scaled(stream, _PlaceGains(self._outer.at, quality), LATENT_STEP)
+        return self._scaled(stream, self._outer.of_rows(quality), LATENT_STEP)
 
     def hyper(self, y: Floats, quality: Quality) -> Floats:
         """See `networks.AnalysisNetworks`."""
@@ -88,7 +88,7 @@ class NumpyAnalysis:
         return np.multiply(z, HYPER_STEP, out=z)
 
     def _scaled(
-        self, values: Array, gains: "_PlaceGains", step: np.float32 | None = None
+        self, values: Array, gains: Callable[[Rows], Doubles], step: np.float32 | None = None
     ) -> Floats:
         """Products of `(h, w, C)` with gains, on the stream's range, then times `step`."""
         found = np.empty(values.shape, np.float32)
@@ -96,7 +96,7 @@ class NumpyAnalysis:
         def scaled(rows: Rows) -> None:
             part = values[slice(*rows)]
             product = self._crew.scratch.doubles("product", *part.shape)
-            multiply(part, gains.of_rows(rows), product)
+            multiply(part, gains(rows), product)
             found[slice(*rows)] = product
             if step is not None:
                 found[slice(*rows)] *= step
@@ -107,7 +107,8 @@ class NumpyAnalysis:
     def _normed(self, y: Floats, quality: Quality) -> Floats:
         """Latents `(h, w, M)` over what their scales lead to expect, padded, as a stream."""
         height, width, channels = y.shape
-        reciprocals = _PlaceGains(self._reciprocals, quality).of_rows((0, height))
+        places = self._tables.base[quality] - NORM_OFFSET
+        reciprocals = self._tables.reciprocals[places] * 2.0**-NORMED_SHIFT
         padded = np.zeros((*(-(-side // GROUP) * GROUP for side in (height, width)), channels))
         inside = padded[:height, :width]
         np.multiply(y, 2.0**LATENT_FRACTION, out=inside)
@@ -115,39 +116,6 @@ class NumpyAnalysis:
         np.multiply(inside, reciprocals, out=inside)
         round_to_stream(inside)
         return padded.astype(np.float32)
-
-    def _reciprocals(self, quality_index: int) -> Doubles:
-        """What latents are multiplied by before they are read, `(M,)`."""
-        places = self._tables.base[quality_index] - NORM_OFFSET
-        reciprocals: Doubles = self._tables.reciprocals[places] * 2.0**-NORMED_SHIFT
-        return reciprocals
-
-
-class _PlaceGains:
-    """Gains of each place by its quality."""
-
-    def __init__(self, gains: Callable[[int], Doubles], quality: Quality, side: int = 1) -> None:
-        """Takes gains.
-
-        Args:
-            gains: those of a quality, `(C,)`.
-            quality: of all latents, or of each one.
-            side: places along a side of a latent.
-        """
-        self._flat: Doubles | None = None
-        if isinstance(quality, int):
-            self._flat = gains(quality)
-            return
-        found, numbers = np.unique(quality, return_inverse=True)
-        self._table = np.stack([gains(int(each)) for each in found])
-        self._numbers = numbers.reshape(quality.shape).repeat(side, 0).repeat(side, 1)
-
-    def of_rows(self, rows: Rows) -> Doubles:
-        """The gains of some rows of places, `(C,)` where they are all the same."""
-        if self._flat is not None:
-            return self._flat
-        found: Doubles = self._table[self._numbers[slice(*rows)]]
-        return found
 
 
 class _Linear:

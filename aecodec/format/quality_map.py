@@ -104,3 +104,8 @@ def whole_cells(quality: Indices) -> Indices:
     """`(h, w)` with its last row and column repeated up to multiples of 4."""
     height, width = (-side % CELL for side in quality.shape)
     return np.pad(quality, ((0, height), (0, width)), "edge") if height or width else quality
+
+
+def doubled(quality: Quality) -> Quality:
+    """The same for the 2x2 places of each position."""
+    return quality if isinstance(quality, int) else quality.repeat(2, 0).repeat(2, 1)

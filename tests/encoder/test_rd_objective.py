@@ -17,6 +17,7 @@ from aecodec.decoder.passes import take_quarter
 from aecodec.encoder.latent_refinement import Effort
 from aecodec.encoder.latents import encode_latents
 from aecodec.encoder.networks import EncoderModel
+from aecodec.encoder.picture_quality import PictureQuality
 from aecodec.encoder.rd_objective import LossGradient, Objective, rate_point
 from aecodec.encoder.rdoq import DeadZone, Floats
 from aecodec.encoder.symbol_costs import Costs
@@ -33,7 +34,7 @@ def start(model: EncoderModel, height: int, width: int) -> tuple[TileView, Float
     """A tile, its latents, and its hyper-latents, rounded."""
     grid = latent_grid(height, width)
     none = np.zeros((grid.height, grid.width), np.bool_)
-    encoder = TileEncoder(model, INDEX, Effort())
+    encoder = TileEncoder(model, PictureQuality(INDEX), Effort())
     view = encoder.view(make_picture(height, width), grid, none)
     y = view.latents()
     return view, y, np.floor(model.analysis.hyper(y, INDEX) + np.float32(0.5))
@@ -46,7 +47,7 @@ def gradient_at(model: EncoderModel, objective: Objective, y: Floats, z: Floats)
 @pytest.mark.parametrize("size", [(64, 128), (75, 110)])
 def test_the_loss_is_that_of_real_coding(tiny_coder: EncoderModel, size: tuple[int, int]) -> None:
     view, y, z = start(tiny_coder, *size)
-    found = gradient_at(tiny_coder, Objective(tiny_coder, view, INDEX), y, z)
+    found = gradient_at(tiny_coder, Objective(tiny_coder, view), y, z)
     prior = tiny_coder.decoder.prior
     zone = DeadZone(tiny_coder.symbol_costs, ZONE_WEIGHT)
     bits = 0.0
@@ -74,7 +75,7 @@ def test_the_loss_is_that_of_real_coding(tiny_coder: EncoderModel, size: tuple[i
 
 def test_the_distortion_falls_as_the_gradient_says(tiny_coder: EncoderModel) -> None:
     view, y, z = start(tiny_coder, 64, 64)
-    objective = Objective(tiny_coder, view, INDEX)
+    objective = Objective(tiny_coder, view)
     found = gradient_at(tiny_coder, objective, y, z)
     latents = torch.from_numpy(found.decoded).permute(2, 0, 1)[None].requires_grad_(True)
     (plain,) = torch.autograd.grad(objective.distortion(latents), latents)
