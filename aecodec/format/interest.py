@@ -3,9 +3,14 @@
 from collections.abc import Collection
 from dataclasses import dataclass
 from numbers import Real
+from typing import TYPE_CHECKING, Self
 
 from aecodec.errors import InputError
 from aecodec.format.tiling import Region
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
 
 OFFSET_MAX = 100.0
 """Largest offset in units of quality."""
@@ -51,6 +56,11 @@ class RoiMask:
             has the whole offset, black none.
         offset: as `Roi.offset`.
         name: of the file, for messages.
+
+    Example:
+        >>> import numpy as np
+        >>> RoiMask.of(np.array([[0, 255]], np.uint8), -20).offset
+        -20
     """
 
     picture: bytes
@@ -66,6 +76,20 @@ class RoiMask:
         if not isinstance(self.picture, bytes):
             raise InputError(f"a mask takes the bytes of a file, not {type(self.picture).__name__}")
         _check_offset("a mask", self.offset)
+
+    @classmethod
+    def of(cls, levels: "npt.NDArray[np.uint8] | npt.NDArray[np.bool_]", offset: float) -> Self:
+        """A mask of an array `(H, W)`: 255 or True has the whole offset.
+
+        Raises:
+            InputError: it is no such array.
+        """
+        kind = str(getattr(levels, "dtype", type(levels).__name__))
+        if kind not in ("uint8", "bool") or levels.ndim != 2:
+            raise InputError(f"a mask is an array (H, W) of uint8 or bool, not of {kind}")
+        height, width = levels.shape
+        samples = levels if kind == "uint8" else 255 * levels.astype("uint8")
+        return cls(b"P5 %d %d 255\n" % (width, height) + samples.tobytes(), offset)
 
 
 Interest = Roi | RoiMask
