@@ -80,7 +80,8 @@ def interests(source: "RowSource", wishes: Iterable[Interest]) -> Floats:
     for wish in wishes:
         more = _of_region(source, wish) if isinstance(wish, Roi) else _of_mask(source, wish)
         larger, equal = np.abs(more) > np.abs(found), np.abs(more) == np.abs(found)
-        found = np.where(larger | (equal & (more > found)), more, found)
+        taken = larger | (equal & (more > found))
+        found[taken] = more[taken]
     return found
 
 

@@ -149,8 +149,10 @@ class Objective:
         x_hat = self._model.trainable.synthesis(y, self._q)
         error = (x_hat.clamp(0.0, 1.0) - self._x)[:, :, :height, :width]
         if isinstance(self._weight, float):
-            return error.square().sum() * self._weight
-        return (error.square() * self._weight).sum()
+            squared: Tensor = error.square().sum() * self._weight
+        else:
+            squared = (error.square() * self._weight).sum()
+        return squared
 
 
 def rate_point(model: "EncoderModel", quality: Quality) -> RatePoint:

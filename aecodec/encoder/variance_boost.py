@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from aecodec.format.constants import STRIDE
 from aecodec.format.quality_map import CELL
-from aecodec.picture.pixels import Pixels
+from aecodec.picture.pixels import SIXTEEN_BIT_STEP, Pixels
 from aecodec.picture.row_readers import RowSource
 
 CELL_SIDE = CELL * STRIDE
@@ -72,7 +72,7 @@ def _variances(pixels: Pixels) -> Ints:
     luma = pixels.astype(np.int64)
     luma = luma @ np.array([1, 2, 1]) if pixels.ndim == 3 else _LUMA * luma
     if pixels.dtype == np.uint16:
-        luma >>= 8
+        luma //= SIXTEEN_BIT_STEP
     height, width = luma.shape
     luma = np.pad(luma, ((0, -height % BLOCK), (0, -width % BLOCK)), "edge")
     blocks = luma.reshape(len(luma) // BLOCK, BLOCK, -1, BLOCK)
@@ -84,5 +84,5 @@ def _variances(pixels: Pixels) -> Ints:
 def _log2(variance: int) -> int:
     """Binary logarithm in 1/64 of a variance from `_variances`, with the floor, rounded down."""
     unit = (_LUMA * _SAMPLES) ** 2
-    power = (variance + FLOOR * unit) ** LOG_STEPS // unit**LOG_STEPS
+    power: int = (variance + FLOOR * unit) ** LOG_STEPS // unit**LOG_STEPS
     return power.bit_length() - 1
