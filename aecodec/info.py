@@ -164,7 +164,7 @@ def read_file_info(name: str, limits: Limits = DEFAULT_LIMITS) -> FileInfo:
     stream = parse(data, limits)
     head = None if stream.layer is None else stream.layer.head
     chunks = tuple(ChunkInfo(*each) for each in chunk_table(data))
-    return _described(name, stream.header, chunks, head, _quality_range(stream), checked=True)
+    return _described(name, stream.header, chunks, head, quality_range(stream), checked=True)
 
 
 def _survey(name: str, file: FileReader) -> FileInfo:
@@ -174,7 +174,7 @@ def _survey(name: str, file: FileReader) -> FileInfo:
     return _described(name, file.header, chunks, file.layer, None, checked=False)
 
 
-def _quality_range(stream: Stream) -> tuple[float, float] | None:
+def quality_range(stream: Stream) -> tuple[float, float] | None:
     """The lowest and the highest quality of learned tiles; None without a map.
 
     Raises:
@@ -194,7 +194,7 @@ def _quality_range(stream: Stream) -> tuple[float, float] | None:
 
 def _described(
     name: str, header: Header, chunks: tuple[ChunkInfo, ...], head: LayerHead | None,
-    quality_range: tuple[float, float] | None, *, checked: bool,
+    qualities: tuple[float, float] | None, *, checked: bool,
 ) -> FileInfo:  # fmt: skip
     released = find_model(header.model_id)
     size = chunks[-1].offset + CHUNK_BYTES  # DONE ends the file
@@ -207,7 +207,7 @@ def _described(
         pixel_format=header.pixel_format.name,
         quality=header.quality,
         has_quality_map=header.has_quality_map,
-        quality_range=quality_range,
+        quality_range=qualities,
         bpp=8 * size / (header.width * header.height),
         model=released.name if released else None,
         model_id=header.model_id.hex(),

@@ -32,6 +32,7 @@ from aecodec.encoder.latents import encode_latents
 from aecodec.format.constants import MEAN_FRACTION
 from aecodec.format.container import parse
 from aecodec.format.quality import quality_index, relative_quality
+from aecodec.format.quality_map import Quality
 from aecodec.picture.pixels import Pixels
 from benchmarks.codecs import describe
 from benchmarks.machine import hold_threads
@@ -54,13 +55,14 @@ class FloatSynthesis:
 
     @torch.inference_mode()
     def pixels(
-        self, y_hat: YHat, quality_index: int, *, scale: int, inside: tuple[int, int],
+        self, y_hat: YHat, quality: Quality, *, scale: int, inside: tuple[int, int],
         sixteen_bit: bool, gray: bool,
     ) -> Pixels:  # fmt: skip
         """See `aecodec.decoder.networks.SynthesisNetwork`."""
+        assert isinstance(quality, int)
         assert (scale, sixteen_bit, gray) == (1, False, False)
         y = torch.from_numpy(y_hat).permute(2, 0, 1)[None].float().mul_(1 / MEAN_FRACTION)
-        x = self._network(y, torch.tensor([relative_quality(quality_index)]))
+        x = self._network(y, torch.tensor([relative_quality(quality)]))
         samples = x[0].mul_(255.0).add_(0.5).clamp_(0, 255)
         array: Pixels = samples.to(torch.uint8).permute(1, 2, 0).numpy()
         return array

@@ -85,6 +85,21 @@ class NativeModel(NativeHandle):
         super().__init__(handle, dict(_flat(TensorTree({}, parts))), threads)
 
 
+class GivenQuality:
+    """The two arguments by which the kernel takes a quality: an index, and a map or NULL."""
+
+    def __init__(self, quality: Quality, size: tuple[int, int]) -> None:
+        """Takes a quality of `(h, w)` latents; it must live while the kernel reads it."""
+        self._map: npt.NDArray[np.int16] | None = None
+        self.arguments: tuple[int, int | None]
+        if isinstance(quality, int):
+            self.arguments = quality, None
+        else:
+            self._map = np.ascontiguousarray(quality, np.int16)
+            assert self._map.shape == size, self._map.shape
+            self.arguments = 0, self._map.ctypes.data
+
+
 class NativePrior:
     """`networks.PriorNetworks` on the kernel."""
 
@@ -92,18 +107,19 @@ class NativePrior:
         """Takes a model."""
         self._model = model
 
-    def begin(self, z_hat: Ints, size: tuple[int, int], quality_index: int) -> "NativePasses":
+    def begin(self, z_hat: Ints, size: tuple[int, int], quality: Quality) -> "NativePasses":
         """See `networks.PriorNetworks`."""
-        return NativePasses(self._model, z_hat, size, quality_index)
+        return NativePasses(self._model, z_hat, size, quality)
 
-    def decode(self, words: bytes, size: tuple[int, int], quality_index: int) -> YHat:
+    def decode(self, words: bytes, size: tuple[int, int], quality: Quality) -> YHat:
         """See `networks.PriorNetworks`."""
         model = self._model
         if len(words) % 4:
             raise PayloadError(f"{len(words)} bytes of words are not a multiple of 4")
         y_hat = np.empty((*size, model.config.latent_channels), np.int16)
+        given = GivenQuality(quality, size)
         status = model.library.aec_decode_latents(
-            model.handle, bytes(words), len(words) // 4, *size, quality_index,
+            model.handle, bytes(words), len(words) // 4, *size, *given.arguments,
             model.workers(size), y_hat.ctypes.data,
         )  # fmt: skip
         if status == PAYLOAD:
@@ -112,10 +128,10 @@ class NativePrior:
         return y_hat
 
     def encode(
-        self, y: Floats, z_hat: Ints, quality_index: int, edges: Floats | None
+        self, y: Floats, z_hat: Ints, quality: Quality, edges: Floats | None
     ) -> tuple[bytes, YHat]:
         """See `networks.PriorNetworks`."""
-        passes = NativePasses(self._model, z_hat, (y.shape[0], y.shape[1]), quality_index)
+        passes = NativePasses(self._model, z_hat, (y.shape[0], y.shape[1]), quality)
         for _ in range(PASSES):
             passes.round(y, edges)
         return passes.words(), passes.latents()
@@ -125,14 +141,14 @@ class NativePasses:
     """`networks.TilePasses` on the kernel."""
 
     def __init__(
-        self, model: NativeModel, z_hat: Ints, size: tuple[int, int], quality_index: int
+        self, model: NativeModel, z_hat: Ints, size: tuple[int, int], quality: Quality
     ) -> None:
         """Begins the passes; see `networks.PriorNetworks.begin`."""
         self._library, self._size = model.library, size
         self._channels = model.config.latent_channels
-        hyper = np.ascontiguousarray(z_hat, np.int32)
+        hyper, given = np.ascontiguousarray(z_hat, np.int32), GivenQuality(quality, size)
         self._handle = self._library.aec_begin(
-            model.handle, hyper.ctypes.data, *size, quality_index, model.workers(size)
+            model.handle, hyper.ctypes.data, *size, *given.arguments, model.workers(size)
         )
         if not self._handle:
             raise MemoryError
@@ -181,17 +197,18 @@ class NativeSynthesis:
         self._model = model
 
     def pixels(
-        self, y_hat: YHat, quality_index: int, *, scale: int, inside: tuple[int, int],
+        self, y_hat: YHat, quality: Quality, *, scale: int, inside: tuple[int, int],
         sixteen_bit: bool, gray: bool,
     ) -> Pixels:  # fmt: skip
         """See `networks.SynthesisNetwork`."""
         model, y = self._model, np.ascontiguousarray(y_hat)
         height, width = y.shape[:2]
+        given = GivenQuality(quality, (height, width))
         rows, columns = (side * STRIDE // scale for side in (height, width))
         kind: npt.DTypeLike = np.uint16 if sixteen_bit else np.uint8
         samples: npt.NDArray[Any] = np.empty((rows, columns) if gray else (rows, columns, 3), kind)
         status = model.library.aec_synthesize(
-            model.handle, y.ctypes.data, height, width, quality_index, scale, *inside,
+            model.handle, y.ctypes.data, height, width, *given.arguments, scale, *inside,
             sixteen_bit, gray, model.workers((height, width)), samples.ctypes.data,
         )  # fmt: skip
         _check(status)
@@ -237,9 +254,10 @@ class NativeAnalysis(NativeHandle):
         """What `begin` gave to latents `(h, w, M)` in steps, multiples of 1/1024."""
         contiguous = np.ascontiguousarray(begun, np.int32)
         size = height, width = begun.shape[0] // 2, begun.shape[1] // 2
+        given = GivenQuality(quality, size)
         y = np.empty((height, width, self.config.latent_channels), np.float32)
         status = self.library.aec_analyze_finish(
-            self.handle, contiguous.ctypes.data, *size, *_qualities(quality), self.workers(size),
+            self.handle, contiguous.ctypes.data, *size, *given.arguments, self.workers(size),
             y.ctypes.data,
         )  # fmt: skip
         _check(status)
@@ -249,22 +267,15 @@ class NativeAnalysis(NativeHandle):
         """Latents `(h, w, M)` in steps to `(ceil(h/4), ceil(w/4), Z)`, multiples of 2**-14."""
         contiguous = np.ascontiguousarray(y, np.float32)
         size = height, width = y.shape[0], y.shape[1]
+        given = GivenQuality(quality, size)
         rows, columns = (-(-side // GROUP) for side in (height, width))
         z = np.empty((rows, columns, self.config.hyper_channels), np.float32)
         status = self.library.aec_analyze_hyper(
-            self.handle, contiguous.ctypes.data, *size, *_qualities(quality), self.workers(size),
+            self.handle, contiguous.ctypes.data, *size, *given.arguments, self.workers(size),
             z.ctypes.data,
         )  # fmt: skip
         _check(status)
         return z
-
-
-def _qualities(quality: Quality) -> tuple[int, Any]:
-    """The quality of all latents and no map, or any quality and the map of each latent's."""
-    if isinstance(quality, int):
-        return quality, None
-    kept = np.ascontiguousarray(quality, np.int16)
-    return 0, kept.ctypes.data_as(ctypes.c_void_p)  # which keeps the array
 
 
 def _check(status: int) -> None:

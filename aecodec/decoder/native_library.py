@@ -8,7 +8,7 @@ from typing import Final
 from aecodec.decoder.build_kernel import LIBRARY_NAME, SOURCES, source_digest
 from aecodec.decoder.runtime_choice import LEVELS, LibraryError
 
-ABI: Final = 1
+ABI: Final = 2
 OK, WEIGHTS, UNSUPPORTED, PAYLOAD, MEMORY, ARGUMENT = range(6)
 """What functions of the kernel return; `kernel/kernel.h` says when."""
 _POINTER, _INT, _SIZE = ctypes.c_void_p, ctypes.c_int32, ctypes.c_size_t
@@ -23,10 +23,10 @@ _FUNCTIONS: Final = {
     "aec_level": (_INT, [_POINTER]),
     "aec_free": (None, [_POINTER]),
     "aec_decode_latents": (
-        _INT, [_POINTER, ctypes.c_char_p, _SIZE, _INT, _INT, _INT, _INT, _POINTER],
+        _INT, [_POINTER, ctypes.c_char_p, _SIZE, _INT, _INT, _INT, _POINTER, _INT, _POINTER],
     ),
-    "aec_synthesize": (_INT, [_POINTER, _POINTER, *[_INT] * 9, _POINTER]),
-    "aec_begin": (_POINTER, [_POINTER, _POINTER, _INT, _INT, _INT, _INT]),
+    "aec_synthesize": (_INT, [_POINTER, _POINTER, *[_INT] * 3, _POINTER, *[_INT] * 6, _POINTER]),
+    "aec_begin": (_POINTER, [_POINTER, _POINTER, _INT, _INT, _INT, _POINTER, _INT]),
     "aec_predict": (_INT, [_POINTER, _POINTER, _POINTER]),
     "aec_put": (_INT, [_POINTER, _POINTER]),
     "aec_round": (_INT, [_POINTER, _POINTER, _POINTER]),

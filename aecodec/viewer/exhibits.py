@@ -7,7 +7,7 @@ from pathlib import PurePath
 from aecodec.errors import AecError, InputError
 from aecodec.format.chunks import Header, Limits
 from aecodec.format.container import SIGNATURE, parse
-from aecodec.format.quality import QUALITY_STEPS
+from aecodec.info import quality_range
 from aecodec.picture.metadata import metadata_in
 from aecodec.picture.orientation import orientation_in
 from aecodec.picture.picture import Picture, decode_picture
@@ -55,7 +55,12 @@ class Exhibit:
         """The quality of the given file, 0 to 100."""
         if self.given is None:
             return None
-        return parse(self.given).header.quality_index / QUALITY_STEPS
+        return parse(self.given).header.quality
+
+    @property
+    def quality_range(self) -> tuple[float, float] | None:
+        """The lowest and the highest quality of the given file, if it has a quality map."""
+        return None if self.given is None else quality_range(parse(self.given))
 
 
 def exhibit_of(name: str, data: bytes, limits: Limits) -> Exhibit:
@@ -69,6 +74,7 @@ def exhibit_of(name: str, data: bytes, limits: Limits) -> Exhibit:
     """
     if data.startswith(SIGNATURE):
         stream = parse(data, limits)
+        quality_range(stream)  # which a damaged tile does not tell
         turn = orientation_in(metadata_in(stream))
         width, height = _upright(stream.header, turn)
         return Exhibit(name, width, height, given=data)

@@ -147,6 +147,7 @@ class Studio:
             "original": exhibit.original is not None,
             "given": exhibit.given is not None,
             "quality": exhibit.quality,
+            "quality_range": exhibit.quality_range,
             "lacking": {name: reason for name, reason in lacking.items() if reason},
         }
 

@@ -137,6 +137,22 @@ static void *random_bytes(size_t size)
     return bytes;
 }
 
+/* A map of qualities, by cells or by positions, or none. */
+static int16_t *any_map(int32_t rows, int32_t columns)
+{
+    int32_t side = between(0, 1) ? GROUP : 1, most = between(0, 1) ? 400 : 1;
+    int16_t *map = malloc((size_t)(rows * columns) * sizeof *map);
+    if (!between(0, 2)) {
+        free(map);
+        return NULL;
+    }
+    for (int32_t i = 0; i < rows * columns; i++) {
+        int32_t r = i / columns, c = i % columns, corner = r / side * side * columns + c / side * side;
+        map[i] = corner == i ? (int16_t)between(0, most) : map[corner];
+    }
+    return map;
+}
+
 /* What a model computes of random inputs, as one checksum. */
 static uint32_t run_synthesis(const aec_model *model, int32_t rows, int32_t columns)
 {
@@ -146,11 +162,13 @@ static uint32_t run_synthesis(const aec_model *model, int32_t rows, int32_t colu
     size_t size = (size_t)(256 * rows * columns / scale / scale) * (gray ? 1 : 3) * (deep ? 2 : 1);
     int16_t *y = random_bytes(2 * latents);
     void *samples = malloc(size);
-    check(aec_synthesize(model, y, rows, columns, (int32_t)between(0, 400), scale,
+    int16_t *map = any_map(rows, columns);
+    check(aec_synthesize(model, y, rows, columns, (int32_t)between(0, 400), map, scale,
                          (int32_t)between(1, 20 * rows), (int32_t)between(1, 20 * columns), deep,
                          gray, (int32_t)between(1, 3), samples) == AEC_OK,
           "synthesis");
     uint32_t crc = aec_crc32(0, samples, size);
+    free(map);
     free(samples);
     free(y);
     return crc;
@@ -161,10 +179,17 @@ static uint32_t run_words(const aec_model *model, int32_t rows, int32_t columns)
     size_t count = (size_t)between(0, 60),
            size = 2 * (size_t)(rows * columns * model->sizes.latents);
     unsigned char *words = random_bytes(4 * count + 1);
-    int16_t *y = calloc(1, size);
+    int16_t *y = calloc(1, size), *map = any_map(rows, columns);
     int32_t status = aec_decode_latents(model, words + 1, count, rows, columns,
-                                        (int32_t)between(0, 400), (int32_t)between(1, 3), y);
+                                        (int32_t)between(0, 400), map, (int32_t)between(1, 3), y);
     check(status == AEC_OK || status == AEC_PAYLOAD, "words");
+    if (map) {
+        map[between(0, rows * columns - 1)] = between(0, 1) ? -1 : 401;
+        check(aec_decode_latents(model, words + 1, count, rows, columns, 0, map, 1, y) ==
+                  AEC_ARGUMENT,
+              "a map out of range");
+    }
+    free(map);
     free(words);
     free(y);
     return (uint32_t)status;
@@ -178,10 +203,10 @@ static uint32_t run_passes(const aec_model *model, int32_t rows, int32_t columns
     size_t coded = (size_t)(high * broad * latents / 4), size = (size_t)(rows * columns * latents);
     int32_t *hyper = calloc(hypers, 4), *means = malloc(4 * coded), *symbols = malloc(4 * coded);
     uint8_t *levels = malloc(coded);
-    int16_t *y = malloc(2 * size), *again = malloc(2 * size);
+    int16_t *y = malloc(2 * size), *again = malloc(2 * size), *map = any_map(rows, columns);
     for (size_t i = 0; i < hypers; i++)
         hyper[i] = (int32_t)between(ACTIVATION_LOW, ACTIVATION_HIGH);
-    aec_tile *tile = aec_begin(model, hyper, rows, columns, quality, (int32_t)between(1, 3));
+    aec_tile *tile = aec_begin(model, hyper, rows, columns, quality, map, (int32_t)between(1, 3));
     size_t count = 0;
     uint32_t crc = 0;
     check(tile && !aec_words(tile, &count) && aec_put(tile, symbols) == AEC_ARGUMENT, "begin");
@@ -196,11 +221,13 @@ static uint32_t run_passes(const aec_model *model, int32_t rows, int32_t columns
     check(aec_latents(tile, y) == AEC_OK, "latents");
     const uint32_t *words = aec_words(tile, &count);
     check(words &&
-              aec_decode_latents(model, words, count, rows, columns, quality, 1, again) == AEC_OK &&
+              aec_decode_latents(model, words, count, rows, columns, quality, map, 1, again) ==
+                  AEC_OK &&
               !memcmp(y, again, 2 * size),
           "decoded words");
     crc = aec_crc32(aec_crc32(crc, y, 2 * size), words, 4 * count);
     aec_end(tile);
+    free(map);
     free(hyper);
     free(means);
     free(symbols);
@@ -217,20 +244,22 @@ static uint32_t run_rounding(const aec_model *model, int32_t rows, int32_t colum
     size_t size = (size_t)(rows * columns * model->sizes.latents), count = 0;
     int32_t *hyper = calloc(hypers, 4), quality = (int32_t)between(0, 400);
     float *y = malloc(4 * size), edges[LEVEL_COUNT * 16];
-    int16_t *y_hat = malloc(2 * size), *again = malloc(2 * size);
+    int16_t *y_hat = malloc(2 * size), *again = malloc(2 * size), *map = any_map(rows, columns);
     for (size_t i = 0; i < size; i++)
         y[i] = (float)between(-9999999, 9999999) * (between(0, 2) ? 1e-5f : 1e20f);
     for (int i = 0; i < LEVEL_COUNT * 16; i++)
         edges[i] = (float)between(0, 1000) * 1e-3f;
-    aec_tile *tile = aec_begin(model, hyper, rows, columns, quality, (int32_t)between(1, 3));
+    aec_tile *tile = aec_begin(model, hyper, rows, columns, quality, map, (int32_t)between(1, 3));
     for (int k = 0; k < PASSES; k++)
         check(aec_round(tile, y, k % 2 ? edges : NULL) == AEC_OK, "round");
     check(aec_round(tile, y, NULL) == AEC_ARGUMENT && aec_latents(tile, y_hat) == AEC_OK, "end");
     const uint32_t *words = aec_words(tile, &count);
-    int32_t status = aec_decode_latents(model, words, count, rows, columns, quality, 2, again);
+    int32_t status =
+        aec_decode_latents(model, words, count, rows, columns, quality, map, 2, again);
     check(status == AEC_OK && !memcmp(y_hat, again, 2 * size), "decoded rounded latents");
     uint32_t crc = aec_crc32(0, words, 4 * count);
     aec_end(tile);
+    free(map);
     free(hyper);
     free(y);
     free(y_hat);

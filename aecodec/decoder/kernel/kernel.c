@@ -1,9 +1,9 @@
 /* The kernel as one translation unit, and the functions of kernel.h.
 
    vectors.h, loops.h and row_loops.h are compiled once for each instruction level; x86.h says for
-   which. memory.h, threads.h and coder.h stand for themselves. tensors.h and packing.h take a
-   weights file; prior.h, passes.h and latents.h decode latents; stream.h, synthesis.h and
-   analysis.h turn them into pixels and back. */
+   which. memory.h, threads.h, coder.h and quality_map.h stand for themselves. tensors.h and
+   packing.h take a weights file; prior.h, passes.h and latents.h decode latents; stream.h,
+   synthesis.h and analysis.h turn them into pixels and back. */
 
 #include "kernel.h"
 
@@ -51,6 +51,7 @@
 #include "memory.h"
 #include "threads.h"
 #include "coder.h"
+#include "quality_map.h"
 #include "tensors.h"
 #include "packing.h"
 #include "prior.h"
@@ -235,16 +236,18 @@ static bool is_request_valid(const aec_model *model, bool analyzes, int32_t rows
 }
 
 int32_t aec_decode_latents(const aec_model *model, const void *words, size_t word_count,
-                           int32_t rows, int32_t columns, int32_t quality, int32_t threads,
-                           int16_t *y_hat)
+                           int32_t rows, int32_t columns, int32_t quality,
+                           const int16_t *qualities, int32_t threads, int16_t *y_hat)
 {
-    if (!is_request_valid(model, false, rows, columns, quality, threads))
+    if (!is_request_valid(model, false, rows, columns, quality, threads) ||
+        !is_map_valid(qualities, rows, columns))
         return AEC_ARGUMENT;
     team helpers;
     passes t;
     begin_team(&helpers, threads);
     int32_t status = AEC_MEMORY;
-    if (begin_passes(&t, &model->prior, model->packer.run, &helpers, rows, columns, quality))
+    if (begin_passes(&t, &model->prior, model->packer.run, &helpers, rows, columns, quality,
+                     qualities))
         status = decode_passes(&t, words, word_count, y_hat);
     end_team(&helpers);
     release_all(&t.own);
@@ -252,12 +255,13 @@ int32_t aec_decode_latents(const aec_model *model, const void *words, size_t wor
 }
 
 int32_t aec_synthesize(const aec_model *model, const int16_t *y_hat, int32_t rows, int32_t columns,
-                       int32_t quality, int32_t scale, int32_t inside_rows, int32_t inside_columns,
-                       int32_t sixteen_bit, int32_t gray, int32_t threads, void *samples)
+                       int32_t quality, const int16_t *qualities, int32_t scale,
+                       int32_t inside_rows, int32_t inside_columns, int32_t sixteen_bit,
+                       int32_t gray, int32_t threads, void *samples)
 {
     bool is_scale = scale == 1 || scale == 2 || scale == 4 || scale == 8;
     if (!is_request_valid(model, false, rows, columns, quality, threads) || !is_scale ||
-        inside_rows < 1 || inside_columns < 1)
+        inside_rows < 1 || inside_columns < 1 || !is_map_valid(qualities, rows, columns))
         return AEC_ARGUMENT;
     team helpers;
     window w = {.net = &model->synthesis,
@@ -268,22 +272,19 @@ int32_t aec_synthesize(const aec_model *model, const int16_t *y_hat, int32_t row
                 .y_hat = y_hat,
                 .view = {scale, inside_rows, inside_columns, sixteen_bit != 0, gray != 0, samples}};
     begin_team(&helpers, threads);
-    bool is_there = take_window(&w, scale == 1 && !sixteen_bit && !gray);
-    if (is_there) {
-        const synthesis *net = w.net;
-        read_gains(net->outer_knots, net->latents, net->latent_width, quality, w.outer);
-        read_gains(net->inner_knots, net->channels, net->width, quality, w.inner);
+    bool is_there = take_window(&w, scale == 1 && !sixteen_bit && !gray, quality, qualities);
+    if (is_there)
         synthesize_window(&w);
-    }
     end_team(&helpers);
     release_all(&w.own);
     return is_there ? AEC_OK : AEC_MEMORY;
 }
 
 aec_tile *aec_begin(const aec_model *model, const int32_t *hyper, int32_t rows, int32_t columns,
-                    int32_t quality, int32_t threads)
+                    int32_t quality, const int16_t *qualities, int32_t threads)
 {
-    if (!is_request_valid(model, false, rows, columns, quality, threads))
+    if (!is_request_valid(model, false, rows, columns, quality, threads) ||
+        !is_map_valid(qualities, rows, columns))
         return NULL;
     aec_tile *tile = allocate(sizeof *tile);
     if (!tile)
@@ -292,8 +293,8 @@ aec_tile *aec_begin(const aec_model *model, const int32_t *hyper, int32_t rows, 
     team helpers;
     begin_team(&helpers, threads);
     passes *t = &tile->passes;
-    bool is_there =
-        begin_passes(t, &model->prior, model->packer.run, &helpers, rows, columns, quality);
+    bool is_there = begin_passes(t, &model->prior, model->packer.run, &helpers, rows, columns,
+                                 quality, qualities);
     if (is_there) {
         size_t count = (size_t)(t->all_rows / GROUP) * (size_t)(t->all_columns / GROUP) *
                        (size_t)model->sizes.hypers;
@@ -419,12 +420,11 @@ int32_t aec_analyze_begin(const aec_model *model, const void *pixels, int32_t ro
 }
 
 int32_t aec_analyze_finish(const aec_model *model, const int32_t *begun, int32_t rows,
-                           int32_t columns, int32_t quality, const int16_t *map, int32_t threads,
-                           float *y)
+                           int32_t columns, int32_t quality, const int16_t *qualities,
+                           int32_t threads, float *y)
 {
-    qualities of = {quality, map, rows, columns};
     if (!is_request_valid(model, true, rows, columns, quality, threads) ||
-        !are_qualities_valid(&of))
+        !is_map_valid(qualities, rows, columns))
         return AEC_ARGUMENT;
     team helpers;
     begin_team(&helpers, threads);
@@ -433,21 +433,19 @@ int32_t aec_analyze_finish(const aec_model *model, const int32_t *begun, int32_t
                   .team = &helpers,
                   .rows = rows,
                   .columns = columns,
-                  .of = of,
                   .begun_from = begun,
                   .to = y};
-    bool is_done = finish_analysis(&a);
+    bool is_done = finish_analysis(&a, quality, qualities);
     end_team(&helpers);
     release_all(&a.own);
     return is_done ? AEC_OK : AEC_MEMORY;
 }
 
 int32_t aec_analyze_hyper(const aec_model *model, const float *y, int32_t rows, int32_t columns,
-                          int32_t quality, const int16_t *map, int32_t threads, float *z)
+                          int32_t quality, const int16_t *qualities, int32_t threads, float *z)
 {
-    qualities of = {quality, map, rows, columns};
     if (!is_request_valid(model, true, rows, columns, quality, threads) ||
-        !are_qualities_valid(&of))
+        !is_map_valid(qualities, rows, columns))
         return AEC_ARGUMENT;
     team helpers;
     begin_team(&helpers, threads);
@@ -456,12 +454,11 @@ int32_t aec_analyze_hyper(const aec_model *model, const float *y, int32_t rows, 
                   .team = &helpers,
                   .rows = up_to(rows, GROUP),
                   .columns = up_to(columns, GROUP),
-                  .of = of,
                   .from = y,
                   .from_rows = rows,
                   .from_columns = columns,
                   .to = z};
-    bool is_done = hyper_analysis(&a);
+    bool is_done = hyper_analysis(&a, quality, qualities);
     end_team(&helpers);
     release_all(&a.own);
     return is_done ? AEC_OK : AEC_MEMORY;

@@ -20,7 +20,7 @@
 #include <stdint.h>
 
 /* Rises when a driver of another kernel would misunderstand this one. */
-#define AEC_ABI 1
+#define AEC_ABI 2
 
 #pragma GCC visibility push(default)
 
@@ -94,18 +94,21 @@ void aec_free(aec_model *model);
 
 /* Decodes the latents of a tile; the caller compares their checksum (section 9.5).
 
-   words: little-endian, at any address.
+   words: little-endian, at any address, without a quality map (section 18.4).
    quality: index, 0 to 400.
+   qualities: (rows, columns), the index of each position, which hold instead of `quality`; NULL
+       where it holds for all.
    y_hat: (rows, columns, M), is written.
 
    Gives AEC_OK, AEC_PAYLOAD, AEC_MEMORY or AEC_ARGUMENT. */
 int32_t aec_decode_latents(const aec_model *model, const void *words, size_t word_count,
-                           int32_t rows, int32_t columns, int32_t quality, int32_t threads,
-                           int16_t *y_hat);
+                           int32_t rows, int32_t columns, int32_t quality,
+                           const int16_t *qualities, int32_t threads, int16_t *y_hat);
 
 /* Turns a window of latents into samples (sections 11 and 14.2).
 
    y_hat: (rows, columns, M).
+   quality, qualities: see aec_decode_latents.
    scale: 1, 2, 4 or 8 pixels a side that become one.
    inside_rows, inside_columns: pixels from the corner of the window to the end of the picture, at
        least 1; they may exceed the window. Samples of squares beyond the end are undefined.
@@ -115,16 +118,18 @@ int32_t aec_decode_latents(const aec_model *model, const void *words, size_t wor
 
    Gives AEC_OK, AEC_MEMORY or AEC_ARGUMENT. */
 int32_t aec_synthesize(const aec_model *model, const int16_t *y_hat, int32_t rows, int32_t columns,
-                       int32_t quality, int32_t scale, int32_t inside_rows, int32_t inside_columns,
-                       int32_t sixteen_bit, int32_t gray, int32_t threads, void *samples);
+                       int32_t quality, const int16_t *qualities, int32_t scale,
+                       int32_t inside_rows, int32_t inside_columns, int32_t sixteen_bit,
+                       int32_t gray, int32_t threads, void *samples);
 
 /* Begins the passes of one tile for someone who chooses or reads the symbols.
 
    hyper: (padded rows / 4, padded columns / 4, Z), in [-512, 511].
+   quality, qualities: see aec_decode_latents.
 
    Gives NULL without memory or for arguments out of range. */
 aec_tile *aec_begin(const aec_model *model, const int32_t *hyper, int32_t rows, int32_t columns,
-                    int32_t quality, int32_t threads);
+                    int32_t quality, const int16_t *qualities, int32_t threads);
 
 /* What the next pass codes. Both arrays are (4, padded rows / 2, padded columns / 2, M / 4), in the
    order of section 9.3, and hold the padding too: levels in [0, 63], means in 1/16 step. */
@@ -173,19 +178,19 @@ int32_t aec_analyze_begin(const aec_model *model, const void *pixels, int32_t ro
 
 /* The rest of it.
 
-   map: (rows, columns), the quality index of each latent, in place of `quality`; or NULL.
+   quality, qualities: see aec_decode_latents.
    y: (rows, columns, M), is written, multiples of 1/1024 step in steps. */
 int32_t aec_analyze_finish(const aec_model *model, const int32_t *begun, int32_t rows,
-                           int32_t columns, int32_t quality, const int16_t *map, int32_t threads,
-                           float *y);
+                           int32_t columns, int32_t quality, const int16_t *qualities,
+                           int32_t threads, float *y);
 
 /* The hyper-analysis of the latents of one tile.
 
    y: (rows, columns, M), in steps, finite; others than multiples of 1/1024 are rounded.
-   map: as above.
+   quality, qualities: see aec_decode_latents.
    z: (padded rows / 4, padded columns / 4, Z), is written, multiples of 2^-14. */
 int32_t aec_analyze_hyper(const aec_model *model, const float *y, int32_t rows, int32_t columns,
-                          int32_t quality, const int16_t *map, int32_t threads, float *z);
+                          int32_t quality, const int16_t *qualities, int32_t threads, float *z);
 
 /* CRC-32 of section 1.4, of bytes that follow those of which `crc` is the CRC; 0 for none. */
 uint32_t aec_crc32(uint32_t crc, const void *bytes, size_t size);

@@ -7,17 +7,32 @@
 
 enum { MOST_SIDE = 1 << 16 };
 
-/* Numbers of the model at one quality: all that depends on it. */
-static void read_quality(passes *t, int32_t quality)
+/* Numbers of the model at each quality of the map: all that depends on it. */
+static void read_qualities(passes *t)
 {
     const prior *net = t->net;
-    for (int32_t c = 0; c < net->latents; c++) {
-        t->base[c] = net->base[quality * net->latents + c];
-        t->norms[c] = net->norms[t->base[c] - NORM_OFFSET];
-        t->reciprocals[c] = net->reciprocals[t->base[c] - NORM_OFFSET];
+    for (int32_t slot = 0; slot < t->map.count; slot++) {
+        int32_t quality = t->map.all[slot];
+        ptrdiff_t to = (ptrdiff_t)slot * net->latents;
+        for (ptrdiff_t c = 0; c < net->latents; c++) {
+            int32_t base = net->base[quality * net->latents + c];
+            t->base[to + c] = base;
+            t->norms[to + c] = net->norms[base - NORM_OFFSET];
+            t->reciprocals[to + c] = net->reciprocals[base - NORM_OFFSET];
+        }
+        for (ptrdiff_t c = 0; c < t->width; c++)
+            t->rates[(ptrdiff_t)slot * t->width + c] =
+                c < net->context ? net->rates[quality * net->context + c] : 0;
     }
-    for (int32_t c = 0; c < t->width; c++)
-        t->rates[c] = c < net->context ? net->rates[quality * net->context + c] : 0;
+}
+
+static void take_tables(passes *t)
+{
+    uint64_t count = (uint32_t)t->map.count, channels = count * (uint32_t)t->net->latents;
+    t->base = take(&t->own, channels, sizeof *t->base);
+    t->norms = take(&t->own, channels, sizeof *t->norms);
+    t->reciprocals = take(&t->own, channels, sizeof *t->reciprocals);
+    t->rates = take(&t->own, count * (uint32_t)t->width, sizeof *t->rates);
 }
 
 static void take_activations(passes *t)
@@ -51,9 +66,9 @@ static void take_scratch(passes *t)
 }
 
 /* Prepares a tile; gives false without memory. Its team may change between calls, but never has
-   more threads than this one. */
+   more threads than this one. qualities: (rows, columns), or NULL. */
 static bool begin_passes(passes *t, const prior *net, const operations *run, team *threads,
-                         int32_t rows, int32_t columns, int32_t quality)
+                         int32_t rows, int32_t columns, int32_t quality, const int16_t *qualities)
 {
     *t = (passes){.net = net,
                   .run = run,
@@ -66,15 +81,13 @@ static bool begin_passes(passes *t, const prior *net, const operations *run, tea
     t->cell_rows = t->all_rows / CELL;
     t->cell_columns = t->all_columns / CELL;
     t->coded = (size_t)t->cell_rows * (size_t)t->cell_columns * (size_t)net->latents;
-    t->base = take(&t->own, (uint32_t)net->latents, sizeof *t->base);
-    t->norms = take(&t->own, (uint32_t)net->latents, sizeof *t->norms);
-    t->reciprocals = take(&t->own, (uint32_t)net->latents, sizeof *t->reciprocals);
-    t->rates = take(&t->own, (uint32_t)t->width, sizeof *t->rates);
+    take_map(&t->map, &t->own, quality, qualities, rows, columns, GROUP);
+    take_tables(t);
     take_activations(t);
     take_scratch(t);
     if (t->own.failed || t->coded > UINT32_MAX / 4)
         return false;
-    read_quality(t, quality);
+    read_qualities(t);
     return true;
 }
 

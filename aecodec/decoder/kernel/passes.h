@@ -4,6 +4,7 @@
 #define AEC_PASSES_H
 
 #include "prior.h"
+#include "quality_map.h"
 
 /* Activations with zeros around them, (rows + 2 border, columns + 2 border, width). */
 typedef struct {
@@ -24,8 +25,9 @@ typedef struct {
     bool predicted;
     team *team;
     memory own;
-    int32_t *base, *norms, *reciprocals; /* of the quality, (M) */
-    int32_t *rates;                      /* (width) */
+    quality_map map;                     /* of the padded grid */
+    int32_t *base, *norms, *reciprocals; /* of each quality of the map, (count, M) */
+    int32_t *rates;                      /* likewise, (count, width) */
     int32_t *hyper;                      /* symbols, (all_rows / 4, all_columns / 4, Z) */
     int16_t *z;                          /* the same with an even number of channels */
     int16_t *half;                       /* (all_rows / 2, all_columns / 2, width) */
@@ -126,10 +128,13 @@ static void features_row(void *context, int32_t row, int32_t thread)
     int16_t *features = row_of(t, t->features, row, t->all_columns);
     finish_block_row(t, &t->net->second, &t->large[0], x, row, t->all_columns,
                      scratch_of(t, thread));
-    for (int32_t p = 0; p < t->all_columns; p++)
+    for (int32_t p = 0; p < t->all_columns; p++) {
+        ptrdiff_t place = (ptrdiff_t)row * t->all_columns + p;
+        const int32_t *rates = t->rates + slot_at(&t->map, place) * t->width;
         for (int32_t c = 0; c < t->width; c++)
             features[(ptrdiff_t)p * t->width + c] = (int16_t)clip32(
-                x[(ptrdiff_t)p * t->width + c] + t->rates[c], ACTIVATION_LOW, ACTIVATION_HIGH);
+                x[(ptrdiff_t)p * t->width + c] + rates[c], ACTIVATION_LOW, ACTIVATION_HIGH);
+    }
 }
 
 /* The first place of a position in a row of cells. */
@@ -181,11 +186,13 @@ static void split_prediction(const passes *t, int32_t row, int32_t g, const int3
                              int32_t step)
 {
     int32_t quarter = t->net->quarter, half = t->net->half_head;
-    const int32_t *base = t->base + g * quarter, *norms = t->norms + g * quarter;
+    ptrdiff_t place = place_of_cell(t, row, POSITION[t->pass][g]);
     size_t at = ((size_t)g * (size_t)t->cell_rows + (size_t)row) * (size_t)t->cell_columns;
     uint8_t *levels = t->levels[t->pass] + at * (size_t)quarter;
     int32_t *means = t->means + at * (size_t)quarter;
-    for (int32_t p = 0; p < t->cell_columns; p++) {
+    for (int32_t p = 0; p < t->cell_columns; p++, place += CELL) {
+        ptrdiff_t from = slot_at(&t->map, place) * t->net->latents + g * quarter;
+        const int32_t *base = t->base + from, *norms = t->norms + from;
         for (int32_t c = 0; c < quarter; c++)
             levels[c] = (uint8_t)clip32((base[c] + prediction[c] + 8) >> 4, 0, LEVEL_COUNT - 1);
         for (int32_t c = 0; c < quarter; c++)
@@ -226,13 +233,14 @@ static void update_row(void *context, int32_t row, int32_t thread)
     (void)thread;
     for (int32_t g = 0; g < 4; g++) {
         int32_t position = POSITION[t->pass][g];
-        const int32_t *reciprocals = t->reciprocals + g * quarter;
+        ptrdiff_t place = place_of_cell(t, row, position);
         size_t at = ((size_t)g * (size_t)t->cell_rows + (size_t)row) * (size_t)t->cell_columns;
         const int32_t *symbols = t->symbols[t->pass] + at * (size_t)quarter;
         const int32_t *means = t->means + at * (size_t)quarter;
-        int16_t *y_hat = t->y_hat + place_of_cell(t, row, position) * m + g * quarter;
+        int16_t *y_hat = t->y_hat + place * m + g * quarter;
         int16_t *known = known_at(t, row, position) + t->pass * t->net->known;
-        for (int32_t p = 0; p < t->cell_columns; p++) {
+        for (int32_t p = 0; p < t->cell_columns; p++, place += CELL) {
+            const int32_t *reciprocals = t->reciprocals + slot_at(&t->map, place) * m + g * quarter;
             for (int32_t c = 0; c < quarter; c++)
                 y_hat[c] = (int16_t)clip64((int64_t)MEAN_FRACTION * symbols[c] + means[c],
                                            INT16_MIN, INT16_MAX);

@@ -193,6 +193,29 @@ static void read_gains(const int32_t *knots, int32_t count, int32_t width, int32
                        : 0;
 }
 
+/* Those of each quality of a map, (count, width); NULL without memory. */
+static double *take_gains(memory *own, const quality_map *map, const int32_t *knots, int32_t count,
+                          int32_t width)
+{
+    double *gains = take(own, (uint64_t)(uint32_t)map->count * (uint32_t)width, sizeof *gains);
+    for (int32_t slot = 0; gains && slot < map->count; slot++)
+        read_gains(knots, count, width, map->all[slot], gains + (ptrdiff_t)slot * width);
+    return gains;
+}
+
+/* Multiplies a row of the stream with the gains of its positions, of which each has `places` places
+   in it. */
+static void scale_row(const operations *run, const quality_map *map, const double *gains,
+                      int32_t row, int32_t places, int32_t width, int32_t *stream)
+{
+    for (int32_t column = 0, end; column < map->columns; column = end) {
+        end = run_end(map, row, column);
+        ptrdiff_t slot = slot_at(map, (ptrdiff_t)row * map->columns + column);
+        run->scale(gains + slot * width, places * (end - column), width,
+                   stream + (ptrdiff_t)places * column * width);
+    }
+}
+
 /* -- Blocks -- */
 
 /* What a block makes of a row of the stream before its neighbours matter. */

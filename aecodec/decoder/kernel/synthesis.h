@@ -94,7 +94,8 @@ typedef struct {
     int32_t rows, columns; /* of the window, in latents */
     const int16_t *y_hat;
     view view;
-    double *outer, *inner;
+    quality_map map;
+    double *outer, *inner;  /* gains of each quality of the map */
     int32_t *latent_stream; /* (rows, columns, latent_width) */
     int32_t *stream;        /* (2 rows, 2 columns, width) */
     padded latent_padded, padded[2];
@@ -121,7 +122,7 @@ static void first_row(void *context, int32_t row, int32_t thread)
         for (int32_t c = 0; c < net->latent_width; c++)
             place[c] = c < net->latents ? y_hat[(ptrdiff_t)p * net->latents + c] : 0;
     }
-    w->run->scale(w->outer, w->columns, net->latent_width, stream);
+    scale_row(w->run, &w->map, w->outer, row, 1, net->latent_width, stream);
     enter_block_row(w->run, &net->first, stream, &w->latent_padded, row, w->columns,
                     window_scratch(w, thread));
 }
@@ -132,7 +133,7 @@ static void enter_rest_row(const window *w, int32_t block, int32_t row, int16_t 
     int32_t columns = UP * w->columns;
     int32_t *stream = w->stream + (ptrdiff_t)row * columns * w->net->width;
     if (block == w->net->blocks - 1)
-        w->run->scale(w->inner, columns, w->net->width, stream);
+        scale_row(w->run, &w->map, w->inner, row / UP, UP, w->net->width, stream);
     enter_block_row(w->run, &w->net->rest[block], stream, &w->padded[block % 2], row, columns,
                     scratch);
 }
@@ -232,14 +233,17 @@ static void rest_row(void *context, int32_t row, int32_t thread)
         exit_row(w, row, stream, thread);
 }
 
-static bool take_window(window *w, bool whole_bytes)
+/* quality, qualities: see aec_synthesize. */
+static bool take_window(window *w, bool whole_bytes, int32_t quality, const int16_t *qualities)
 {
     const synthesis *net = w->net;
     uint64_t places = (uint64_t)w->rows * (uint32_t)w->columns;
     uint32_t columns = (uint32_t)w->columns, threads = (uint32_t)w->team->threads;
     size_t latent_row = 4 * (size_t)net->latent_width, row = 8 * (size_t)net->width;
-    w->outer = take(&w->own, (uint32_t)net->latent_width, sizeof *w->outer);
-    w->inner = take(&w->own, (uint32_t)net->width, sizeof *w->inner);
+    take_map(&w->map, &w->own, quality, qualities, w->rows, w->columns, 1);
+    w->outer =
+        take_gains(&w->own, &w->map, net->outer_knots, net->latents, net->latent_width);
+    w->inner = take_gains(&w->own, &w->map, net->inner_knots, net->channels, net->width);
     w->latent_stream = take(&w->own, places * (uint32_t)net->latent_width, sizeof(int32_t));
     w->stream = take(&w->own, 4 * places * (uint32_t)net->width, sizeof(int32_t));
     w->latent_padded = take_padded(&w->own, w->rows, w->columns, net->latent_width, 1);

@@ -36,7 +36,7 @@ function colourText({ gray, alpha, bits }) {
   return `${gray ? "gray" : "colour"}${alpha ? " and alpha" : ""}, ${bits} bits`;
 }
 
-function codingText({ layer, tiles, header }) {
+function codingText({ layer, tiles, header, qualities }) {
   if (!tiles.learned) {
     return "lossless";
   }
@@ -44,7 +44,8 @@ function codingText({ layer, tiles, header }) {
   if (layer) {
     return layer.bound ? `within ${layer.bound} of the original` : "exactly the original";
   }
-  return `quality ${header.qualityIndex / 4}${mixed}`;
+  const range = qualities ? `, varying from ${qualities[0]} to ${qualities[1]}` : "";
+  return `quality ${header.qualityIndex / 4}${range}${mixed}`;
 }
 
 function metadataText({ icc, exif, xmp, iptc, text }) {

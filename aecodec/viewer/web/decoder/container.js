@@ -9,6 +9,8 @@ const CRITICAL = ["HEAD", "LAYR", "TILE", "PIXL", "ALPH", "RESI", "DONE"];
 const LENGTH_MAX = 2 ** 31 - 1;
 const SIDE_MAX = LENGTH_MAX;
 const HEADER_BYTES = 36;
+/** What HEAD adds to the quality index where TILEs hold quality maps. */
+const MAP_FLAG = 2 ** 15;
 
 /** The coders of PIXL and ALPH. */
 export const WEBP = 0;
@@ -142,7 +144,8 @@ function readHeader(chunk, limits) {
   const view = new DataView(chunk.payload.buffer, chunk.payload.byteOffset, 16);
   const [width, height] = [view.getUint32(0, true), view.getUint32(4, true)];
   const [format, exponent] = [view.getUint8(8), view.getUint8(9)];
-  const quality = view.getUint16(10, true);
+  const field = view.getUint16(10, true);
+  const quality = field % MAP_FLAG;
   if (format > 7) {
     throw new AecError("UnsupportedError", `pixel format ${format} is unknown`);
   }
@@ -165,6 +168,7 @@ function readHeader(chunk, limits) {
     channels: (format & 1 ? 3 : 1) + (format & 4 ? 1 : 0),
     tileExponent: exponent,
     qualityIndex: quality,
+    hasQualityMap: field >= MAP_FLAG,
     modelId: hex(chunk.payload.subarray(12, 16)),
     columns,
     rows,

@@ -5,6 +5,7 @@ import { AecError } from "./errors.js";
 import { Kernel, LearnedModel } from "./kernel.js";
 import { metadataOf, orientationOf } from "./metadata.js";
 import { PictureDecoder, viewOf } from "./picture.js";
+import { qualityRange } from "./quality_map.js";
 import { readTables } from "./residual_tables.js";
 import { modelId, readTensors } from "./tensors.js";
 
@@ -32,7 +33,8 @@ export class Decoder {
    * What a file says without decoding it.
    *
    * @param {Uint8Array} bytes the file
-   * @returns {{header: object, metadata: object, orientation: number, tiles: object}} throws an
+   * @returns {{header: object, metadata: object, orientation: number, tiles: object,
+   *   qualities: ?number[]}} `qualities` are the lowest and the highest of a quality map; throws an
    *   AecError if the file is damaged
    */
   inspect(bytes) {
@@ -41,7 +43,8 @@ export class Decoder {
     const lossless = stream.tiles.filter((tile) => "coder" in tile).length;
     const tiles = { learned: stream.tiles.length - lossless, lossless };
     const { header, layer } = stream;
-    return { header, layer, metadata, orientation: orientationOf(metadata), tiles };
+    const qualities = qualityRange(stream);
+    return { header, layer, metadata, orientation: orientationOf(metadata), tiles, qualities };
   }
 
   /**

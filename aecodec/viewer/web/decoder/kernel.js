@@ -6,7 +6,7 @@ import { KERNEL_SHA256 } from "./kernel_digest.js";
 import { STRIDE } from "./tiling.js";
 import { decoderNames } from "./tensors.js";
 
-const ABI = 1;
+const ABI = 2;
 const FORMAT = "aecodec-weights-1";
 const SIDE_MAX = 4096;
 const SIZES = [
@@ -87,6 +87,15 @@ export class Kernel {
     new Uint8Array(this.exports.memory.buffer, place, bytes.length).set(bytes);
   }
 
+  /** Writes an array, and gives its place; 0 where there is none. */
+  given(place, array) {
+    if (!array) {
+      return 0;
+    }
+    this.write(place, array);
+    return place;
+  }
+
   /** A copy of an array in memory. */
   read(Kind, place, length) {
     const copy = allocate(Kind, length);
@@ -153,18 +162,22 @@ export class LearnedModel {
   /**
    * The latents of a tile.
    *
-   * @param {{checksum: number, words: Uint8Array}} tile
+   * @param {{checksum: number, words: Uint8Array}} tile without a quality map
+   * @param {number} quality index of the picture
+   * @param {?Int16Array} qualities those of the positions, (rows, columns), if they differ
    * @returns {Int16Array} (rows, columns, latent channels) in 1/16 step
    */
-  latents(tile, rows, columns, quality) {
+  latents(tile, rows, columns, quality, qualities = null) {
     const { kernel } = this;
     const length = rows * columns * this.latentChannels;
-    return kernel.withMemory([tile.words.length, 2 * length], (words, latents) => {
+    const sizes = [tile.words.length, 2 * length, qualities?.byteLength ?? 0];
+    return kernel.withMemory(sizes, (words, latents, map) => {
       kernel.write(words, tile.words);
       const count = tile.words.length / 4;
       fail(
         kernel.call(
-          "aec_decode_latents", this.model, words, count, rows, columns, quality, 1, latents,
+          "aec_decode_latents", this.model, words, count, rows, columns, quality,
+          kernel.given(map, qualities), 1, latents,
         ),
       );
       const found = kernel.read(Int16Array, latents, length);
@@ -177,21 +190,25 @@ export class LearnedModel {
    * The samples of a window.
    *
    * @param {Int16Array} latents (rows, columns, latent channels)
+   * @param {number} quality as in `latents`
+   * @param {?Int16Array} qualities as in `latents`
    * @param {{scale: number, inside: number[], gray: boolean, bits: number}} how `inside` are
    *   rows and columns of pixels up to the end of the picture
    * @returns {Uint8Array|Uint16Array} (16 rows / scale, 16 columns / scale, 1 or 3)
    */
-  samples(latents, rows, columns, quality, { scale, inside, gray, bits }) {
+  samples(latents, rows, columns, quality, qualities, { scale, inside, gray, bits }) {
     const { kernel } = this;
     const length = ((rows * columns * STRIDE * STRIDE) / scale ** 2) * (gray ? 1 : 3);
     const Kind = bits === 16 ? Uint16Array : Uint8Array;
     const size = length * Kind.BYTES_PER_ELEMENT;
-    return kernel.withMemory([latents.byteLength, size], (source, target) => {
+    const sizes = [latents.byteLength, size, qualities?.byteLength ?? 0];
+    return kernel.withMemory(sizes, (source, target, map) => {
       kernel.write(source, latents);
       fail(
         kernel.call(
-          "aec_synthesize", this.model, source, rows, columns, quality, scale, ...inside,
-          Number(bits === 16), Number(gray), 1, target,
+          "aec_synthesize", this.model, source, rows, columns, quality,
+          kernel.given(map, qualities), scale, ...inside, Number(bits === 16), Number(gray), 1,
+          target,
         ),
       );
       return kernel.read(Kind, target, length);

@@ -1,3 +1,3 @@
 /** SHA-256 of kernel.wasm: a damaged kernel could give wrong pixels. */
 export const KERNEL_SHA256 =
-  "837f80219dca20494e857ef8c6fcd3a977ec1227e34e47759ab6cfb51445382b";
+  "315ccbd6faee12aa8b23f3696ebe8427b0c2b6f00c38211043d46a33ca1f811a";

@@ -2,6 +2,7 @@
 
 import { AecError, allocate } from "./errors.js";
 import { decodeLossless } from "./lossless.js";
+import { splitMap } from "./quality_map.js";
 import { decodeResidual } from "./residual.js";
 import { NUMBERS_KEPT } from "./residual_context.js";
 import { shrink } from "./shrinking.js";
@@ -183,43 +184,54 @@ export class PictureDecoder {
     const { header, model } = this;
     const whole = windowOf(header, number, model.halo, this.isLossless);
     const window = overlap(withHalo(part, model.halo, gridOf(header)), whole);
-    const latents = this.gather(window);
+    const { latents, qualities } = this.gather(window);
     const [rows, columns] = [window.bottom - window.top, window.right - window.left];
     const inside = [header.height - window.top * STRIDE, header.width - window.left * STRIDE];
     const how = { scale, inside, gray: header.gray, bits };
-    const samples = model.samples(latents, rows, columns, header.qualityIndex, how);
+    const { qualityIndex } = header;
+    const samples = model.samples(latents, rows, columns, qualityIndex, qualities, how);
     return { window, samples };
   }
 
-  /** The latents of a window, 0 in lossless tiles. */
+  /** The latents of a window, 0 in lossless tiles, and their qualities where there are maps. */
   gather(window) {
+    const { header } = this;
     const channels = this.model.latentChannels;
-    const columns = window.right - window.left;
-    const found = allocate(Int16Array, (window.bottom - window.top) * columns * channels);
-    for (const number of tilesOf(this.header, window)) {
-      const latents = this.latents(number);
-      const box = tileBox(this.header, number);
-      const shared = overlap(box, window);
-      for (let row = shared.top; latents && row < shared.bottom; row++) {
-        const start = (row - box.top) * (box.right - box.left);
-        const from = (start + shared.left - box.left) * channels;
-        const part = latents.subarray(from, from + (shared.right - shared.left) * channels);
-        found.set(part, ((row - window.top) * columns + shared.left - window.left) * channels);
+    const places = (window.bottom - window.top) * (window.right - window.left);
+    const latents = allocate(Int16Array, places * channels);
+    const qualities = header.hasQualityMap
+      ? allocate(Int16Array, places).fill(header.qualityIndex)
+      : null;
+    for (const number of tilesOf(header, window)) {
+      const tile = this.learned(number);
+      const box = tileBox(header, number);
+      if (tile) {
+        copyShared(tile.latents, box, latents, window, channels);
+      }
+      if (tile && qualities) {
+        copyShared(tile.qualities, box, qualities, window, 1);
       }
     }
-    return found;
+    return { latents, qualities };
   }
 
-  /** The latents of a tile, decoded once; null of a lossless one. */
-  latents(number) {
+  /** Latents and qualities of a tile, decoded once; null of a lossless one. */
+  learned(number) {
     if (this.isLossless(number)) {
       return null;
     }
     if (!this.kept.has(number)) {
       const { top, left, bottom, right } = tileBox(this.header, number);
-      const tile = this.stream.tiles[number];
-      const { qualityIndex } = this.header;
-      this.kept.set(number, this.model.latents(tile, bottom - top, right - left, qualityIndex));
+      const [rows, columns] = [bottom - top, right - left];
+      const { hasQualityMap, qualityIndex } = this.header;
+      let { checksum, words } = this.stream.tiles[number];
+      let qualities = null;
+      if (hasQualityMap) {
+        ({ qualities, words } = splitMap(words, rows, columns, qualityIndex));
+      }
+      const tile = { checksum, words };
+      const latents = this.model.latents(tile, rows, columns, qualityIndex, qualities);
+      this.kept.set(number, { latents, qualities });
     }
     return this.kept.get(number);
   }
@@ -291,5 +303,16 @@ export class PictureDecoder {
         }
       }
     }
+  }
+}
+
+/** Copies what two boxes share from one array to the other, `channels` numbers of each position. */
+function copyShared(from, box, to, window, channels) {
+  const shared = overlap(box, window);
+  const [broad, wide] = [box.right - box.left, window.right - window.left];
+  for (let row = shared.top; row < shared.bottom; row++) {
+    const start = ((row - box.top) * broad + shared.left - box.left) * channels;
+    const part = from.subarray(start, start + (shared.right - shared.left) * channels);
+    to.set(part, ((row - window.top) * wide + shared.left - window.left) * channels);
   }
 }

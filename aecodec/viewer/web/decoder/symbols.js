@@ -1,4 +1,4 @@
-/** The entropy coder of residual layers; SPECIFICATION.md, section 8. */
+/** The entropy coder of quality maps and residual layers; SPECIFICATION.md, section 8. */
 
 import { checkPayload } from "./errors.js";
 
@@ -62,6 +62,17 @@ export class SymbolDecoder {
       symbols[place] = this.takeUniform() - 2 ** 15;
     }
     return symbols;
+  }
+
+  /** What is not taken yet, as words that another decoder takes; section 18.4. */
+  rest() {
+    const state = this.high ? [this.high, this.low] : this.low ? [this.low] : [];
+    const { buffer, byteOffset, byteLength } = this.words;
+    const rest = new Uint8Array(4 * state.length + byteLength - this.at);
+    const view = new DataView(rest.buffer);
+    state.forEach((word, number) => view.setUint32(4 * number, word, true));
+    rest.set(new Uint8Array(buffer, byteOffset + this.at, byteLength - this.at), 4 * state.length);
+    return rest;
   }
 
   /** Checks that nothing is left. */

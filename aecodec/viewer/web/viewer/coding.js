@@ -37,7 +37,9 @@ export class CodingControls {
     slider.value = String(nearest);
     part("coding").hidden = !picture.original;
     part("given").hidden = !picture.given;
-    part("given").textContent = `File as given: quality ${picture.quality}`;
+    const range = picture.quality_range;
+    const varying = range ? `, varying from ${range[0]} to ${range[1]}` : "";
+    part("given").textContent = `File as given: quality ${picture.quality}${varying}`;
     this.givenQuality = picture.quality;
     this.setGiven(picture.given);
   }
