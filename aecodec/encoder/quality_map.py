@@ -76,7 +76,7 @@ def interests(source: "RowSource", wishes: Iterable[Interest]) -> Floats:
     A cell has the largest by magnitude that touches it; the positive one of two that are as large.
     """
     rows, columns = (-(-side // CELL_SIDE) for side in (source.height, source.width))
-    found = np.zeros((rows, columns))
+    found: Floats = np.zeros((rows, columns))
     for wish in wishes:
         more = _of_region(source, wish) if isinstance(wish, Roi) else _of_mask(source, wish)
         larger, equal = np.abs(more) > np.abs(found), np.abs(more) == np.abs(found)
@@ -101,7 +101,7 @@ def _of_mask(source: "RowSource", mask: RoiMask) -> Floats:
     levels = _levels(source, mask)
     for axis in (0, 1):
         levels = np.maximum.reduceat(levels, np.arange(0, levels.shape[axis], CELL_SIDE), axis)
-    found: Floats = levels * (float(mask.offset) / WHITE)
+    found: Floats = levels.astype(np.float64) * (float(mask.offset) / WHITE)
     return found
 
 

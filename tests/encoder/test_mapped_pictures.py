@@ -1,5 +1,6 @@
 """Pictures whose cells differ in quality: every way of encoding, and what it does to pixels."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -55,10 +56,8 @@ OPTIONS: dict[str, EncodeOptions] = {
 @pytest.mark.parametrize("way", OPTIONS)
 def test_every_way_of_encoding_decodes(name: str, way: str, tiny_codec: Codec) -> None:
     pixels = PICTURES[name]
-    if pixels.shape[1] < 70:
-        roi = [Roi(Region(0, 0, 5, 70), 20), above(pixels)]
-    else:
-        roi = [BELOW, above(pixels)]
+    region = Roi(Region(0, 0, 5, 70), 20) if pixels.shape[1] < 70 else BELOW
+    roi = [region, above(pixels)]
     options = OPTIONS[way]
     data = tiny_codec.compress(pixels, options=options, checksum=True, roi=roi)
     stream = tiny_codec.verify(data)
@@ -77,8 +76,6 @@ def test_every_way_of_encoding_decodes(name: str, way: str, tiny_codec: Codec) -
 @pytest.mark.parametrize("way", ["by cost", "boost", "tiles", "lossless", "search", "denoised"])
 @pytest.mark.parametrize("name", ["rgb", "gray", "16 bits"])
 def test_rows_of_a_stream_give_the_same_bytes(name: str, way: str, tiny_codec: Codec) -> None:
-    from dataclasses import replace
-
     pixels = PICTURES[name]
     options = replace(OPTIONS[way], roi=[BELOW, above(pixels)])
     if options.tile_exponent > 7:

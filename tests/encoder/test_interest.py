@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from io import BytesIO
+from typing import Any
 
 import numpy as np
 import pytest
@@ -114,18 +115,24 @@ def test_a_mask_of_a_turned_picture_has_its_size_as_shown() -> None:
         interests(rows_of(make_picture(100, 200), 6), [mask])
 
 
+ANY_ROI: Any = Roi
+ANY_MASK: Any = RoiMask
+ANY_OPTIONS: Any = EncodeOptions
+"""Called with what they must refuse."""
+
+
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: Roi((1, 2, 3, 4), 5), "roi takes a Region, not tuple"),
-        (lambda: Roi(Region(0, 0, 1, 1), "5"), "the offset of a region must be a number"),
+        (lambda: ANY_ROI((1, 2, 3, 4), 5), "roi takes a Region, not tuple"),
+        (lambda: ANY_ROI(Region(0, 0, 1, 1), "5"), "the offset of a region must be a number"),
         (lambda: Roi(Region(0, 0, 1, 1), float("nan")), r"lie in \[-100, 100\], not nan"),
-        (lambda: RoiMask("mask.png", 5), "a mask takes the bytes of a file, not str"),
+        (lambda: ANY_MASK("mask.png", 5), "a mask takes the bytes of a file, not str"),
         (lambda: RoiMask(b"", -101), "the offset of a mask must lie in"),
         (lambda: RoiMask.of(np.zeros((4, 4, 3), np.uint8), 5), "of uint8 or bool, not of uint8"),
-        (lambda: RoiMask.of([[1]], 5), "of uint8 or bool, not of list"),
-        (lambda: EncodeOptions(roi=Roi(Region(0, 0, 1, 1), 5)), "a list of Roi and RoiMask"),
-        (lambda: EncodeOptions(roi=[Region(0, 0, 1, 1)]), "not Region"),
+        (lambda: ANY_MASK.of([[1]], 5), "of uint8 or bool, not of list"),
+        (lambda: ANY_OPTIONS(roi=Roi(Region(0, 0, 1, 1), 5)), "a list of Roi and RoiMask"),
+        (lambda: ANY_OPTIONS(roi=[Region(0, 0, 1, 1)]), "not Region"),
         (lambda: EncodeOptions(variance_boost=11), r"lie in \[0, 10\], not 11"),
         (lambda: EncodeOptions(variance_boost=True), "must be a number, not bool"),
     ],
