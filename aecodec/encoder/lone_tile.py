@@ -38,6 +38,6 @@ class LoneTile:
         synthesis = TileSynthesis(
             self.model, header, np.zeros((grid.height, grid.width), np.bool_),
             lambda _: self.y_hat, sixteen_bit=header.pixel_format.is_sixteen_bit,
-            qualities=lambda _: self.quality,
+            qualities=(lambda _: self.quality) if header.has_quality_map else None,
         )  # fmt: skip
         return synthesis.pixels(grid, box)

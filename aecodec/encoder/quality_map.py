@@ -30,7 +30,7 @@ Floats = npt.NDArray[np.float64]
 
 UNIT = STEP / QUALITY_STEPS
 """Units of quality in a step of an offset."""
-NEAR = 0.75
+NEAR = 1.0
 """Steps by which a boost may miss what its neighbours predict."""
 WHITE = 255.0
 _BACK = {6: 8, 8: 6}

@@ -35,6 +35,7 @@ from aecodec.format.chunks import (
 )
 from aecodec.format.constants import STRIDE
 from aecodec.format.container import Stream
+from aecodec.format.quality_map import Quality
 from aecodec.format.tiling import Box, latent_grid, tile_box, touches
 from aecodec.options import EncodeOptions
 from aecodec.picture.pixels import Pixels
@@ -257,9 +258,12 @@ class RowEncoder:
             state = self._made[step, number // columns][number % columns]
             return None if isinstance(state.tile, LosslessTile) else state.y_hat
 
+        def quality(number: int) -> Quality:
+            return self._quality.of(tile_box(self._header, number))
+
         synthesis = TileSynthesis(
             self._model.decoder, self._header, lossless, latents, sixteen_bit=False,
-            qualities=lambda number: self._quality.of(tile_box(self._header, number)),
+            qualities=quality if self._header.has_quality_map else None,
         )  # fmt: skip
         height = min(box.bottom * STRIDE, self._header.height) - box.top * STRIDE
         width = min(box.right * STRIDE, self._header.width) - box.left * STRIDE

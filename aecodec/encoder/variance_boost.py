@@ -20,9 +20,9 @@ BLOCK = 8
 """Pixels along a side of a block."""
 LOG_STEPS = 64
 """Steps of an octave of variance."""
-FLOOR = 4
+FLOOR = 16
 """Variance in squared 8-bit steps that is added to that of each block: less is not seen."""
-MIDDLE = 9.5
+MIDDLE = 8.5
 """Binary logarithm of the variance of cells that keep the picture's quality; with it files of
 photographs stay about as large as they are."""
 _SAMPLES = BLOCK * BLOCK

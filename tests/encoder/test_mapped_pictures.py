@@ -13,7 +13,7 @@ from test_rows_encoder import Stream, mixed
 from aecodec.codec import Codec
 from aecodec.format.chunks import LosslessTile, Tile
 from aecodec.format.container import parse, parse_header
-from aecodec.format.interest import Roi, RoiMask
+from aecodec.format.interest import Interest, Roi, RoiMask
 from aecodec.format.tiling import Region
 from aecodec.options import EncodeOptions, Target
 from aecodec.picture.picture import to_picture
@@ -57,7 +57,7 @@ OPTIONS: dict[str, EncodeOptions] = {
 def test_every_way_of_encoding_decodes(name: str, way: str, tiny_codec: Codec) -> None:
     pixels = PICTURES[name]
     region = Roi(Region(0, 0, 5, 70), 20) if pixels.shape[1] < 70 else BELOW
-    roi = [region, above(pixels)]
+    roi: list[Interest] = [region, above(pixels)]
     options = OPTIONS[way]
     data = tiny_codec.compress(pixels, options=options, checksum=True, roi=roi)
     stream = tiny_codec.verify(data)
