@@ -3,6 +3,7 @@
 All that it shares with the package are the tensors of a weights file.
 """
 
+from functools import lru_cache
 from math import isqrt
 
 import numpy as np
@@ -50,6 +51,14 @@ class SynthesisReference:
         """A tensor of the part `synthesis` by its dotted name."""
         return tensor_of(self.tensors, name)
 
+    def gains_at(self, name: str, quality: int | Ints) -> Ints:
+        """The gain of each channel, `(C, 1, 1)`, or `(C, h, w)` for `(h, w)` qualities."""
+        if isinstance(quality, int):
+            return self.gains(name, quality)
+        rows = [[self.gains(name, int(q))[:, 0, 0] for q in row] for row in quality]
+        return np.array(rows).transpose(2, 0, 1)
+
+    @lru_cache(maxsize=1024)  # noqa: B019  # references live as long as the tests that make them
     def gains(self, name: str, quality_index: int) -> Ints:
         """The gain of each channel."""
         k = self[name]
@@ -101,9 +110,9 @@ class SynthesisReference:
         v = self.hswish(self.conv(f"{name}expand", stream), f["expand"])
         return self.clipped(stream + self.conv(f"{name}contract", v))
 
-    def sums(self, y_hat: Ints, quality_index: int) -> Ints:
+    def sums(self, y_hat: Ints, quality: int | Ints) -> Ints:
         """P of section 11.2, `(16h, 16w, 3)`, of `(M, h, w)` latents."""
-        stream = self.scaled(y_hat, self.gains("outer_gain", quality_index))
+        stream = self.scaled(y_hat, self.gains_at("outer_gain", quality))
         stream = self.block("first.", stream)
         _, h, w = stream.shape
         shift = self["up.shift"]
@@ -114,14 +123,15 @@ class SynthesisReference:
             stream[:, position // 2 :: 2, position % 2 :: 2] = part
         for number in range(len(self.tensors.parts["blocks"].parts)):
             stream = self.block(f"blocks.{number}.", stream)
-        stream = self.block("last.", self.scaled(stream, self.gains("inner_gain", quality_index)))
+        places = quality if isinstance(quality, int) else np.kron(quality, np.ones((2, 2), int))
+        stream = self.block("last.", self.scaled(stream, self.gains_at("inner_gain", places)))
         p = np.einsum("chw,co->ohw", stream, self["exit.weight"]) + self["exit.bias"][:, None, None]
         cells: Ints = p.reshape(3, 8, 8, 2 * h, 2 * w).transpose(3, 1, 4, 2, 0)
         return cells.reshape(16 * h, 16 * w, 3)
 
-    def decode(self, y_hat: Ints, quality_index: int, maximum: int, *, gray: bool) -> Ints:
+    def decode(self, y_hat: Ints, quality: int | Ints, maximum: int, *, gray: bool) -> Ints:
         """Samples `(16h, 16w, 3 or 1)`, section 11.3."""
-        return self.means(self.sums(y_hat, quality_index), 1, maximum, gray=gray)
+        return self.means(self.sums(y_hat, quality), 1, maximum, gray=gray)
 
     def means(self, sums: Ints, scale: int, maximum: int, *, gray: bool) -> Ints:
         """Samples of a smaller picture, section 14.2, of sums where the picture is."""
@@ -171,12 +181,29 @@ class PriorReference(ReferenceWords):
             counts = counts[size:]
         return hyper, scales
 
-    def features(self, z: Ints, quality_index: int) -> Ints:
+    def map(self, grid: Grid, index: int) -> Ints:
+        """The quality of each position of the padded grid, section 9.6."""
+        rows, columns = -(-grid.height // 4), -(-grid.width // 4)
+        counts = [2**23 if k == 0 else 2 ** (22 - abs(k)) for k in range(-20, 21)]
+        r = self.group(np.zeros(rows * columns, np.int64), [(-20, [*counts, 8])])
+        d = r.reshape(rows, columns).copy()
+        for i in range(rows):
+            for j in range(columns):
+                if i and j:
+                    a, b, c = d[i, j - 1], d[i - 1, j], d[i - 1, j - 1]
+                    d[i, j] += sorted((a, b, a + b - c))[1]
+                elif i or j:
+                    d[i, j] += d[i - 1, 0] if i else d[0, j - 1]
+        assert np.abs(d).max() <= 50
+        qualities: Ints = np.kron((index + 8 * d).clip(0, 400), np.ones((4, 4), np.int64))
+        return qualities
+
+    def features(self, z: Ints, quality: int | Ints) -> Ints:
         """`(Z, h/4, w/4)` to `(H, h, w)`."""
         h = self.block("hyper_synthesis.first", shuffle(self.conv("hyper_synthesis.entry", z)))
         h = self.block("hyper_synthesis.second", shuffle(self.conv("hyper_synthesis.up", h)))
-        rate_features = self.tensor("tables.rate_features")[quality_index]
-        found: Ints = (h + rate_features[:, None, None]).clip(-512, 511)
+        rate_features = self.tensor("tables.rate_features")[quality]
+        found: Ints = (h + of_channels(rate_features)).clip(-512, 511)
         return found
 
     def corrections(self, k: int, known: Ints, features: Ints) -> Ints:
@@ -186,15 +213,18 @@ class PriorReference(ReferenceWords):
         h = self.block(f"{name}.second", self.block(f"{name}.first", h))
         return self.conv(f"{name}.head", h, head=True)
 
-    def decode(self, grid: Grid, quality_index: int) -> Ints:
-        """`y_hat` `(h, w, M)` over the coded grid."""
+    def decode(self, grid: Grid, quality: int | Ints) -> Ints:
+        """`y_hat` `(h, w, M)` over the coded grid.
+
+        The quality is one for all, or that of each position of the padded grid.
+        """
         hyper, scales = self.tables()
         norms, reciprocals = self.tensor("tables.norms"), self.tensor("tables.reciprocals")
         rows, columns = -(-grid.height // 4), -(-grid.width // 4)
         z = self.group(np.tile(np.arange(len(hyper)), rows * columns), hyper)
-        features = self.features(z.reshape(rows, columns, -1).transpose(2, 0, 1), quality_index)
+        features = self.features(z.reshape(rows, columns, -1).transpose(2, 0, 1), quality)
         first = self.conv("hyper_synthesis.head", features, head=True)
-        base = self.tensor("tables.base")[quality_index]
+        base = of_channels(self.tensor("tables.base")[quality])
         channels = len(base)
         y_hat = np.zeros((channels, 4 * rows, 4 * columns), np.int64)
         known = np.zeros_like(y_hat)
@@ -202,15 +232,13 @@ class PriorReference(ReferenceWords):
             prediction = first + self.corrections(k, known, features) if k else first
             places = self.places(k, grid, y_hat.shape)
             everywhere = self.places(k, Grid(4 * rows, 4 * columns), y_hat.shape)
-            level = np.clip((base[:, None, None] + prediction[:channels] + 8) >> 4, 0, 63)
-            norm = norms[base + 1024][:, None, None]
-            mean = (prediction[channels:] * norm + 2048) >> 12
+            level = np.clip((base + prediction[:channels] + 8) >> 4, 0, 63)
+            mean = (prediction[channels:] * norms[base + 1024] + 2048) >> 12
             symbols = np.zeros_like(y_hat)
             symbols[places] = self.group(level[places], scales)
             decoded = np.clip(16 * symbols + mean, -(2**15), 2**15 - 1)
-            reciprocal = reciprocals[base + 1024][:, None, None]
             y_hat[everywhere] = decoded[everywhere]
-            read = np.clip((decoded * reciprocal + 2**19) >> 20, -512, 511)
+            read = np.clip((decoded * reciprocals[base + 1024] + 2**19) >> 20, -512, 511)
             known[everywhere] = read[everywhere]
         assert not self.words
         assert self.state == 0
@@ -229,6 +257,11 @@ class PriorReference(ReferenceWords):
         ]
         c, r, s = np.array(found, np.int64).reshape(-1, 3).T
         return c, r, s
+
+
+def of_channels(rows: Ints) -> Ints:
+    """`(C,)` or `(h, w, C)` to `(C, 1, 1)` or `(C, h, w)`."""
+    return rows[:, None, None] if rows.ndim == 1 else rows.transpose(2, 0, 1)
 
 
 def shuffle(x: Ints) -> Ints:

@@ -17,6 +17,7 @@ from io import BytesIO
 
 import numpy as np
 from conftest import make_picture
+from mapped_files import any_offsets, with_map
 from PIL import Image
 
 from aecodec.codec import Codec
@@ -28,8 +29,10 @@ from aecodec.errors import AecError, ChecksumError
 from aecodec.format.chunks import Header, Layer, LayerHead, Limits, Tile
 from aecodec.format.constants import STRIDE
 from aecodec.format.container import SIGNATURE, Stream, chunk_table, parse, serialize
+from aecodec.format.quality import QUALITY_MAP_FLAG
+from aecodec.format.quality_map import LIMIT, Quality, cell_qualities, spread
 from aecodec.format.tiling import Region, tile_box
-from aecodec.info import read_info
+from aecodec.info import quality_range, read_info
 from aecodec.picture.metadata import Metadata, metadata_of, turned
 from aecodec.picture.pixels import DAMAGE, Pixels
 
@@ -94,6 +97,9 @@ def seeds(codec: Codec) -> list[bytes]:
     files += [layered(codec, noise, beside_lossless, 0)]
     files += [layered(codec, make_picture(33, 20)[..., 0], files[2], 3)]
     files += [codec.compress(make_picture(12, 20), 30, lossless_tiles=False, checksum=True)]
+    cells = codec.compress(make_picture(70, 130), 60, lossless_tiles=False)
+    files += [with_map(codec, data, any_offsets(data, 9)) for data in (cells, *files[2:5])]
+    files += [with_map(codec, small, any_offsets(small)), layered(codec, noise, files[-1], 0)]
     described_files = [
         serialize(replace(parse(data), ancillary=described.chunks()))
         for data in (small, alone_file)
@@ -186,7 +192,8 @@ class Mutator:
         places = [i for i, (kind, _) in enumerate(pieces) if kind == b"TILE"]
         if not places or pieces[0][0] != b"HEAD" or len(pieces[0][1]) != 16:
             return
-        width, height, _, exponent, index, _ = _HEAD.unpack(pieces[0][1])
+        width, height, _, exponent, field, _ = _HEAD.unpack(pieces[0][1])
+        has_map, index = divmod(field, QUALITY_MAP_FLAG)
         if not (width * height <= LIMITS.pixels and 6 <= exponent <= 14 and index <= 400):
             return
         model = self.codec.encoder.decoder
@@ -195,11 +202,18 @@ class Mutator:
         rows, columns = (-(-min(n, side) // 16) for n in (height, width))
         if not rows or not columns:
             return
-        spread = 10.0 ** draw.uniform(0, 5)
-        y = noise.normal(0, spread, (rows, columns, model.config.latent_channels))
+        size = 10.0 ** draw.uniform(0, 5)
+        y = noise.normal(0, size, (rows, columns, model.config.latent_channels))
         hyper = (-(-rows // 4), -(-columns // 4), model.config.hyper_channels)
         z = noise.normal(0, draw.choice((1, 30, 600)), hyper)
-        tile, _ = encode_latents(model.prior, y.astype(np.float32), z.astype(np.float32), index)
+        quality: Quality = index
+        if has_map:
+            offsets = noise.integers(-LIMIT, LIMIT + 1, hyper[:2]).astype(np.int32)
+            quality = spread(cell_qualities(index, offsets), rows, columns)
+        tile, _ = encode_latents(
+            model.prior, y.astype(np.float32), z.astype(np.float32), quality,
+            map_index=index if has_map else None,
+        )  # fmt: skip
         pieces[places[0]] = (b"TILE", struct.pack("<I", tile.checksum) + tile.words)
 
 
@@ -261,6 +275,8 @@ def _header(draw: random.Random, pieces: list[Piece]) -> None:
         limit = (2**32, 2**32, 256, 256, 2**16)[place]
         likely = draw.choice((_ODD, range(1, 300), range(402)))
         fields[place] = draw.choice(likely) % limit
+        if place == 4 and draw.random() < 0.3:
+            fields[place] ^= QUALITY_MAP_FLAG
     pieces[0] = (pieces[0][0], _HEAD.pack(*fields))
 
 
@@ -324,6 +340,7 @@ def exercise(codec: Codec, data: bytes, draw: random.Random) -> str:
     outcome = _attempt(lambda: codec.decompress_array(data))
     if draw.randrange(4) == 0:
         _attempt(lambda: read_info(data, LIMITS))
+        _attempt(lambda: quality_range(parse(data, LIMITS)))
     name = "decoded" if isinstance(outcome, np.ndarray) else type(outcome).__name__
     complete = isinstance(outcome, np.ndarray)
     choice = draw.randrange(12 if complete else 150)  # what is missing of a file takes the networks

@@ -34,6 +34,7 @@ def test_the_seeds_hold_everything(codec: Codec, files: list[bytes]) -> None:
         "HEAD", "TILE", "PIXL", "ALPH", "LAYR", "RESI", "DONE",
         "iccp", "exif", "xmpd", "phys", "text", "csum",
     }  # fmt: skip
+    assert {parse(data).header.has_quality_map for data in files} == {False, True}
     for data in files:
         assert join(split(data)) == data
         assert exercise(codec, data, random.Random(0)) == "decoded"

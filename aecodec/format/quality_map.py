@@ -84,7 +84,7 @@ def cell_offsets(index: int, cells: Indices) -> Offsets:
         InputError: no offset gives one of these indices.
     """
     away = cells.astype(np.int32) - index
-    offsets = np.sign(away) * -(-np.abs(away) // STEP)
+    offsets: Offsets = np.sign(away) * -(-np.abs(away) // STEP)
     if not np.array_equal(cell_qualities(index, offsets), cells):
         raise InputError(f"not every quality of the map is whole steps away from index {index}")
     return offsets

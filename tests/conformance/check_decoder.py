@@ -13,7 +13,8 @@ if everything passes.
 `manifest.json` lists under `valid` each file's pixels (`pixels`, a PNG), which a decoder gives
 exactly, also under an alpha of 0; `pixels_sha256` of the samples in the order row, column, channel;
 `latents_sha256` and `symbols_sha256` over all TILE chunks (symbols: little-endian int32,
-hyper-latents and then passes 1 to 4 of each tile, each group in the order of section 9.3);
+the residuals of the quality map where `map` is true, hyper-latents and then passes 1 to 4 of each
+tile, each group in the order of sections 9.6 and 9.3);
 `regions` as [x, y, width, height]; `optional` chunks as [type, SHA-256 of the payload], and how
 many equal ones follow each other if more than one. Under `invalid` it lists the errors of
 section 5, of which any may be reported. Sections are those of `aecodec/format/SPECIFICATION.md`.

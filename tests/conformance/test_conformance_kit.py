@@ -28,18 +28,22 @@ from native_kernel import LEVELS
 
 import aecodec
 from aecodec.codec import Codec
-from aecodec.decoder.latents import Grid, decode_latents
+from aecodec.coding.map_words import split_map
+from aecodec.decoder.latents import Grid, decode_latents, without_map
 from aecodec.decoder.runtime_choice import VARIABLE
 from aecodec.format.chunks import LosslessTile, PixelCoder, Tile
 from aecodec.format.container import Stream, parse
 from aecodec.format.digest import has_digest
+from aecodec.format.quality_map import residuals
 from aecodec.format.tiling import Region, tile_box
 from aecodec.models import registry
 
 MANIFEST = load_manifest()
 VALID: list[Entry] = MANIFEST["valid"]
 INVALID: list[Entry] = MANIFEST["invalid"]
-REFERENCE = ("rgb-1x1", "gray-1x1", "rgb-17x33", "extremes-100")
+REFERENCE = (
+    "rgb-1x1", "gray-1x1", "rgb-17x33", "extremes-100", "map-1x1", "map-gray16", "map-escapes",
+)  # fmt: skip
 """Files that the decoder in plain NumPy integers can decode in reasonable time."""
 
 
@@ -82,6 +86,11 @@ def test_the_kit_is_small_and_covers_the_format() -> None:
     assert any(
         stream.header.tile_rows > 1 and stream.alphas and has_digest(stream) for stream in layers
     )
+    mapped = [stream_of(entry) for entry in VALID if entry.get("map")]
+    assert {stream.header.quality_index for stream in mapped} >= {0, 200, 400}
+    assert any(stream.layer for stream in mapped)
+    assert any(stream.alphas for stream in mapped)
+    assert any(0 < stream.lossless_count < stream.header.tile_count for stream in mapped)
     errors = {error for entry in INVALID for error in entry["errors"]}
     kinds = {each.__name__ for each in aecodec.FormatError.__subclasses__()}
     assert errors == kinds | {"UnsupportedError", "LimitError"}
@@ -126,8 +135,11 @@ def test_latents_and_symbols(codec: Codec, entry: Entry) -> None:
         if isinstance(tile, Tile):
             box = tile_box(stream.header, number)
             grid = Grid(box.height, box.width)
-            index = stream.header.quality_index
-            y_hat = decode_latents(prior, tile, grid, index, observe=observe)
+            plain, quality = without_map(tile, grid, stream.header)
+            if stream.header.has_quality_map:
+                offsets, _ = split_map(tile.words, grid.hyper)
+                symbols.update(residuals(offsets).astype("<i4").tobytes())
+            y_hat = decode_latents(prior, plain, grid, quality, observe=observe)
             latents.update(y_hat.astype("<i2").tobytes())
     assert latents.hexdigest() == entry["latents_sha256"]
     assert symbols.hexdigest() == entry["symbols_sha256"]
@@ -143,9 +155,10 @@ def test_the_decoder_in_plain_integers_agrees(name: str) -> None:
     assert isinstance(tile, Tile)
     box = tile_box(stream.header, 0)
     tensors = registry.released_weights(released).tensors["prior"]
-    y_hat = PriorReference(tensors, tile.words).decode(
-        Grid(box.height, box.width), stream.header.quality_index
-    )
+    reference, grid = PriorReference(tensors, tile.words), Grid(box.height, box.width)
+    index = stream.header.quality_index
+    quality = reference.map(grid, index) if stream.header.has_quality_map else index
+    y_hat = reference.decode(grid, quality)
     assert digest(y_hat.astype("<i2")) == entry["latents_sha256"]
 
 

@@ -1,12 +1,11 @@
-"""Writes the conformance kit; nothing else does, and nothing that exists is changed without -f.
+"""Writes what the conformance kit lacks, or all of it with -f; nothing else does.
 
 From the root of the repository:
 
     PYTHONPATH=. python tests/conformance/write_vectors.py [-f]
 
-Files are made with the default model, from pictures that are made here. Released models
-decode for ever, so a written kit is right for ever; write it again only before the format's first
-release, or to add files.
+Files are made with the default model, from pictures of `kit_files.py`. Released models decode for
+ever, so a written kit is right for ever; replace it only before the format's first release.
 """
 
 import argparse
@@ -14,14 +13,14 @@ import hashlib
 import json
 import struct
 import sys
-from collections.abc import Callable, Iterable
-from dataclasses import replace
+from collections.abc import Iterable
 from itertools import groupby
 from pathlib import Path
 from typing import Any
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
 import numpy as np
-import numpy.typing as npt
 from faults import (
     broken_alpha,
     broken_bytes,
@@ -31,161 +30,46 @@ from faults import (
     drawing,
     webp,
 )
+from kit_files import (
+    described,
+    extremes,
+    layer_mixed,
+    layer_rows,
+    layered,
+    learned,
+    mixed,
+    sixteen_bit,
+    smooth,
+    stored,
+    tiled,
+    with_alpha,
+    with_checksum,
+)
+from map_files import broken_maps, valid_maps
 from PIL import Image, ImageCms
 
 from aecodec.codec import Codec
 from aecodec.coding.lossless import encode_pixels, encode_png
-from aecodec.coding.residual_tables import newest_tables
-from aecodec.decoder.latents import Grid, decode_latents
-from aecodec.encoder.residual_fit import encode_residual
+from aecodec.coding.map_words import split_map
+from aecodec.decoder.latents import Grid, decode_latents, without_map
 from aecodec.errors import AecError
 from aecodec.format.chunks import (
     DEFAULT_LIMITS,
     Chunk,
     Header,
-    Layer,
-    LayerHead,
     LosslessTile,
-    PixelFormat,
     Tile,
 )
-from aecodec.format.constants import STRIDE
-from aecodec.format.container import Stream, parse, serialize
-from aecodec.format.digest import PixelDigest, with_digest
+from aecodec.format.container import parse
+from aecodec.format.quality_map import residuals
 from aecodec.format.tiling import tile_box
 from aecodec.models.registry import DEFAULT_MODEL
 from aecodec.picture.pixels import Pixels as AnyPixels
-from aecodec.picture.pixels import split as split_alpha
 
 KIT = Path(__file__).resolve().parent
-Pixels = npt.NDArray[np.uint8]
 PROFILE_DATE = 2026, 11, 25, 15, 25, 52
 """When the ICC profile was made, which ImageCms would write anew each time: ICC.1:2022, 7.2.10."""
 Entry = dict[str, Any]
-
-
-def smooth(height: int, width: int, seed: int = 0) -> Pixels:
-    """Waves with a little noise, `(height, width, 3)`."""
-    rng = np.random.default_rng(seed)
-    y, x = np.mgrid[:height, :width] / 16.0
-    channels = [
-        128 + 70 * np.sin(x * a + y * b + c) + rng.normal(0, 3, (height, width))
-        for a, b, c in ((0.7, 0.4, 0), (0.5, -0.6, 1), (0.2, 0.9, 2))
-    ]
-    pixels: Pixels = np.clip(np.stack(channels, -1), 0, 255).astype(np.uint8)
-    return pixels
-
-
-def with_alpha(pixels: Pixels) -> Pixels:
-    """The same pixels with alpha that rises from 0 at the left to 255 at the right."""
-    height, width = pixels.shape[:2]
-    alpha = np.broadcast_to(np.linspace(-50, 300, width).clip(0, 255), (height, width))
-    return np.dstack([pixels, alpha.astype(np.uint8)])
-
-
-def sixteen_bit(pixels: Pixels) -> npt.NDArray[np.uint16]:
-    """The same pixels in 16 bits, with detail below the eighth."""
-    noise = np.random.default_rng(2).integers(0, 257, pixels.shape)
-    wide: npt.NDArray[np.uint16] = (
-        (pixels.astype(np.int64) * 256 + noise).clip(0, 65535).astype(np.uint16)
-    )
-    return wide
-
-
-def extremes(height: int, width: int) -> Pixels:
-    """Random samples of 0 and 255, as far from a photograph as can be."""
-    rng = np.random.default_rng(9)
-    return (rng.integers(0, 2, (height, width, 3)) * 255).astype(np.uint8)
-
-
-def tiled(codec: Codec, pixels: AnyPixels, quality: float = 50) -> bytes:
-    """Tiles of 64 pixels a side, all learned."""
-    return codec.compress(pixels, quality, tile_exponent=6, lossless_tiles=False)
-
-
-def learned(codec: Codec, pixels: AnyPixels, quality: float = 50) -> bytes:
-    """One learned tile."""
-    return codec.compress(pixels, quality, lossless_tiles=False)
-
-
-def layered(codec: Codec, pixels: AnyPixels, bound: int) -> bytes:
-    """Learned tiles of 64 pixels a side with a residual layer, even where storing is smaller."""
-    return with_layer(codec, pixels, tiled(codec, pixels), bound)
-
-
-def with_layer(codec: Codec, pixels: AnyPixels, data: bytes, bound: int) -> bytes:
-    """A file of these pixels, with a residual for each tile of it that is learned.
-
-    Raises:
-        RuntimeError: it does not decode to these pixels, give or take the bound.
-    """
-    stream, tables, decoded = parse(data), newest_tables(), codec.decompress_array(data)
-    original, x_hat = pixels, decoded
-    if stream.alphas:
-        (original, _), (x_hat, _) = split_alpha(pixels), split_alpha(decoded)
-    residuals = [
-        encode_residual(original[part], x_hat[part], tables, bound=bound)
-        for part, tile in zip(parts_of(stream.header), stream.tiles, strict=True)
-        if isinstance(tile, Tile)
-    ]
-    layer = Layer(LayerHead(tables.tables_id, bound), tuple(residuals))
-    layered_file = serialize(replace(stream, layer=layer))
-    error = np.abs(codec.decompress_array(layered_file).astype(int) - pixels).max()
-    if error > bound:
-        raise RuntimeError(f"a residual layer within {bound} leaves an error of {error}")
-    return layered_file
-
-
-def with_checksum(codec: Codec, data: bytes) -> bytes:
-    """The same picture with the checksum of its pixels."""
-    digest = PixelDigest()
-    digest.update(codec.decompress_array(data))
-    return serialize(with_digest(parse(data), digest.result()))
-
-
-def parts_of(header: Header) -> list[tuple[slice, slice]]:
-    """Rows and columns of each tile's pixels."""
-    return [tile_box(header, number).slices(STRIDE) for number in range(header.tile_count)]
-
-
-def stored(codec: Codec, pixels: Pixels, encode: Callable[[Pixels], LosslessTile]) -> bytes:
-    """One lossless tile."""
-    form = PixelFormat.GRAY8 if pixels.ndim == 2 else PixelFormat.RGB8
-    header = Header(pixels.shape[1], pixels.shape[0], form, 10, 300, codec.encoder.decoder.model_id)
-    return serialize(Stream(header, (encode(np.ascontiguousarray(pixels)),)))
-
-
-def described(data: bytes, *chunks: Chunk) -> bytes:
-    """The same picture with optional chunks."""
-    return serialize(replace(parse(data), ancillary=chunks))
-
-
-def layer_mixed(codec: Codec) -> bytes:
-    """Learned tiles with residuals on both sides of a lossless one.
-
-    Each window of the synthesis ends at the lossless tile, as at the picture's border. A residual
-    of what a tile shows beside learned neighbours would miss that.
-    """
-    pixels = smooth(8, 140, 13)
-    pixels[:, 64:128] = drawing(8, 64)
-    data = codec.compress(pixels, 20, tile_exponent=6)
-    kinds = [type(tile) for tile in parse(data).tiles]
-    if kinds != [Tile, LosslessTile, Tile]:
-        raise RuntimeError(f"the tiles are {kinds}")
-    return with_layer(codec, pixels, data, 0)
-
-
-def layer_rows(codec: Codec) -> bytes:
-    """Two rows of two tiles with all that there is: alpha, residuals and a checksum."""
-    pixels = with_alpha(smooth(70, 70, 14))
-    return with_checksum(codec, layered(codec, pixels, 0))
-
-
-def mixed(codec: Codec) -> bytes:
-    """A drawing in a smooth picture: learned tiles beside lossless ones."""
-    pixels = smooth(150, 200, 3)
-    pixels[64:128, 64:128] = drawing(64, 64)
-    return codec.compress(pixels, 60, tile_exponent=6)
 
 
 def valid_files(codec: Codec) -> dict[str, tuple[str, bytes]]:
@@ -288,8 +172,13 @@ def describe_valid(codec: Codec, name: str, what: str, data: bytes) -> tuple[Ent
     for number, tile in enumerate(stream.tiles):
         if isinstance(tile, Tile):
             box = tile_box(stream.header, number)
+            grid = Grid(box.height, box.width)
+            plain, quality = without_map(tile, grid, stream.header)
+            if stream.header.has_quality_map:
+                offsets, _ = split_map(tile.words, grid.hyper)
+                symbols.update(residuals(offsets).astype("<i4").tobytes())
             y_hat = decode_latents(
-                prior, tile, Grid(box.height, box.width), stream.header.quality_index,
+                prior, plain, grid, quality,
                 observe=lambda found, _: symbols.update(found.astype("<i4").tobytes()),
             )  # fmt: skip
             latents.update(y_hat.astype("<i2").tobytes())
@@ -303,6 +192,8 @@ def describe_valid(codec: Codec, name: str, what: str, data: bytes) -> tuple[Ent
     }
     entry["model"] = stream.header.model_id.hex()
     entry["tiles"] = ["PIXL" if isinstance(t, LosslessTile) else "TILE" for t in stream.tiles]
+    if stream.header.has_quality_map:
+        entry["map"] = True
     if "TILE" in entry["tiles"]:
         entry |= {"latents_sha256": latents.hexdigest(), "symbols_sha256": symbols.hexdigest()}
     digest = hashlib.sha256(np.ascontiguousarray(pixels).tobytes()).hexdigest()
@@ -331,31 +222,31 @@ def list_optional(chunks: Iterable[Chunk]) -> list[list[Any]]:
     return listed
 
 
-def main() -> None:
-    """Writes the kit."""
-    parser = argparse.ArgumentParser(description="Writes the conformance kit.")
-    parser.add_argument("-f", "--force", action="store_true", help="replace what exists")
-    force = parser.parse_args().force
-    if not force and (KIT / "manifest.json").exists():
-        sys.exit("the kit exists; -f replaces it")
-    codec = Codec()
-    for folder in ("valid", "invalid"):
-        (KIT / folder).mkdir(exist_ok=True)
-        for path in (KIT / folder).iterdir():
-            path.unlink()
-    valid, invalid = [], []
-    for name, (what, data) in valid_files(codec).items():
-        entry, pixels = describe_valid(codec, name, what, data)
-        (KIT / entry["file"]).write_bytes(data)
-        Image.fromarray(pixels).save(KIT / entry["pixels"], optimize=True)
-        valid.append(entry)
+def add_valid(codec: Codec, entries: list[Entry]) -> None:
+    """Writes the valid files that the manifest lacks."""
+    known = {entry["file"] for entry in entries}
+    for name, (what, data) in (valid_files(codec) | valid_maps(codec)).items():
+        if f"valid/{name}.aec" not in known:
+            entry, pixels = describe_valid(codec, name, what, data)
+            (KIT / entry["file"]).write_bytes(data)
+            Image.fromarray(pixels).save(KIT / entry["pixels"], optimize=True)
+            entries.append(entry)
+
+
+def add_invalid(codec: Codec, entries: list[Entry]) -> None:
+    """Writes the invalid files that the manifest lacks.
+
+    Raises:
+        RuntimeError: one decodes, or for another reason does not.
+    """
+    known = {entry["file"] for entry in entries}
     one = learned(codec, smooth(20, 30, 4))
     tile_end = len(one) - 12
     faults = broken_bytes(one, tile_end) | broken_chunks(one, tiled(codec, smooth(20, 70, 4)))
     faults |= broken_tiles(codec, one) | broken_alpha(
         learned(codec, with_alpha(smooth(9, 9)[..., 0]))
     )
-    faults |= broken_layer(layered(codec, smooth(20, 30, 4), 0))
+    faults |= broken_layer(layered(codec, smooth(20, 30, 4), 0)) | broken_maps(codec)
     for name, (what, data, *errors) in faults.items():
         try:
             codec.decompress_array(data)
@@ -364,13 +255,33 @@ def main() -> None:
                 raise RuntimeError(f"{name}: {exc!r}, expected one of {errors}") from exc
         else:
             raise RuntimeError(f"{name} decodes")
-        (KIT / f"invalid/{name}.aec").write_bytes(data)
-        invalid.append({"file": f"invalid/{name}.aec", "what": what, "errors": errors})
+        entry = {"file": f"invalid/{name}.aec", "what": what, "errors": errors}
+        if entry["file"] not in known:
+            (KIT / f"invalid/{name}.aec").write_bytes(data)
+            entries.append(entry)
+
+
+def main() -> None:
+    """Writes the kit, or what it lacks."""
+    parser = argparse.ArgumentParser(description="Writes the conformance kit, or what it lacks.")
+    parser.add_argument("-f", "--force", action="store_true", help="replace what exists")
+    path = KIT / "manifest.json"
+    for folder in ("valid", "invalid"):
+        (KIT / folder).mkdir(exist_ok=True)
+    if parser.parse_args().force:
+        for old in (*KIT.glob("valid/*"), *KIT.glob("invalid/*"), *KIT.glob("manifest.json")):
+            old.unlink()
     about = "See check_decoder.py for the meaning of the fields."
-    manifest = {"about": about, "format_version": 1, "made_with": DEFAULT_MODEL}
-    manifest |= {"valid": valid, "invalid": invalid}
+    manifest: dict[str, Any] = {
+        "about": about, "format_version": 1, "made_with": DEFAULT_MODEL, "valid": [], "invalid": [],
+    }  # fmt: skip
+    if path.exists():
+        manifest = json.loads(path.read_text(encoding="utf-8"))
+    codec = Codec()
+    add_valid(codec, manifest["valid"])
+    add_invalid(codec, manifest["invalid"])
     text = json.dumps(manifest, indent=1, ensure_ascii=False)
-    (KIT / "manifest.json").write_text(text + "\n", encoding="utf-8")
+    path.write_text(text + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

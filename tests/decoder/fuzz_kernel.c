@@ -147,7 +147,8 @@ static int16_t *any_map(int32_t rows, int32_t columns)
         return NULL;
     }
     for (int32_t i = 0; i < rows * columns; i++) {
-        int32_t r = i / columns, c = i % columns, corner = r / side * side * columns + c / side * side;
+        int32_t r = i / columns, c = i % columns,
+                corner = r / side * side * columns + c / side * side;
         map[i] = corner == i ? (int16_t)between(0, most) : map[corner];
     }
     return map;
@@ -254,8 +255,7 @@ static uint32_t run_rounding(const aec_model *model, int32_t rows, int32_t colum
         check(aec_round(tile, y, k % 2 ? edges : NULL) == AEC_OK, "round");
     check(aec_round(tile, y, NULL) == AEC_ARGUMENT && aec_latents(tile, y_hat) == AEC_OK, "end");
     const uint32_t *words = aec_words(tile, &count);
-    int32_t status =
-        aec_decode_latents(model, words, count, rows, columns, quality, map, 2, again);
+    int32_t status = aec_decode_latents(model, words, count, rows, columns, quality, map, 2, again);
     check(status == AEC_OK && !memcmp(y_hat, again, 2 * size), "decoded rounded latents");
     uint32_t crc = aec_crc32(0, words, 4 * count);
     aec_end(tile);

@@ -77,8 +77,8 @@ def test_qualities_between_steps_are_refused() -> None:
 
 @given(st.integers(1, 13), st.integers(1, 13))
 def test_cells_are_spread_over_positions(height: int, width: int) -> None:
-    cells = np.arange(-(-height // 4) * -(-width // 4), dtype=np.int16)
-    cells = cells.reshape(-(-height // 4), -(-width // 4))
+    rows, columns = -(-height // 4), -(-width // 4)
+    cells = np.arange(rows * columns, dtype=np.int16).reshape(rows, columns)
     found = spread(cells, height, width)
     assert found.shape == (height, width)
     for (row, column), value in np.ndenumerate(found):

@@ -236,8 +236,8 @@ static bool is_request_valid(const aec_model *model, bool analyzes, int32_t rows
 }
 
 int32_t aec_decode_latents(const aec_model *model, const void *words, size_t word_count,
-                           int32_t rows, int32_t columns, int32_t quality,
-                           const int16_t *qualities, int32_t threads, int16_t *y_hat)
+                           int32_t rows, int32_t columns, int32_t quality, const int16_t *qualities,
+                           int32_t threads, int16_t *y_hat)
 {
     if (!is_request_valid(model, false, rows, columns, quality, threads) ||
         !is_map_valid(qualities, rows, columns))

@@ -102,8 +102,8 @@ void aec_free(aec_model *model);
 
    Gives AEC_OK, AEC_PAYLOAD, AEC_MEMORY or AEC_ARGUMENT. */
 int32_t aec_decode_latents(const aec_model *model, const void *words, size_t word_count,
-                           int32_t rows, int32_t columns, int32_t quality,
-                           const int16_t *qualities, int32_t threads, int16_t *y_hat);
+                           int32_t rows, int32_t columns, int32_t quality, const int16_t *qualities,
+                           int32_t threads, int16_t *y_hat);
 
 /* Turns a window of latents into samples (sections 11 and 14.2).
 

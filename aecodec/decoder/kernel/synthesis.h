@@ -241,8 +241,7 @@ static bool take_window(window *w, bool whole_bytes, int32_t quality, const int1
     uint32_t columns = (uint32_t)w->columns, threads = (uint32_t)w->team->threads;
     size_t latent_row = 4 * (size_t)net->latent_width, row = 8 * (size_t)net->width;
     take_map(&w->map, &w->own, quality, qualities, w->rows, w->columns, 1);
-    w->outer =
-        take_gains(&w->own, &w->map, net->outer_knots, net->latents, net->latent_width);
+    w->outer = take_gains(&w->own, &w->map, net->outer_knots, net->latents, net->latent_width);
     w->inner = take_gains(&w->own, &w->map, net->inner_knots, net->channels, net->width);
     w->latent_stream = take(&w->own, places * (uint32_t)net->latent_width, sizeof(int32_t));
     w->stream = take(&w->own, 4 * places * (uint32_t)net->width, sizeof(int32_t));

@@ -1,3 +1,3 @@
 /** SHA-256 of kernel.wasm: a damaged kernel could give wrong pixels. */
 export const KERNEL_SHA256 =
-  "315ccbd6faee12aa8b23f3696ebe8427b0c2b6f00c38211043d46a33ca1f811a";
+  "5be641c50bd702e6d9862483e05b0fdb89dcce9416545a41a7093bf2e849a869";
