@@ -108,6 +108,35 @@ def test_tiles_stand_beside_stored_ones(tiny_codec: Codec) -> None:
     np.testing.assert_array_equal(part, whole[region.slices()])
 
 
+def test_what_quality_a_cell_has_decides_which_tiles_are_stored(tiny_codec: Codec) -> None:
+    """A tile that is stored at high quality alone is so where its cells have that quality."""
+    rng = np.random.default_rng(0)
+    pixels = np.kron(rng.integers(0, 2, (16, 32, 1)), np.ones((4, 4, 3))).astype(np.uint8)
+    pixels = 90 + 60 * pixels + rng.integers(0, 5, pixels.shape, np.uint8)
+    at = {
+        quality: [
+            isinstance(tile, LosslessTile)
+            for tile in parse(tiny_codec.compress(pixels, quality, tile_exponent=6)).tiles
+        ]
+        for quality in (0, 100)
+    }
+    assert at == {0: [False, False], 100: [True, True]}
+    roi = [Roi(Region(64, 0, 64, 64), 100)]
+    found = parse(tiny_codec.compress(pixels, 0, tile_exponent=6, roi=roi)).tiles
+    assert [isinstance(tile, LosslessTile) for tile in found] == [False, True]
+
+
+def test_plugins_take_regions_and_boosts(plugged: Codec, tmp_path: Path) -> None:
+    import imageio.v3
+
+    pixels = make_picture(100, 130)
+    wishes: dict[str, object] = {"quality": 50, "variance_boost": 3, "roi": [BELOW]}
+    expected = plugged.compress(pixels, 50, variance_boost=3, roi=[BELOW])
+    Image.fromarray(pixels).save(tmp_path / "a.aec", **wishes)
+    imageio.v3.imwrite(tmp_path / "b.aec", pixels, **wishes)
+    assert (tmp_path / "a.aec").read_bytes() == (tmp_path / "b.aec").read_bytes() == expected
+
+
 def test_what_asks_for_nothing_gives_the_same_file(tiny_codec: Codec) -> None:
     pixels = make_picture(150, 130)
     plain = tiny_codec.compress(pixels, 60)
