@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -130,7 +131,7 @@ def test_plugins_take_regions_and_boosts(plugged: Codec, tmp_path: Path) -> None
     import imageio.v3
 
     pixels = make_picture(100, 130)
-    wishes: dict[str, object] = {"quality": 50, "variance_boost": 3, "roi": [BELOW]}
+    wishes: dict[str, Any] = {"quality": 50, "variance_boost": 3, "roi": [BELOW]}
     expected = plugged.compress(pixels, 50, variance_boost=3, roi=[BELOW])
     Image.fromarray(pixels).save(tmp_path / "a.aec", **wishes)
     imageio.v3.imwrite(tmp_path / "b.aec", pixels, **wishes)
