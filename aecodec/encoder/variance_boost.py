@@ -69,16 +69,25 @@ def _typical(variances: Ints) -> int:
 
 def _variances(pixels: Pixels) -> Ints:
     """Of each block, times `16 * 64**2`, in squared 8-bit steps; edges repeat to whole ones."""
-    luma = pixels.astype(np.int64)
-    luma = luma @ np.array([1, 2, 1]) if pixels.ndim == 3 else _LUMA * luma
-    if pixels.dtype == np.uint16:
-        luma //= SIXTEEN_BIT_STEP
+    luma = _luma(pixels)
     height, width = luma.shape
     luma = np.pad(luma, ((0, -height % BLOCK), (0, -width % BLOCK)), "edge")
     blocks = luma.reshape(len(luma) // BLOCK, BLOCK, -1, BLOCK)
     sums, squares = blocks.sum((1, 3)), np.square(blocks).sum((1, 3))
-    found: Ints = _SAMPLES * squares - sums * sums
+    found: Ints = _SAMPLES * squares.astype(np.int64) - np.square(sums.astype(np.int64))
     return found
+
+
+def _luma(pixels: Pixels) -> npt.NDArray[np.int32]:
+    """Red, twice green and blue together, in 8-bit steps, `(h, W)`."""
+    samples = pixels.astype(np.int32)
+    if pixels.ndim == 3:
+        luma = samples[:, :, 0] + 2 * samples[:, :, 1] + samples[:, :, 2]
+    else:
+        luma = _LUMA * samples
+    if pixels.dtype == np.uint16:
+        luma //= SIXTEEN_BIT_STEP
+    return luma
 
 
 def _log2(variance: int) -> int:
