@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 from alpha_pictures import cut_out
 from conftest import make_picture, make_sixteen_bit
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from PIL import Image
 from test_rows_encoder import Stream, mixed
 
@@ -220,3 +222,33 @@ def test_a_search_lowers_the_cost_by_cell(astronaut: Pixels) -> None:
             error = np.square(codec.decompress_array(data).astype(float) - part)
             costs.append(8 * len(data) + float((pixel_weights * error).sum()) / 3)
     assert costs[0] > costs[1] > costs[2]
+
+
+@settings(max_examples=20, deadline=None)
+@given(
+    st.tuples(st.integers(1, 200), st.integers(1, 200)),
+    st.integers(0, 100),
+    st.lists(
+        st.tuples(st.floats(0, 1), st.floats(0, 1), st.floats(-100, 100, width=32)), max_size=4
+    ),
+    st.sampled_from((0.0, 1.0, 10.0)),
+    st.sampled_from((6, 7, 10)),
+)
+def test_any_regions_decode(
+    tiny_codec: Codec, size: tuple[int, int], quality: int,
+    places: list[tuple[float, float, float]], boost: float, exponent: int,
+) -> None:  # fmt: skip
+    height, width = size
+    roi = []
+    for across, down, offset in places:
+        left, top = min(int(across * width), width - 1), min(int(down * height), height - 1)
+        roi.append(Roi(Region(left, top, min(70, width - left), min(9, height - top)), offset))
+    pixels = make_picture(height, width)
+    options = EncodeOptions(
+        quality=quality, roi=roi, variance_boost=boost, tile_exponent=exponent, checksum=True
+    )
+    data = tiny_codec.compress(pixels, options=options)
+    header = tiny_codec.verify(data).header
+    assert (header.height, header.width) == size
+    if not header.has_quality_map and not roi and not boost:
+        assert header.quality == quality
