@@ -51,15 +51,11 @@ def mapped(header: Header, source: "RowSource", options: "EncodeOptions") -> Pic
     Raises:
         InputError: a region exceeds the picture, or a mask is none of this picture.
     """
-    exact = options.bound is not None and source.sixteen_bit  # has no learned tile
-    if exact or not (options.roi or options.boost):
+    offsets = np.rint(interests(source, options.roi) / UNIT).astype(np.int32)
+    if options.bound is not None and source.sixteen_bit:  # it has no learned tile
         return PictureQuality(header.quality_index)
-    rows, columns = (-(-side // CELL_SIDE) for side in (source.height, source.width))
-    offsets = np.zeros((rows, columns), np.int32)
     if options.boost:
         offsets += quantized(boosts(source, options.boost) / UNIT)
-    if options.roi:
-        offsets += np.rint(interests(source, options.roi) / UNIT).astype(np.int32)
     return quality_of(header.quality_index, offsets.clip(-LIMIT, LIMIT))
 
 

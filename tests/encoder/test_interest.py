@@ -163,6 +163,8 @@ def test_what_is_stored_exactly_has_no_map() -> None:
     options = EncodeOptions(roi=[Roi(Region(0, 0, 9, 9), 21)], lossless=True)
     assert mapped(header_of(source), source, options).cells is None
     assert mapped(header_of(source), source, replace(options, lossless=False)).cells is not None
+    with pytest.raises(InputError, match="exceeds the picture"):
+        mapped(header_of(source), source, replace(options, roi=[Roi(Region(0, 0, 201, 9), 1)]))
 
 
 def test_qualities_of_a_box() -> None:
