@@ -1,19 +1,22 @@
 """What a file says about itself, near and far."""
 
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from io import BytesIO, TextIOWrapper
 from pathlib import Path
 
 import numpy as np
 import pytest
 from conftest import make_picture
+from mapped_files import with_map
 
 import aecodec
+from aecodec.cli.description import described
 from aecodec.codec import Codec
-from aecodec.errors import LimitError, TruncatedError
-from aecodec.format.chunks import HEADER_BYTES, Limits
-from aecodec.format.container import chunk_table, parse
+from aecodec.coding.lossless import encode_pixels
+from aecodec.errors import LimitError, PayloadError, TruncatedError
+from aecodec.format.chunks import HEADER_BYTES, Limits, Tile
+from aecodec.format.container import Stream, chunk_table, parse, serialize
 from aecodec.info import FileInfo, read_file_info, read_info
 
 
@@ -51,6 +54,33 @@ def test_the_same_for_people(packed: Path) -> None:
     assert rest[1] == "  a residual layer keeps every sample within 3"
     assert len(rest) == 2 + len(found.chunks)
     assert rest[-1] == f"  chunk DONE at {found.chunks[-1].offset}, 0 bytes"
+
+
+def test_qualities_that_vary(tiny_codec: Codec, tmp_path: Path) -> None:
+    flat = tiny_codec.compress(make_picture(100, 90), 50, tile_exponent=6, lossless_tiles=False)
+    path = tmp_path / "map.aec"
+    path.write_bytes(with_map(tiny_codec, flat, np.array([[1, -6], [0, 5]], np.int32)))
+    found = read_file_info(str(path))
+    assert (found.quality, found.has_quality_map, found.quality_range) == (50, True, (38, 60))
+    assert "quality 50, varying from 38 to 60, model" in found.text()
+    assert read_file_info(str(path)).quality_text in described(found)
+    pytest.importorskip("fsspec")
+    far = read_file_info(path.as_uri())
+    assert isinstance(far, FileInfo)
+
+
+def test_a_map_without_learned_tiles_and_a_bad_one(tiny_codec: Codec, tmp_path: Path) -> None:
+    path = tmp_path / "map.aec"
+    stored = tiny_codec.compress(make_picture(70, 70), lossless=True)
+    stream = parse(stored)
+    header = replace(stream.header, has_quality_map=True)
+    pixels = encode_pixels(make_picture(70, 70))
+    path.write_bytes(serialize(Stream(header, (pixels,))))
+    assert read_file_info(str(path)).quality_range is None
+    assert tiny_codec.decompress_array(path.read_bytes()).tolist() == make_picture(70, 70).tolist()
+    path.write_bytes(serialize(Stream(replace(header, width=130), (Tile(0, b""),))))
+    with pytest.raises(PayloadError, match="quality map"):
+        read_file_info(str(path))
 
 
 def test_released_models_are_named(tmp_path: Path) -> None:

@@ -13,14 +13,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from aecodec.coding.dead_zone import DeadZone
 from aecodec.coding.lossless import decode_pixels
+from aecodec.coding.map_words import split_map
 from aecodec.decoder.code_lengths import PlaceBits
 from aecodec.decoder.latents import Floats, Grid, decode_latents, hyper_numbers, without_map
 from aecodec.decoder.networks import Levels, Prior, Symbols, YHat
 from aecodec.encoder.latent_refinement import EFFORTS
 from aecodec.encoder.latents import encode_latents
 from aecodec.encoder.picture_quality import PictureQuality
-from aecodec.encoder.rdoq import DeadZone
 from aecodec.encoder.tile import TileEncoder
 from aecodec.errors import InputError, LimitError
 from aecodec.format.chunks import Buffer, Header, LosslessTile, PixelFormat, Tile
@@ -139,8 +140,7 @@ class LatentReader:
         for number, tile in enumerate(stream.tiles):
             box = tile_box(header, number)
             if isinstance(tile, Tile):
-                plain, quality = without_map(tile, Grid(box.height, box.width), header)
-                canvas.put(box, quality, *_decoded(prior, plain, box, quality))
+                canvas.put(box, *_decoded(prior, tile, box, header))
             else:
                 pixels = _stored(header, number, tile)
                 whole = latent_grid(*pixels.shape[:2])
@@ -214,10 +214,15 @@ def _analyzed(
     return y_hat, symbols, places.bits
 
 
-def _decoded(prior: Prior, tile: Tile, box: Box, quality: Quality) -> tuple[YHat, Symbols, Floats]:
-    """The same of one tile of a file, without its quality map."""
+def _decoded(
+    prior: Prior, tile: Tile, box: Box, header: Header
+) -> tuple[Quality, YHat, Symbols, Floats]:
+    """The same of one tile of a file, after the quality of its latents."""
     grid = Grid(box.height, box.width)
     places = PlaceBits(prior.tables, grid)
+    plain, quality = without_map(tile, grid, header)
+    if header.has_quality_map:
+        places.add_map(split_map(tile.words, grid.hyper)[0])
     hyper: list[Symbols] = []
 
     def observe(symbols: Symbols, numbers: Levels) -> None:
@@ -227,8 +232,8 @@ def _decoded(prior: Prior, tile: Tile, box: Box, quality: Quality) -> tuple[YHat
             hyper.append(symbols.reshape(*grid.hyper, -1))
             places.add_hyper(symbols, numbers)
 
-    y_hat = decode_latents(prior, tile, grid, quality, observe=observe)
-    return y_hat, hyper[0], places.bits
+    y_hat = decode_latents(prior, plain, grid, quality, observe=observe)
+    return quality, y_hat, hyper[0], places.bits
 
 
 def _stored(header: Header, number: int, tile: LosslessTile) -> Pixels:

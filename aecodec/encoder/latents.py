@@ -3,6 +3,7 @@
 import numpy as np
 
 from aecodec.coding.ans import SYMBOL_MAX, SYMBOL_MIN, SymbolEncoder
+from aecodec.coding.dead_zone import DeadZone
 from aecodec.coding.map_words import join_map
 from aecodec.decoder.latents import (
     MEAN_STEP,
@@ -16,7 +17,6 @@ from aecodec.decoder.latents import (
 from aecodec.decoder.networks import Levels, Means, Prior, Symbols, YHat
 from aecodec.decoder.passes import take_quarter
 from aecodec.decoder.prior_tables import Ints
-from aecodec.encoder.rdoq import DeadZone
 from aecodec.format.chunks import Tile
 from aecodec.format.constants import ACTIVATION_MAX
 from aecodec.format.quality_map import Offsets, Quality, at_cells, cell_offsets

@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from conftest import make_picture, make_sixteen_bit
+from mapped_files import any_offsets, with_map
 from PIL import Image, ImageDraw
 
 from aecodec.applications.latent_maps import LatentMap, LatentReader, channel_order
@@ -40,6 +41,17 @@ def test_bits_add_up_to_the_size_of_the_file(tiny_codec: Codec) -> None:
     found = LatentReader(tiny_codec).read(data)
     words = sum(len(tile.words) for tile in parse(data).tiles if isinstance(tile, Tile))
     assert found.bits.sum() == pytest.approx(8 * words, abs=64)
+
+
+def test_files_with_quality_maps(tiny_codec: Codec) -> None:
+    """Norms are those of each place, so that the map hardly depends on its quality."""
+    flat = tiny_codec.compress(make_picture(128, 192), 90, tile_exponent=7, lossless_tiles=False)
+    mapped = with_map(tiny_codec, flat, any_offsets(flat, 4))
+    plain, found = (LatentReader(tiny_codec).read(data) for data in (flat, mapped))
+    assert found.quality_index == 360
+    assert np.corrcoef(plain.y.ravel(), found.y.ravel())[0, 1] > 0.97
+    words = sum(len(tile.words) for tile in parse(mapped).tiles if isinstance(tile, Tile))
+    assert found.bits.sum() == pytest.approx(8 * words, abs=128)
 
 
 def test_code_lengths_are_those_of_each_table(tiny_codec: Codec) -> None:

@@ -16,7 +16,7 @@ from aecodec.coding.map_words import (
     split_map,
 )
 from aecodec.errors import PayloadError
-from aecodec.format.quality_map import LIMIT, Offsets, residuals
+from aecodec.format.quality_map import LIMIT, Offsets, cell_qualities, residuals
 
 TABLE = SymbolTable(-1, np.array([2**22, 2**23, 2**22 - 16, 16]))
 shapes = arrays.array_shapes(min_dims=2, max_dims=2, max_side=6)
@@ -35,6 +35,16 @@ def test_the_table_is_that_of_the_specification() -> None:
     assert (RESIDUAL_TABLE.minimum, len(counts), counts[-1]) == (-20, 42, 8)
     assert counts[20] == 2**23
     assert counts[:20] == counts[40:20:-1] == [2**k for k in range(2, 22)]
+
+
+def test_the_example_of_the_specification() -> None:
+    """Section 17.5."""
+    words = bytes.fromhex("00 01 00 00 61 E7 F0 20 FC FF FF FE F8 FF FF C0")
+    offsets, rest = split_map(words, (2, 3))
+    assert (offsets.tolist(), rest) == ([[3, -4, -30], [2, 0, 0]], b"")
+    assert residuals(offsets).tolist() == [[3, -7, -26], [-1, 4, 26]]
+    assert cell_qualities(101, offsets).tolist() == [[125, 69, 0], [117, 101, 101]]
+    assert join_map(offsets, b"") == words
 
 
 @given(maps, latents)

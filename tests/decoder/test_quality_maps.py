@@ -15,13 +15,13 @@ from native_kernel import LEVELS, SIZES, needs_kernel, on_kernel, on_numpy
 from random_models import random_weights
 
 from aecodec.codec import Codec
+from aecodec.coding.dead_zone import DeadZone
 from aecodec.coding.map_words import split_map
 from aecodec.decoder.latents import Grid, decode_latents, without_map
 from aecodec.decoder.loading import load_decoder
 from aecodec.decoder.tile_synthesis import TileSynthesis
 from aecodec.encoder.latents import encode_latents
 from aecodec.encoder.networks import EncoderModel
-from aecodec.encoder.rdoq import DeadZone
 from aecodec.errors import FormatError, InputError, PayloadError
 from aecodec.format.chunks import Header, LosslessTile, PixelFormat, Tile
 from aecodec.format.container import parse

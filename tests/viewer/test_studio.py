@@ -10,11 +10,13 @@ import pytest
 from browsers import ROOT
 from conftest import make_picture
 from exif_bytes import make_exif, short
+from mapped_files import any_offsets, with_map
 from PIL import Image
 
 from aecodec.codec import Codec
 from aecodec.errors import AecError
-from aecodec.format.chunks import DEFAULT_LIMITS
+from aecodec.format.chunks import DEFAULT_LIMITS, Tile
+from aecodec.format.container import parse
 from aecodec.picture.metrics import pixels_psnr
 from aecodec.viewer.exhibits import exhibit_of, load_exhibits
 from aecodec.viewer.heat import bit_map
@@ -93,6 +95,20 @@ def test_bits_of_stored_tiles_are_counted(codec: Codec) -> None:
         data = codec.compress(pixels, **options)
         total = bit_map(codec, data).values.sum() / 8
         assert total == pytest.approx(len(data), rel=0.2)
+
+
+def test_qualities_that_vary(codec: Codec) -> None:
+    flat = codec.compress(make_picture(256, 256), 50, lossless_tiles=False)
+    data = with_map(codec, flat, any_offsets(flat, 20))
+    (tile,) = parse(data).tiles
+    assert isinstance(tile, Tile)
+    total = bit_map(codec, data).values.sum() / 8
+    assert total == pytest.approx(len(tile.words), abs=8)
+    data = with_map(codec, flat, np.full((4, 4), 7, np.int32) - 10 * np.eye(4, dtype=np.int32))
+    exhibit = exhibit_of("a.aec", data, codec.limits)
+    assert (exhibit.quality, exhibit.quality_range) == (50, (44, 64))
+    assert Studio(codec, [exhibit]).described(0)["quality_range"] == (44, 64)
+    assert exhibit_of("a.aec", flat, codec.limits).quality_range is None
 
 
 def test_errors_lie_where_pixels_differ(studio: Studio, codec: Codec) -> None:

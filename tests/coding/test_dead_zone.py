@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from aecodec.coding.ans import SymbolTable
+from aecodec.coding.dead_zone import COST_STEP, COSTS, DeadZone, symbol_costs
 from aecodec.decoder.prior_tables import PriorTables
-from aecodec.encoder.rdoq import COST_STEP, COSTS, DeadZone, symbol_costs
 from aecodec.models.registry import DEFAULT_MODEL, load_model
 
 TABLES = [
