@@ -18,6 +18,7 @@ from aecodec.format.chunks import (
 from aecodec.format.interest import Interest, check_interests
 from aecodec.format.quality import quality_index
 from aecodec.format.tiling import Region, View
+from aecodec.models.registry import DEFAULT_TUNE, TUNES, Tune
 
 DEFAULT_QUALITY = 75.0
 LAYER_QUALITY = 25.0
@@ -38,8 +39,8 @@ DECIBEL_TOLERANCE = 0.05
 
 BOOST_MAX = 10.0
 """Largest strength of the variance boost."""
-DEFAULT_BOOST = 0.0
-"""Strength of the variance boost where a caller asks for none."""
+BOOSTS: dict[Tune, float] = {"psnr": 0.0, "visual": 3.0}
+"""Strength of the variance boost where a caller names none, by tuning."""
 DENOISE_MAX = 100.0
 """Largest standard deviation of noise in 8-bit steps."""
 
@@ -156,6 +157,7 @@ class EncodeWishes(TypedDict, total=False):
     denoise: Denoise | None
     roi: Collection[Interest]
     variance_boost: float | None
+    tune: Tune | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -187,7 +189,9 @@ class EncodeOptions:
         roi: regions and masks whose quality differs, `Roi` and `RoiMask`, in cells of 64x64 pixels;
             a cell has the largest offset that touches it. Regions count in the picture as shown.
         variance_boost: 0 to 10, by how many units quality rises where the variance of a cell halves
-            and falls where it doubles, see `encoder/variance_boost.py`; 0 by default.
+            and falls where it doubles, see `encoder/variance_boost.py`; by default see `BOOSTS`.
+        tune: "psnr" or "visual", which released model compresses, see `model_tune`. Not with a
+            codec that was given a model.
 
     Example:
         >>> EncodeOptions(quality=60.1).quality_index  # quarters
@@ -213,6 +217,7 @@ class EncodeOptions:
     denoise: Denoise | None = None
     roi: Collection[Interest] = ()
     variance_boost: float | None = None
+    tune: Tune | None = None
 
     def __post_init__(self) -> None:
         """Checks each field, and which exclude each other.
@@ -231,12 +236,11 @@ class EncodeOptions:
             raise InputError("lossless and a max_error above 0 exclude each other")
         if self.target is not None:
             _check_kind("target", self.target, Target)
-            for name, given in (
-                ("a quality", self.quality is not None),
-                ("lossless or max_error", self.bound is not None),
-            ):
-                if given:
-                    raise InputError(f"a target and {name} exclude each other")
+            if self.quality is not None or self.bound is not None:
+                other = "a quality" if self.quality is not None else "lossless or max_error"
+                raise InputError(f"a target and {other} exclude each other")
+        if self.tune not in (None, *TUNES):
+            raise InputError(f"tune must be {' or '.join(TUNES)}, not {self.tune!r}")
         if self.denoise is not None:
             self._check_denoise(self.denoise)
         check_interests(self.roi)
@@ -261,9 +265,14 @@ class EncodeOptions:
         return 0 if self.lossless else self.max_error
 
     @property
+    def model_tune(self) -> Tune:
+        """Of the model that compresses; by default that for PSNR takes out noise."""
+        return self.tune or (DEFAULT_TUNE if self.denoise is None else "psnr")
+
+    @property
     def boost(self) -> float:
-        """Strength of the variance boost."""
-        return DEFAULT_BOOST if self.variance_boost is None else self.variance_boost
+        """Strength of the variance boost, by default that of the tuning."""
+        return BOOSTS[self.model_tune] if self.variance_boost is None else self.variance_boost
 
     @property
     def quality_index(self) -> int:

@@ -16,7 +16,8 @@ ROWS = (
     {"encoder"},
     {"decoder", "training", "info"},
     {"coding", "autoencoder"},
-    {"models", "picture", "options", "storage"},
+    {"options"},
+    {"models", "picture", "storage"},
     {"format"},
     {"errors"},
 )

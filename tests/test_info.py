@@ -18,6 +18,7 @@ from aecodec.errors import LimitError, PayloadError, TruncatedError
 from aecodec.format.chunks import HEADER_BYTES, Limits, Tile
 from aecodec.format.container import Stream, chunk_table, parse, serialize
 from aecodec.info import FileInfo, read_file_info, read_info
+from aecodec.models.registry import tuned_model
 
 
 @pytest.fixture
@@ -87,8 +88,8 @@ def test_released_models_are_named(tmp_path: Path) -> None:
     path = tmp_path / "a.aec"
     path.write_bytes(aecodec.compress(make_picture(9, 9), lossless=True))
     found = read_file_info(str(path))
-    assert found.model == "aec-1"
-    assert "model aec-1 (" in found.text()
+    assert found.model == tuned_model().name
+    assert f"model {found.model} (" in found.text()
 
 
 def test_urls_are_surveyed_without_their_payloads(packed: Path) -> None:

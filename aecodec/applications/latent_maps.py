@@ -84,7 +84,7 @@ class LatentReader:
         """Loads nothing yet.
 
         Args:
-            codec: its model analyzes pixels, and its limits hold.
+            codec: its model, or else that for PSNR, analyzes pixels, and its limits hold.
             quality: 0 to 100, at which pixels are analyzed; files keep their own.
 
         Raises:
@@ -98,8 +98,7 @@ class LatentReader:
         Alpha is left out, and gray has three equal channels.
 
         Raises:
-            InputError: no picture, a damaged one, or a file with lossless tiles of a model that is
-                not the codec's own.
+            InputError: no picture, or a damaged one.
             FormatError: the file is damaged.
             UnsupportedError: the file needs a newer version or an unknown model.
             LimitError: the picture exceeds the codec's limits.
@@ -120,7 +119,7 @@ class LatentReader:
     def of_pixels(self, pixels: Pixels) -> LatentMap:
         """The map of pixels, `(H, W, 3)` or `(H, W)`, uint8 or uint16."""
         self.codec.limits.check_pixels(pixels.shape[1], pixels.shape[0])
-        encoder = self.codec.encoder
+        encoder = self.codec.encoder_for("psnr")
         header = Header(
             pixels.shape[1], pixels.shape[0], PixelFormat.RGB8, TILE_EXPONENT, self._index,
             encoder.decoder.model_id,
@@ -144,19 +143,10 @@ class LatentReader:
             else:
                 pixels = _stored(header, number, tile)
                 whole = latent_grid(*pixels.shape[:2])
-                encoder = self._encoder_of(header)
+                encoder = self.codec.encoder_of(header.model_id)
                 index = header.quality_index
                 canvas.put(box, index, *_analyzed(encoder, pixels, whole, index))
         return canvas.map()
-
-    def _encoder_of(self, header: Header) -> "EncoderModel":
-        encoder = self.codec.encoder
-        if encoder.decoder.model_id != header.model_id:
-            raise InputError(
-                f"the file has lossless tiles, which need its model {header.model_id.hex()} "
-                f"for their latents, not {encoder.decoder.model_id.hex()}"
-            )
-        return encoder
 
 
 def channel_order(prior: Prior) -> npt.NDArray[np.intp]:

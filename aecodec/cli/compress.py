@@ -10,6 +10,7 @@ from aecodec.cli.interest import MaskArgument, RoiArgument
 from aecodec.cli.options import (
     SUFFIX,
     Batching,
+    check_one_model,
     dry_run_option,
     force_option,
     inputs_argument,
@@ -23,6 +24,7 @@ from aecodec.cli.options import (
     preserve_option,
     recursive_option,
     resume_option,
+    tune_option,
 )
 from aecodec.cli.report import Style, run_batch
 from aecodec.errors import InputError
@@ -31,9 +33,10 @@ from aecodec.format.interest import Roi, RoiMask
 from aecodec.jobs.batch import Batch
 from aecodec.jobs.conversion import Compression, Converted, Manner
 from aecodec.jobs.folders import PICTURES, FileTask
+from aecodec.models.registry import Tune
 from aecodec.options import (
     BOOST_MAX,
-    DEFAULT_BOOST,
+    BOOSTS,
     SEARCH_EFFORT,
     Denoise,
     EncodeOptions,
@@ -64,6 +67,7 @@ class _Arguments(Batching):
     preserve: bool
     keep_smaller: bool
     full_names: bool
+    tune: Tune | None
 
 
 @click.command()
@@ -104,7 +108,7 @@ class _Arguments(Batching):
 @click.option(
     "--variance-boost", type=click.FloatRange(0, BOOST_MAX), metavar="STRENGTH",
     help=f"0 to {BOOST_MAX:g}: give smooth parts more quality and busy ones less, by so much for "
-    f"each doubling of the variance; {DEFAULT_BOOST:g} by default.",
+    f"each doubling of the variance; by default {BOOSTS['visual']:g} for --tune visual, else 0.",
 )  # fmt: skip
 @click.option("--checksum", is_flag=True, help="Add a checksum of the pixels, for verify.")
 @click.option("--strip", is_flag=True, help="Drop all metadata.")
@@ -132,12 +136,14 @@ class _Arguments(Batching):
 @dry_run_option
 @json_option
 @force_option
+@tune_option
 @model_option
 def compress(
     inputs: tuple[str, ...], output: str | None, max_pixels: int | None, jobs: int, force: bool,
     model: str | None, **arguments: Unpack[_Arguments],
 ) -> int:  # fmt: skip
     """Compress pictures to .aec files beside them, or folders of pictures."""
+    check_one_model(model, arguments["tune"])
     options, recursive, resume = (
         _options(arguments), arguments["recursive"], arguments["resume"],
     )  # fmt: skip
@@ -189,6 +195,7 @@ def _options(arguments: _Arguments) -> EncodeOptions:
             denoise=arguments["denoise"],
             roi=(*arguments["roi"], *arguments["roi_mask"]),
             variance_boost=arguments["variance_boost"],
+            tune=arguments["tune"],
         )
     except InputError as exc:
         raise click.UsageError(str(exc)) from exc

@@ -4,7 +4,7 @@ They can travel to worker processes, where each loads its model once, when it is
 """
 
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -15,7 +15,7 @@ from aecodec.jobs.folders import FileTask
 from aecodec.jobs.journal import BEGUN, Entry, digest_of, fingerprint
 from aecodec.jobs.runner import JobLog, Task
 from aecodec.jobs.saving import Saving
-from aecodec.models.registry import DEFAULT_MODEL, named_model
+from aecodec.models.registry import named_model, tuned_model
 from aecodec.options import DecodeOptions, EncodeOptions
 from aecodec.storage.files import check_output
 from aecodec.storage.names import STANDARD, is_pipe
@@ -77,7 +77,7 @@ class _Coding:
     """What needs a codec, which is loaded once in each process.
 
     Attributes:
-        model: name or path of a model; None for the default one.
+        model: name or path of a model; None for the released ones.
         limits: what decoding may use.
     """
 
@@ -150,8 +150,8 @@ class _Conversion(_Coding):
     def fingerprint(self) -> str:
         """A digest of all that an output depends on beside its input."""
         if not self._fingerprint:
-            model = self.model or DEFAULT_MODEL
-            made_of = model if named_model(model) else digest_of(model)
+            model = self.model or ""
+            made_of = digest_of(model) if model and named_model(model) is None else model
             self._fingerprint = fingerprint(__version__, made_of, *self.facts())
         return self._fingerprint
 
@@ -195,8 +195,9 @@ class Compression(_Conversion):
         return Converted(state, done.before, done.after, done.width, done.height)
 
     def facts(self) -> tuple[object, ...]:
-        """The options, and which inputs are refused."""
-        return "compress", self.options, self.limits
+        """The options, the model that they choose, and which inputs are refused."""
+        chosen = "" if self.model else tuned_model(self.options.model_tune).name
+        return "compress", replace(self.options, tune=None), chosen, self.limits
 
 
 @dataclass(kw_only=True)

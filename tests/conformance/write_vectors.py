@@ -2,10 +2,11 @@
 
 From the root of the repository:
 
-    PYTHONPATH=. python tests/conformance/write_vectors.py [-f]
+    PYTHONPATH=. python tests/conformance/write_vectors.py [--tune visual] [-f]
 
-Files are made with the default model, from pictures of `kit_files.py`. Released models decode for
-ever, so a written kit is right for ever; replace it only before the format's first release.
+Files are made with the released model of a tuning, from pictures of `kit_files.py`: all of them for
+PSNR, and a few for each other tuning. Released models decode for ever, so a written kit is right
+for ever; replace it only before the format's first release.
 """
 
 import argparse
@@ -63,13 +64,19 @@ from aecodec.format.chunks import (
 from aecodec.format.container import parse
 from aecodec.format.quality_map import residuals
 from aecodec.format.tiling import tile_box
-from aecodec.models.registry import DEFAULT_MODEL
+from aecodec.models.registry import TUNES, Tune, find_model, tuned_model
 from aecodec.picture.pixels import Pixels as AnyPixels
 
 KIT = Path(__file__).resolve().parent
 PROFILE_DATE = 2026, 11, 25, 15, 25, 52
 """When the ICC profile was made, which ImageCms would write anew each time: ICC.1:2022, 7.2.10."""
 Entry = dict[str, Any]
+FIRST: Tune = "psnr"
+FURTHER = (
+    "rgb-17x33", "gray-61x45", "quality-0", "quality-100", "extremes-100", "tiles-3x2",
+    "tiles-mixed", "gray16", "layer-bound-2", "map-mixed",
+)  # fmt: skip
+"""Files of which each further model has its own."""
 
 
 def valid_files(codec: Codec) -> dict[str, tuple[str, bytes]]:
@@ -222,24 +229,33 @@ def list_optional(chunks: Iterable[Chunk]) -> list[list[Any]]:
     return listed
 
 
-def add_valid(codec: Codec, entries: list[Entry]) -> None:
-    """Writes the valid files that the manifest lacks."""
-    known = {entry["file"] for entry in entries}
-    for name, (what, data) in (valid_files(codec) | valid_maps(codec)).items():
+def files_of(tune: Tune, codec: Codec) -> dict[str, tuple[str, bytes]]:
+    """The files of a tuning's model: all for PSNR, else a few that its weights could break."""
+    files = valid_files(codec) | valid_maps(codec)
+    if tune == FIRST:
+        return files
+    about = f", by the model of the tuning {tune}"
+    return {f"{tune}-{name}": (files[name][0] + about, files[name][1]) for name in FURTHER}
+
+
+def write_valid(tune: Tune, codec: Codec, known: set[str]) -> list[Entry]:
+    """Writes the valid files of a tuning's model but the known ones; their new entries."""
+    entries = []
+    for name, (what, data) in files_of(tune, codec).items():
         if f"valid/{name}.aec" not in known:
             entry, pixels = describe_valid(codec, name, what, data)
             (KIT / entry["file"]).write_bytes(data)
             Image.fromarray(pixels).save(KIT / entry["pixels"], optimize=True)
             entries.append(entry)
+    return entries
 
 
-def add_invalid(codec: Codec, entries: list[Entry]) -> None:
-    """Writes the invalid files that the manifest lacks.
+def write_invalid(codec: Codec, known: set[str]) -> list[Entry]:
+    """Writes the files that a decoder must refuse but the known ones; their new entries.
 
     Raises:
-        RuntimeError: one decodes, or for another reason does not.
+        RuntimeError: one decodes, or is refused for another reason.
     """
-    known = {entry["file"] for entry in entries}
     one = learned(codec, smooth(20, 30, 4))
     tile_end = len(one) - 12
     faults = broken_bytes(one, tile_end) | broken_chunks(one, tiled(codec, smooth(20, 70, 4)))
@@ -247,6 +263,7 @@ def add_invalid(codec: Codec, entries: list[Entry]) -> None:
         learned(codec, with_alpha(smooth(9, 9)[..., 0]))
     )
     faults |= broken_layer(layered(codec, smooth(20, 30, 4), 0)) | broken_maps(codec)
+    entries = []
     for name, (what, data, *errors) in faults.items():
         try:
             codec.decompress_array(data)
@@ -255,32 +272,55 @@ def add_invalid(codec: Codec, entries: list[Entry]) -> None:
                 raise RuntimeError(f"{name}: {exc!r}, expected one of {errors}") from exc
         else:
             raise RuntimeError(f"{name} decodes")
-        entry = {"file": f"invalid/{name}.aec", "what": what, "errors": errors}
-        if entry["file"] not in known:
+        if f"invalid/{name}.aec" not in known:
             (KIT / f"invalid/{name}.aec").write_bytes(data)
-            entries.append(entry)
+            entries.append({"file": f"invalid/{name}.aec", "what": what, "errors": errors})
+    return entries
+
+
+def clear(tune: Tune, manifest: dict[str, list[Entry]]) -> None:
+    """Removes the files and entries of a tuning's model, and with those of PSNR all faults."""
+
+    def is_old(entry: Entry) -> bool:
+        tuned = [each for each in TUNES if entry["file"].startswith(f"valid/{each}-")]
+        return tuned == ([] if tune == FIRST else [tune])
+
+    old = [entry for entry in manifest["valid"] if is_old(entry)]
+    manifest["valid"] = [entry for entry in manifest["valid"] if not is_old(entry)]
+    if tune == FIRST:
+        old += manifest["invalid"]
+        manifest["invalid"] = []
+    for name in [each[key] for each in old for key in ("file", "pixels") if key in each]:
+        (KIT / name).unlink(missing_ok=True)
 
 
 def main() -> None:
-    """Writes the kit, or what it lacks."""
-    parser = argparse.ArgumentParser(description="Writes the conformance kit, or what it lacks.")
+    """Writes the files of one model that the kit lacks."""
+    parser = argparse.ArgumentParser(description="Writes what the conformance kit lacks.")
     parser.add_argument("-f", "--force", action="store_true", help="replace what exists")
+    parser.add_argument("--tune", choices=TUNES, default=FIRST, help="whose model makes the files")
+    arguments = parser.parse_args()
+    tune: Tune = arguments.tune
     path = KIT / "manifest.json"
-    for folder in ("valid", "invalid"):
-        (KIT / folder).mkdir(exist_ok=True)
-    if parser.parse_args().force:
-        for old in (*KIT.glob("valid/*"), *KIT.glob("invalid/*"), *KIT.glob("manifest.json")):
-            old.unlink()
-    about = "See check_decoder.py for the meaning of the fields."
-    manifest: dict[str, Any] = {
-        "about": about, "format_version": 1, "made_with": DEFAULT_MODEL, "valid": [], "invalid": [],
-    }  # fmt: skip
+    manifest: dict[str, Any] = {"valid": [], "invalid": []}
     if path.exists():
         manifest = json.loads(path.read_text(encoding="utf-8"))
-    codec = Codec()
-    add_valid(codec, manifest["valid"])
-    add_invalid(codec, manifest["invalid"])
-    text = json.dumps(manifest, indent=1, ensure_ascii=False)
+    for folder in ("valid", "invalid"):
+        (KIT / folder).mkdir(exist_ok=True)
+    if arguments.force:
+        clear(tune, manifest)
+    codec = Codec(tuned_model(tune).name)
+    known = {entry["file"] for entry in manifest["valid"] + manifest["invalid"]}
+    entries = write_valid(tune, codec, known)
+    kept = manifest["valid"]
+    valid = [*entries, *kept] if tune == FIRST and arguments.force else [*kept, *entries]
+    about = "See check_decoder.py for the meaning of the fields."
+    ids = dict.fromkeys(bytes.fromhex(entry["model"]) for entry in valid)
+    made_with = [found.name for found in map(find_model, ids) if found]
+    written = {"about": about, "format_version": 1, "made_with": made_with, "valid": valid}
+    invalid = write_invalid(codec, known) if tune == FIRST else []
+    written["invalid"] = [*manifest["invalid"], *invalid]
+    text = json.dumps(written, indent=1, ensure_ascii=False)
     path.write_text(text + "\n", encoding="utf-8")
 
 
