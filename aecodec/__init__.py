@@ -59,6 +59,7 @@ if TYPE_CHECKING:
         WeightsError,
     )
     from aecodec.format.chunks import Header, Limits
+    from aecodec.format.interest import Roi, RoiMask
     from aecodec.format.tiling import Region
     from aecodec.info import read_info
     from aecodec.options import DecodeOptions, EncodeOptions, Found, Target
@@ -82,6 +83,8 @@ __all__ = [
     "LossWarning",
     "PayloadError",
     "Region",
+    "Roi",
+    "RoiMask",
     "SignatureError",
     "Target",
     "TrainingError",
@@ -108,6 +111,8 @@ _HOMES = {
     "decompress_array": "codec",
     "Header": "format.chunks",
     "Limits": "format.chunks",
+    "Roi": "format.interest",
+    "RoiMask": "format.interest",
     "Region": "format.tiling",
     "read_info": "info",
     "DecodeOptions": "options",

@@ -15,8 +15,9 @@ from aecodec.format.chunks import (
     TILE_EXPONENT_MIN,
     Header,
 )
+from aecodec.format.interest import Interest, check_interests
 from aecodec.format.quality import quality_index
-from aecodec.format.tiling import Region
+from aecodec.format.tiling import Region, View
 from aecodec.models.registry import DEFAULT_TUNE, TUNES, Tune
 
 DEFAULT_QUALITY = 75.0
@@ -36,6 +37,10 @@ SIZE_TOLERANCE = 0.01
 DECIBEL_TOLERANCE = 0.05
 """Of PSNR, and of MS-SSIM as -10 log10(1 - MS-SSIM)."""
 
+BOOST_MAX = 10.0
+"""Largest strength of the variance boost."""
+BOOSTS: dict[Tune, float] = {"psnr": 0.0, "visual": 3.0}
+"""Strength of the variance boost where a caller names none, by tuning."""
 DENOISE_MAX = 100.0
 """Largest standard deviation of noise in 8-bit steps."""
 
@@ -150,6 +155,8 @@ class EncodeWishes(TypedDict, total=False):
     tile_exponent: int
     lossless_tiles: bool
     denoise: Denoise | None
+    roi: Collection[Interest]
+    variance_boost: float | None
     tune: Tune | None
 
 
@@ -179,6 +186,10 @@ class EncodeOptions:
             it, see `encoder/noise.py`. Latents become those of the picture without that noise,
             and no tile is stored losslessly; at 0 nothing changes. Not with `lossless`,
             `max_error` or a target of fidelity, which would keep the noise.
+        roi: regions and masks whose quality differs, `Roi` and `RoiMask`, in cells of 64x64 pixels;
+            a cell has the largest offset that touches it. Regions count in the picture as shown.
+        variance_boost: 0 to 10, by how many units quality rises where the variance of a cell halves
+            and falls where it doubles, see `encoder/variance_boost.py`; by default see `BOOSTS`.
         tune: "psnr" or "visual", which released model compresses, see `model_tune`. Not with a
             codec that was given a model.
 
@@ -204,6 +215,8 @@ class EncodeOptions:
     tile_exponent: int = TILE_EXPONENT
     lossless_tiles: bool = True
     denoise: Denoise | None = None
+    roi: Collection[Interest] = ()
+    variance_boost: float | None = None
     tune: Tune | None = None
 
     def __post_init__(self) -> None:
@@ -230,6 +243,8 @@ class EncodeOptions:
             raise InputError(f"tune must be {' or '.join(TUNES)}, not {self.tune!r}")
         if self.denoise is not None:
             self._check_denoise(self.denoise)
+        check_interests(self.roi)
+        _check_number("variance boost", self.boost, BOOST_MAX)
         if isinstance(self.keep, str):
             raise InputError(f"keep takes a collection of names such as ({self.keep!r},)")
         unknown = sorted(set(self.keep) - set(METADATA_KINDS))
@@ -253,6 +268,11 @@ class EncodeOptions:
     def model_tune(self) -> Tune:
         """Of the model that compresses; by default that for PSNR takes out noise."""
         return self.tune or (DEFAULT_TUNE if self.denoise is None else "psnr")
+
+    @property
+    def boost(self) -> float:
+        """Strength of the variance boost, by default that of the tuning."""
+        return BOOSTS[self.model_tune] if self.variance_boost is None else self.variance_boost
 
     @property
     def quality_index(self) -> int:
@@ -326,7 +346,7 @@ class DecodeOptions:
         if self.depth not in (None, 8):
             raise InputError(f"depth must be 8, or None for the picture's own, not {self.depth}")
 
-    def view(self, header: Header) -> "View":
+    def view(self, header: Header) -> View:
         """What of a file with this header is wanted.
 
         Raises:
@@ -335,30 +355,6 @@ class DecodeOptions:
         region = self.region or Region(0, 0, header.width, header.height)
         region.check(header.width, header.height)
         return View(region, scale_of(self.scale), eight_bit=self.depth == 8)
-
-
-@dataclass(frozen=True)
-class View:
-    """What of a picture is wanted: a region, grown to whole squares of `scale` pixels a side.
-
-    With `eight_bit` samples have 8 bits, even in a 16-bit picture.
-    """
-
-    region: Region
-    scale: int = 1
-    eight_bit: bool = False
-
-    @property
-    def corner(self) -> tuple[int, int]:
-        """First row and column in the whole smaller picture."""
-        return self.region.top // self.scale, self.region.left // self.scale
-
-    @property
-    def size(self) -> tuple[int, int]:
-        """Rows and columns of the result."""
-        top, left = self.corner
-        bottom, right = self.region.top + self.region.height, self.region.left + self.region.width
-        return -(-bottom // self.scale) - top, -(-right // self.scale) - left
 
 
 def scale_of(value: Scale) -> int:

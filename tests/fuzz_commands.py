@@ -66,7 +66,7 @@ _FLAGS = (
 _VALUED = (
     "-q", "-e", "--size", "--bpp", "--psnr", "--max-error", "--keep", "--alpha-quality",
     "--max-pixels", "-j", "--region", "--scale", "--depth", "--background", "--output-quality",
-    "--model",
+    "--model", "--roi", "--roi-mask", "--variance-boost",
 )  # fmt: skip
 _SANE = {
     "-q": ("0", "50", "100"), "-e": ("0", "1"), "--max-error": ("0", "3"),
@@ -74,11 +74,24 @@ _SANE = {
     "--background": ("white", "#ff8000"), "--output-quality": ("5", "100", "lossless"),
     "--keep": ("icc", "exif,xmp", "text,iptc"), "-j": ("1", "2"), "--depth": ("8",),
     "--max-pixels": ("100", "99999"), "--alpha-quality": ("50",),
+    "--roi": ("0,0,8,8:+20", "3,2,5,9:-7.5", "0,0,40,24:100"), "--variance-boost": ("0", "3", "10"),
+    "--roi-mask": ("i0.png:+20", "i1.webp:-100", "i2.16.png:3", "none:1"),
 }  # fmt: skip
 _OF_COMMANDS = {
     "compress": (
         ("--lossless", "--checksum", "--strip", "-f", "--preserve"),
-        ("-q", "-e", "--max-error", "--keep", "-j", "--max-pixels", "--alpha-quality"),
+        (
+            "-q",
+            "-e",
+            "--max-error",
+            "--keep",
+            "-j",
+            "--max-pixels",
+            "--alpha-quality",
+            "--roi",
+            "--roi-mask",
+            "--variance-boost",
+        ),
     ),
     "compare": (("--json", "-f"), ("--max-pixels",)),
     "decompress": (

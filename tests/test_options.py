@@ -8,8 +8,8 @@ import pytest
 
 from aecodec.errors import InputError
 from aecodec.format.chunks import Header, PixelFormat
-from aecodec.format.tiling import Region
-from aecodec.options import DecodeOptions, EncodeOptions, Target, View, scale_of
+from aecodec.format.tiling import Region, View
+from aecodec.options import BOOSTS, DecodeOptions, EncodeOptions, Target, scale_of
 
 NAN = float("nan")
 HEADER = Header(30, 20, PixelFormat.RGB8, 10, 300, b"none")
@@ -142,3 +142,11 @@ def test_a_view_is_of_the_whole_picture_or_a_part() -> None:
     assert view.size == (3, 3)  # rows 3 to 11 and columns 5 to 14, in squares of four
     with pytest.raises(InputError, match="exceeds the picture of 30x20 pixels"):
         DecodeOptions(region=Region(0, 0, 31, 20)).view(HEADER)
+
+
+def test_each_tuning_has_a_strength_of_the_variance_boost() -> None:
+    assert EncodeOptions(tune="psnr").boost == 0
+    assert EncodeOptions(tune="visual").boost == BOOSTS["visual"] > 0
+    assert EncodeOptions(tune="visual", variance_boost=0).boost == 0
+    assert EncodeOptions(tune="psnr", variance_boost=2.5).boost == 2.5
+    assert EncodeOptions(denoise=5).boost == 0

@@ -9,6 +9,7 @@ from aecodec.codec import Codec, shared_codec
 from aecodec.decoder.tile_synthesis import TileSynthesis
 from aecodec.encoder.latent_refinement import Effort
 from aecodec.encoder.noise import noise_level
+from aecodec.encoder.picture_quality import PictureQuality
 from aecodec.encoder.shrinkage import Shrinkage, in_sixteenths
 from aecodec.encoder.tile import TileEncoder
 from aecodec.format.chunks import Header, PixelFormat
@@ -94,7 +95,8 @@ def _clean(encoder: "EncoderModel", pixels: Pixels, level: float, index: int) ->
     header = Header(width, height, form, TILE_EXPONENT, index, encoder.decoder.model_id)
     boxes = list(tile_boxes(header))
     learned = np.zeros((-(-height // STRIDE), -(-width // STRIDE)), np.bool_)
-    tiles = TileEncoder(encoder, index, Effort(), shrinkage=Shrinkage(encoder, level))
+    shrinkage = Shrinkage(encoder, level)
+    tiles = TileEncoder(encoder, PictureQuality(index), Effort(), shrinkage=shrinkage)
     latents: list[YHat] = [
         in_sixteenths(tiles.view(pixels, box, learned).latents()) for box in boxes
     ]

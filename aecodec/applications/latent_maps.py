@@ -21,6 +21,7 @@ from aecodec.decoder.latents import Floats, Grid, decode_latents, hyper_numbers,
 from aecodec.decoder.networks import Levels, Prior, Symbols, YHat
 from aecodec.encoder.latent_refinement import EFFORTS
 from aecodec.encoder.latents import encode_latents
+from aecodec.encoder.picture_quality import PictureQuality
 from aecodec.encoder.tile import TileEncoder
 from aecodec.errors import InputError, LimitError
 from aecodec.format.chunks import Buffer, Header, LosslessTile, PixelFormat, Tile
@@ -192,7 +193,7 @@ def _analyzed(
     prior, effort = encoder.decoder.prior, EFFORTS[DEFAULT_EFFORT]
     grid = latent_grid(*pixels.shape[:2])
     learned = np.zeros((grid.height, grid.width), np.bool_)
-    y = TileEncoder(encoder, index, effort).view(pixels, box, learned).latents()
+    y = TileEncoder(encoder, PictureQuality(index), effort).view(pixels, box, learned).latents()
     z = encoder.analysis.hyper(y, index)
     zone = DeadZone(encoder.symbol_costs, encoder.search.plain_weight)
     places = PlaceBits(prior.tables, Grid(*y.shape[:2]))

@@ -36,15 +36,16 @@ def interpolate_knots(knots: Tensor, q: Tensor) -> Tensor:
 
     Args:
         knots: `(KNOTS, C)`.
-        q: `(N,)`, relative quality in [0, 1].
+        q: `(N,)`, relative quality in [0, 1], or `(N, h, w)`, that of each place.
 
     Returns:
-        `(N, C, 1, 1)`.
+        `(N, C, 1, 1)` or `(N, C, h, w)`.
     """
     position = q * (KNOTS - 1)
     low = position.floor().clamp(0, KNOTS - 2).long()
-    fraction = (position - low).unsqueeze(1)
-    return (knots[low] * (1 - fraction) + knots[low + 1] * fraction)[:, :, None, None]
+    fraction = (position - low).unsqueeze(-1)
+    found = knots[low] * (1 - fraction) + knots[low + 1] * fraction
+    return found.permute(0, 3, 1, 2) if q.dim() == 3 else found[:, :, None, None]
 
 
 class RateGain(nn.Module):
@@ -59,7 +60,7 @@ class RateGain(nn.Module):
         self.log_gain = nn.Parameter(torch.zeros(KNOTS, channels))
 
     def forward(self, q: Tensor) -> Tensor:
-        """`q` is `(N,)` in [0, 1]; returns `(N, C, 1, 1)`."""
+        """`q` is `(N,)` or `(N, h, w)` in [0, 1]; returns `(N, C, 1, 1)` or `(N, C, h, w)`."""
         return interpolate_knots(self.log_gain, q).exp()
 
 

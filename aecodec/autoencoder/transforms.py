@@ -103,7 +103,7 @@ class SynthesisTransform(nn.Module):
         self.exit = nn.Conv2d(channels, PATCH_CHANNELS, 1)
 
     def forward(self, y_hat: Tensor, q: Tensor, *, mixed: bool = False) -> Tensor:
-        """`y_hat` is `(N, M, h, w)`; `q` is `(N,)` in [0, 1].
+        """`y_hat` is `(N, M, h, w)`; `q` is `(N,)` in [0, 1], or `(N, h, w)` of each latent.
 
         Returns:
             `(N, 3, 16h, 16w)`, nominally in [0, 1], not clipped.
@@ -119,6 +119,8 @@ class SynthesisTransform(nn.Module):
         h = self.up(h)  # (N, C, 2h, 2w)
         with autocast(h, enabled=mixed):
             h = self.blocks(h)
+        if q.dim() == 3:
+            q = q.repeat_interleave(2, 1).repeat_interleave(2, 2)
         h = h * self.inner_gain(q)
         with autocast(h, enabled=mixed):
             last: Tensor = self.last(h)

@@ -16,6 +16,7 @@ from aecodec.cli.datasets import (
     uses_engine,
 )
 from aecodec.cli.denoise import Strength
+from aecodec.cli.interest import MaskArgument, RoiArgument
 from aecodec.cli.options import (
     SUFFIX,
     Batching,
@@ -38,12 +39,21 @@ from aecodec.cli.options import (
 from aecodec.cli.report import Style, run_batch
 from aecodec.errors import InputError
 from aecodec.format.chunks import METADATA_KINDS
+from aecodec.format.interest import Roi, RoiMask
 from aecodec.jobs.batch import Batch
 from aecodec.jobs.conversion import Compression, Converted, Manner
 from aecodec.jobs.folders import PICTURES, FileTask
 from aecodec.jobs.journal import fingerprint
 from aecodec.models.registry import Tune
-from aecodec.options import SEARCH_EFFORT, Denoise, EncodeOptions, Target, parse_size
+from aecodec.options import (
+    BOOST_MAX,
+    BOOSTS,
+    SEARCH_EFFORT,
+    Denoise,
+    EncodeOptions,
+    Target,
+    parse_size,
+)
 
 
 class _Arguments(Batching, Engine):
@@ -58,6 +68,9 @@ class _Arguments(Batching, Engine):
     lossless: bool
     max_error: int | None
     denoise: Denoise | None
+    roi: tuple[Roi, ...]
+    roi_mask: tuple[RoiMask, ...]
+    variance_boost: float | None
     checksum: bool
     strip: bool
     keep: str | None
@@ -94,6 +107,20 @@ class _Arguments(Batching, Engine):
     "--denoise", type=Strength(), is_flag=False, flag_value="auto",
     help="Take out noise of this standard deviation in 8-bit steps; without a value, as the last "
     "option, or auto, it is estimated.",
+)  # fmt: skip
+@click.option(
+    "--roi", type=RoiArgument(), multiple=True,
+    help="Give this part of the picture, counted as --region of decompress counts, so much more or "
+    "less quality, as in 10,20,300,200:+20; may be repeated.",
+)  # fmt: skip
+@click.option(
+    "--roi-mask", type=MaskArgument(), multiple=True,
+    help="The same by a gray picture of the same size: white gets the whole offset, black none.",
+)  # fmt: skip
+@click.option(
+    "--variance-boost", type=click.FloatRange(0, BOOST_MAX), metavar="STRENGTH",
+    help=f"0 to {BOOST_MAX:g}: give smooth parts more quality and busy ones less, by so much for "
+    f"each doubling of the variance; by default {BOOSTS['visual']:g} for --tune visual, else 0.",
 )  # fmt: skip
 @click.option("--checksum", is_flag=True, help="Add a checksum of the pixels, for verify.")
 @click.option("--strip", is_flag=True, help="Drop all metadata.")
@@ -204,6 +231,8 @@ def _options(arguments: _Arguments) -> EncodeOptions:
             keep=_kept(arguments),
             checksum=arguments["checksum"],
             denoise=arguments["denoise"],
+            roi=(*arguments["roi"], *arguments["roi_mask"]),
+            variance_boost=arguments["variance_boost"],
             tune=arguments["tune"],
         )
     except InputError as exc:

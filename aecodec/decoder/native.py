@@ -250,26 +250,28 @@ class NativeAnalysis(NativeHandle):
         _check(status)
         return begun
 
-    def finish(self, begun: Array, quality_index: int) -> Floats:
+    def finish(self, begun: Array, quality: Quality) -> Floats:
         """What `begin` gave to latents `(h, w, M)` in steps, multiples of 1/1024."""
         contiguous = np.ascontiguousarray(begun, np.int32)
         size = height, width = begun.shape[0] // 2, begun.shape[1] // 2
+        given = GivenQuality(quality, size)
         y = np.empty((height, width, self.config.latent_channels), np.float32)
         status = self.library.aec_analyze_finish(
-            self.handle, contiguous.ctypes.data, *size, quality_index, self.workers(size),
+            self.handle, contiguous.ctypes.data, *size, *given.arguments, self.workers(size),
             y.ctypes.data,
         )  # fmt: skip
         _check(status)
         return y
 
-    def hyper(self, y: Floats, quality_index: int) -> Floats:
+    def hyper(self, y: Floats, quality: Quality) -> Floats:
         """Latents `(h, w, M)` in steps to `(ceil(h/4), ceil(w/4), Z)`, multiples of 2**-14."""
         contiguous = np.ascontiguousarray(y, np.float32)
         size = height, width = y.shape[0], y.shape[1]
+        given = GivenQuality(quality, size)
         rows, columns = (-(-side // GROUP) for side in (height, width))
         z = np.empty((rows, columns, self.config.hyper_channels), np.float32)
         status = self.library.aec_analyze_hyper(
-            self.handle, contiguous.ctypes.data, *size, quality_index, self.workers(size),
+            self.handle, contiguous.ctypes.data, *size, *given.arguments, self.workers(size),
             z.ctypes.data,
         )  # fmt: skip
         _check(status)

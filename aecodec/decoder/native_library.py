@@ -35,8 +35,12 @@ _FUNCTIONS: Final = {
     "aec_end": (None, [_POINTER]),
     "aec_create_analysis": (_POINTER, [_INT] * 6),
     "aec_analyze_begin": (_INT, [_POINTER, _POINTER, *[_INT] * 5, _POINTER]),
-    "aec_analyze_finish": (_INT, [_POINTER, _POINTER, *[_INT] * 4, _POINTER]),
-    "aec_analyze_hyper": (_INT, [_POINTER, _POINTER, *[_INT] * 4, _POINTER]),
+    "aec_analyze_finish": (
+        _INT, [_POINTER, _POINTER, _INT, _INT, _INT, _POINTER, _INT, _POINTER],
+    ),
+    "aec_analyze_hyper": (
+        _INT, [_POINTER, _POINTER, _INT, _INT, _INT, _POINTER, _INT, _POINTER],
+    ),
 }  # fmt: skip
 
 

@@ -14,7 +14,7 @@ from aecodec.decoder.numpy_exit import Exit, Sampling
 from aecodec.decoder.numpy_layers import Rows, chunks
 from aecodec.decoder.work_sharing import Crew, Floats
 from aecodec.errors import WeightsError
-from aecodec.format.quality_map import Quality
+from aecodec.format.quality_map import Quality, doubled
 from aecodec.models.weights import TensorTree
 from aecodec.picture.pixels import Pixels
 
@@ -49,7 +49,7 @@ class NumpySynthesis:
         stream = self._up(stream, crew)
         for block in self._blocks:
             block(stream, crew)
-        self._scale(stream, self._inner, _doubled(quality), stream)
+        self._scale(stream, self._inner, doubled(quality), stream)
         self._last(stream, crew)
         samples = self._exit.samples(stream, Sampling(scale, sixteen_bit, gray), inside, crew)
         return samples[:, :, 0] if gray else samples
@@ -65,11 +65,6 @@ class NumpySynthesis:
             stream[slice(*rows)] = product
 
         self._crew.share(scaled, chunks(len(stream), 2 * stream[0].size))
-
-
-def _doubled(quality: Quality) -> Quality:
-    """The same for the 2x2 places of each position."""
-    return quality if isinstance(quality, int) else quality.repeat(2, 0).repeat(2, 1)
 
 
 class _Up:

@@ -20,13 +20,14 @@ from aecodec.format.quality_map import Quality
 from aecodec.format.reader import StreamTiles, Tiles, TileState
 from aecodec.format.tiling import (
     Box,
+    View,
     latent_grid,
     tile_box,
     tile_sides,
     tiles_around,
     whole_tiles,
 )
-from aecodec.options import DecodeOptions, View
+from aecodec.options import DecodeOptions
 from aecodec.picture.alpha import without_hidden
 from aecodec.picture.pixels import Pixels, join, shrink, to_eight_bit
 

@@ -49,7 +49,7 @@ EFFORTS = (
 
 
 def refine(
-    model: "EncoderModel", view: "TileView", index: int, z: Floats, effort: Effort,
+    model: "EncoderModel", view: "TileView", z: Floats, effort: Effort,
     progress: Callable[[], None],
 ) -> tuple[Floats, Floats, float]:  # fmt: skip
     """Searches the cheapest latents of a tile.
@@ -57,7 +57,6 @@ def refine(
     Args:
         model: the encoder.
         view: the tile in its surroundings.
-        index: row of the quality grid.
         z: hyper-latents to start from.
         effort: with at least one round.
         progress: called after each round.
@@ -69,10 +68,10 @@ def refine(
 
     settings, target = model.search, view.latents()
     best, lowest = (target, z, settings.plain_weight), np.inf
-    objective = Objective(model, view, index)
+    objective = Objective(model, view)
     share = min(1.0, settings.hyper_rounds / effort.rounds)
     pull = np.float32(settings.hyper_pull * share)
-    share *= _hyper_share(settings, index)
+    share *= _hyper_share(settings, float(np.mean(view.tile_quality)))
     for weight, pace, hyper_pace in _schedule(settings, effort.rounds):
         z_hat = np.floor(z + np.float32(0.5))
         found = objective(target, z_hat, DeadZone(model.symbol_costs, weight))
@@ -96,7 +95,7 @@ def _schedule(settings: SearchSettings, rounds: int) -> Iterator[tuple[float, np
         yield weight, pace, _between(settings.hyper_paces, done)
 
 
-def _hyper_share(settings: SearchSettings, index: int) -> float:
+def _hyper_share(settings: SearchSettings, index: float) -> float:
     """A bit of gradient comes with more curvature at higher rates."""
     beyond = max(index - settings.hyper_index, 0) / QUALITY_INDEX_MAX
     return float(LAMBDA_RATIO ** (-settings.hyper_fall * beyond))

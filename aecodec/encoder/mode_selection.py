@@ -27,6 +27,7 @@ from PIL import Image
 
 from aecodec.coding.lossless import WEBP_SIDE_MAX, encode_pixels, encode_png, quick_size
 from aecodec.encoder.detail import BLOCK, find_detail
+from aecodec.encoder.picture_quality import Lambda
 from aecodec.format.chunks import (
     TILE_EXPONENT_MAX,
     TILE_EXPONENT_MIN,
@@ -70,7 +71,7 @@ has where all detail is worth its bits, `1.5 / ln(2)`. Photographs stay below it
 
 
 def choose_tile(
-    header: Header, tile: Tile, part: Pixels, plain: Pixels, lmbda: float, decode: Decode
+    header: Header, tile: Tile, part: Pixels, plain: Pixels, lmbda: Lambda, decode: Decode
 ) -> tuple[AnyTile, int]:
     """A learned tile or its lossless replacement, and about how many bytes the latter takes.
 
@@ -79,51 +80,58 @@ def choose_tile(
         tile: the learned one.
         part: its pixels, `(h, w, 3)` or `(h, w)`, uint8 or uint16.
         plain: what a lossless tile would hold: the same, but 0 where nothing is visible.
-        lmbda: weight of distortion, in bits per pixel and squared 8-bit step.
+        lmbda: weight of distortion, in bits per pixel and squared 8-bit step, of all or of each
+            latent.
         decode: gives the pixels of a box of the learned tile without its neighbours.
     """
     estimate = estimate_bytes(plain)
     whole = latent_grid(*part.shape[:2])
     if not is_unusual(plain, estimate, tile.size):
         place = doubtful_part(part, lmbda)
-        if place is None or lmbda * _error(part, decode, place) <= NEAR:
+        if place is None or _loss(part, decode, place, lmbda) <= NEAR:
             return tile, estimate
-        far = lmbda * _error(part, decode, whole) > FAR
+        far = _loss(part, decode, whole, lmbda) > FAR
         return (encode_pixels(plain) if far else tile), estimate
     stored = encode_pixels(plain)
     if stored.size <= tile.size:
         return stored, estimate
-    error = _error(part, decode, whole)
-    gain = lmbda * error
+    gain = _loss(part, decode, whole, lmbda)
     if gain > FAR or 8 * (stored.size - tile.size) <= gain * part.shape[0] * part.shape[1]:
         return stored, estimate
     size = {"width": part.shape[1], "height": part.shape[0]}
     limit = 2 * len(serialize(Stream(replace(header.opaque, **size), (tile,))))
-    return (stored if _jpeg_error(part, limit) < error else tile), estimate
+    return (stored if _jpeg_loss(part, limit, lmbda) < gain else tile), estimate
 
 
-def doubtful_part(pixels: Pixels, lmbda: float) -> Box | None:
+def doubtful_part(pixels: Pixels, lmbda: Lambda) -> Box | None:
     """What to decode of a tile whose detail the model may fail at; None if it has little."""
     detail = find_detail(pixels)
     grid, side = latent_grid(*pixels.shape[:2]), BLOCK // STRIDE
     if detail.energy > BENT:
         return grid
-    if lmbda * detail.energy <= DOUBTFUL:
+    if float(np.max(lmbda)) * detail.energy <= DOUBTFUL:
         return None
     top = max(min(detail.row // STRIDE, grid.bottom - side), 0)
     left = max(min(detail.column // STRIDE, grid.right - side), 0)
     return Box(top, left, min(top + side, grid.bottom), min(left + side, grid.right))
 
 
-def _error(part: Pixels, decode: Decode, box: Box) -> float:
-    """MSE of a box of a learned tile."""
+def _loss(part: Pixels, decode: Decode, box: Box, lmbda: Lambda) -> float:
+    """Lambda times the error of a box of a learned tile."""
     original = part[box.slices(STRIDE)]
-    return _mse(original, decode(box)[: original.shape[0], : original.shape[1]])
+    weight = lmbda if isinstance(lmbda, float) else lmbda[box.slices()]
+    return _weighted(original, decode(box)[: original.shape[0], : original.shape[1]], weight)
 
 
-def _mse(a: Pixels, b: Pixels) -> float:
-    """Mean square difference in 8-bit steps, of pictures of any depths."""
-    return float(np.mean(np.square(_in_bytes(a) - _in_bytes(b)), dtype=np.float64))
+def _weighted(a: Pixels, b: Pixels, lmbda: Lambda) -> float:
+    """Mean of lambda times the square difference in 8-bit steps, of pictures of any depths."""
+    squares = np.square(_in_bytes(a) - _in_bytes(b))
+    if isinstance(lmbda, float):
+        return lmbda * float(np.mean(squares, dtype=np.float64))
+    weights = lmbda.repeat(STRIDE, 0).repeat(STRIDE, 1)[: a.shape[0], : a.shape[1]]
+    if squares.ndim == 3:
+        squares = squares.mean(2)
+    return float(np.mean(weights * squares, dtype=np.float64))
 
 
 def _in_bytes(pixels: Pixels) -> npt.NDArray[np.float32]:
@@ -133,8 +141,8 @@ def _in_bytes(pixels: Pixels) -> npt.NDArray[np.float32]:
     return x
 
 
-def _jpeg_error(pixels: Pixels, limit: int) -> float:
-    """MSE of the best JPEG of at most `limit` bytes; infinity if there is none."""
+def _jpeg_loss(pixels: Pixels, limit: int, lmbda: Lambda) -> float:
+    """Lambda times the error of the best JPEG of at most `limit` bytes; infinity without one."""
     best = b""
     low, high = 0, JPEG_QUALITY_MAX
     while low < high:
@@ -147,7 +155,7 @@ def _jpeg_error(pixels: Pixels, limit: int) -> float:
     if not best:
         return float("inf")
     with Image.open(BytesIO(best)) as image:
-        return _mse(pixels, np.asarray(image))
+        return _weighted(pixels, np.asarray(image), lmbda)
 
 
 def _jpeg(pixels: Pixels, quality: int) -> bytes:
@@ -177,7 +185,7 @@ def with_larger_tiles(
         return None
     found = None
     for exponent in larger_exponents(stream.header):
-        header = replace(stream.header, tile_exponent=exponent)
+        header = replace(stream.header, tile_exponent=exponent, has_quality_map=False)
         found = _stored(found or stream, header, pixels, alpha) or found
     return found
 

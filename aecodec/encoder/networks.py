@@ -11,6 +11,7 @@ from aecodec.decoder.loading import load_decoder
 from aecodec.decoder.networks import DecoderModel
 from aecodec.decoder.runtime_choice import LibraryError
 from aecodec.encoder.numpy_analysis import NumpyAnalysis
+from aecodec.format.quality_map import Quality
 from aecodec.models.config import SearchSettings
 from aecodec.models.tensor_file import Array
 from aecodec.models.weights import Weights
@@ -34,10 +35,10 @@ class AnalysisNetworks(Protocol):
             pixels: `(H, W, 3)` or `(H, W)`, uint8 or uint16, H and W divisible by 16.
         """
 
-    def finish(self, begun: Array, quality_index: int) -> Floats:
+    def finish(self, begun: Array, quality: Quality) -> Floats:
         """Latents `(H/16, W/16, M)` of what `begin` gave, which stays as it is."""
 
-    def hyper(self, y: Floats, quality_index: int) -> Floats:
+    def hyper(self, y: Floats, quality: Quality) -> Floats:
         """Hyper-latents `(ceil(h/4), ceil(w/4), Z)` of one tile's latents `(h, w, M)`.
 
         Latents between multiples of 1/1024 are rounded to the nearest.
@@ -60,9 +61,9 @@ class EncoderModel:
     analysis: AnalysisNetworks
     weights: Weights
 
-    def analyze(self, pixels: Pixels, quality_index: int) -> Floats:
+    def analyze(self, pixels: Pixels, quality: Quality) -> Floats:
         """Latents of pixels, see `AnalysisNetworks`."""
-        return self.analysis.finish(self.analysis.begin(pixels), quality_index)
+        return self.analysis.finish(self.analysis.begin(pixels), quality)
 
     @cached_property
     def symbol_costs(self) -> Floats:

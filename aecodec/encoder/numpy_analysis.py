@@ -3,6 +3,7 @@
 The stream is carried by float32; linear layers and gains run in float64, below 2**53.
 """
 
+from collections.abc import Callable
 from typing import Final
 
 import numpy as np
@@ -24,6 +25,7 @@ from aecodec.format.constants import (
     PATCH,
     STREAM_FRACTION,
 )
+from aecodec.format.quality_map import Quality, doubled
 from aecodec.models.weights import Array, TensorTree
 from aecodec.picture.pixels import SIXTEEN_BIT_STEP, Pixels
 
@@ -65,34 +67,36 @@ class NumpyAnalysis:
         self._first(stream, self._crew)
         return stream
 
-    def finish(self, begun: Array, quality_index: int) -> Floats:
+    def finish(self, begun: Array, quality: Quality) -> Floats:
         """See `networks.AnalysisNetworks`."""
-        stream = self._scaled(begun, self._inner.at(quality_index))
+        stream = self._scaled(begun, self._inner.of_rows(doubled(quality)))
         for block in self._blocks:
             block(stream, self._crew)
         stream = self._down.of_places(stream, self._crew)
         self._last(stream, self._crew)
-        return self._scaled(stream, self._outer.at(quality_index), LATENT_STEP)
+        return self._scaled(stream, self._outer.of_rows(quality), LATENT_STEP)
 
-    def hyper(self, y: Floats, quality_index: int) -> Floats:
+    def hyper(self, y: Floats, quality: Quality) -> Floats:
         """See `networks.AnalysisNetworks`."""
         entry, down, last = self._hyper_layers
         first, second = self._hyper_blocks
-        stream = entry.of_each(self._normed(y, quality_index), self._crew)
+        stream = entry.of_each(self._normed(y, quality), self._crew)
         first(stream, self._crew)
         stream = down.of_places(stream, self._crew)
         second(stream, self._crew)
         z = last.of_places(stream, self._crew)
         return np.multiply(z, HYPER_STEP, out=z)
 
-    def _scaled(self, values: Array, gains: Doubles, step: np.float32 | None = None) -> Floats:
+    def _scaled(
+        self, values: Array, gains: Callable[[Rows], Doubles], step: np.float32 | None = None
+    ) -> Floats:
         """Products of `(h, w, C)` with gains, on the stream's range, then times `step`."""
         found = np.empty(values.shape, np.float32)
 
         def scaled(rows: Rows) -> None:
             part = values[slice(*rows)]
             product = self._crew.scratch.doubles("product", *part.shape)
-            multiply(part, gains, product)
+            multiply(part, gains(rows), product)
             found[slice(*rows)] = product
             if step is not None:
                 found[slice(*rows)] *= step
@@ -100,10 +104,10 @@ class NumpyAnalysis:
         self._crew.share(scaled, chunks(len(values), 2 * values[0].size))
         return found
 
-    def _normed(self, y: Floats, quality_index: int) -> Floats:
+    def _normed(self, y: Floats, quality: Quality) -> Floats:
         """Latents `(h, w, M)` over what their scales lead to expect, padded, as a stream."""
         height, width, channels = y.shape
-        places = self._tables.base[quality_index] - NORM_OFFSET
+        places = self._tables.base[quality] - NORM_OFFSET
         reciprocals = self._tables.reciprocals[places] * 2.0**-NORMED_SHIFT
         padded = np.zeros((*(-(-side // GROUP) * GROUP for side in (height, width)), channels))
         inside = padded[:height, :width]

@@ -24,6 +24,7 @@ from aecodec.autoencoder.priors import RatePoint
 from aecodec.autoencoder.quantization import quantize
 from aecodec.autoencoder.transforms import to_model_space
 from aecodec.decoder.latents import Floats
+from aecodec.encoder.picture_quality import lambda_of
 from aecodec.format.constants import (
     GROUP,
     MEAN_FRACTION,
@@ -32,8 +33,10 @@ from aecodec.format.constants import (
     RECIPROCAL_SHIFT,
     SCALE_FRACTION,
     SCALE_LEVELS,
+    STRIDE,
 )
-from aecodec.format.quality import lmbda, relative_quality
+from aecodec.format.quality import QUALITY_INDEX_MAX
+from aecodec.format.quality_map import Quality, whole_cells
 
 if TYPE_CHECKING:
     from aecodec.encoder.networks import EncoderModel
@@ -69,23 +72,24 @@ class LossGradient:
 
 
 class Objective:
-    """`bits + lambda * 255**2 * squared error` of one tile, for each of its pixels' samples."""
+    """`bits + lambda * 255**2 * squared error` of one tile, for each of its pixels' samples.
 
-    def __init__(self, model: "EncoderModel", view: "TileView", quality_index: int) -> None:
+    Lambda is that of the cell which a pixel lies in.
+    """
+
+    def __init__(self, model: "EncoderModel", view: "TileView") -> None:
         """Takes what stays the same over the search.
 
         Args:
             model: the encoder.
             view: the tile; its surroundings are decoded as the analysis leaves them.
-            quality_index: row of the quality grid.
         """
         self._model, self._view = model, view
-        q = relative_quality(quality_index)
         with undisturbed():
-            self._q = torch.tensor([q], dtype=torch.float32)
+            self._q = torch.tensor(view.quality, dtype=torch.float32)[None] / QUALITY_INDEX_MAX
             self._x, self._y = to_model_space(view.pixels), _batch(view.y).clone()
-            self._point = rate_point(model, quality_index)
-        self._weight = lmbda(q) * 255.0**2 / 3.0
+            self._point = rate_point(model, view.tile_quality)
+            self._weight = _weight(view)
 
     def __call__(self, target: Floats, z: Floats, rounding: Rounding) -> LossGradient:
         """Loss and gradient of what `target` and `z` are quantized to.
@@ -144,22 +148,35 @@ class Objective:
         height, width = view.size
         x_hat = self._model.trainable.synthesis(y, self._q)
         error = (x_hat.clamp(0.0, 1.0) - self._x)[:, :, :height, :width]
-        squared: Tensor = error.square().sum() * self._weight
+        if isinstance(self._weight, float):
+            squared: Tensor = error.square().sum() * self._weight
+        else:
+            squared = (error.square() * self._weight).sum()
         return squared
 
 
-def rate_point(model: "EncoderModel", quality_index: int) -> RatePoint:
-    """The exact prior's tables for `ContextPrior.code`."""
+def rate_point(model: "EncoderModel", quality: Quality) -> RatePoint:
+    """The exact prior's tables for `ContextPrior.code`, of a tile's quality or its latents'."""
     tables = model.decoder.prior.tables
-    base = tables.base[quality_index]
+    at = np.array([[quality]]) if isinstance(quality, int) else whole_cells(quality)
+    base = tables.base[at]
     norm = tables.norms[base - NORM_OFFSET] / NORM_FRACTION
     steps = tables.reciprocals[base - NORM_OFFSET] * (MEAN_FRACTION / 2**RECIPROCAL_SHIFT)
-    stored = model.weights.tensors["prior"]["tables"].array("rate_features")[quality_index]
+    stored = model.weights.tensors["prior"]["tables"].array("rate_features")[at]
     base_index, norms, reciprocal, features = (
-        torch.from_numpy(part.astype(np.float32))[None, :, None, None]
+        _batch(part.astype(np.float32))
         for part in (base / SCALE_FRACTION, norm, steps * ACTIVATION_STEP, stored * ACTIVATION_STEP)
     )
     return RatePoint(base_index, norms, reciprocal, features)
+
+
+def _weight(view: "TileView") -> float | Tensor:
+    """Of the squared errors of a window's samples in [0, 1], for all or `(H, W)`, for each."""
+    weight = lambda_of(view.quality)
+    if isinstance(weight, float):
+        return weight * 255.0**2 / 3.0
+    pixels = (weight * (255.0**2 / 3.0)).astype(np.float32).repeat(STRIDE, 0).repeat(STRIDE, 1)
+    return torch.from_numpy(np.ascontiguousarray(pixels[: view.size[0], : view.size[1]]))
 
 
 def _batch(array: Floats) -> Tensor:

@@ -18,6 +18,7 @@ from aecodec.decoder.tile_synthesis import Mask, TileSynthesis
 from aecodec.encoder.latent_refinement import EFFORTS
 from aecodec.encoder.lone_tile import LoneTile
 from aecodec.encoder.mode_selection import choose_tile, without_hidden_colours
+from aecodec.encoder.picture_quality import PictureQuality, lambda_of
 from aecodec.encoder.shrinkage import Shrinkage
 from aecodec.encoder.tile import TileEncoder
 from aecodec.encoder.tile_view import BegunTiles
@@ -34,7 +35,7 @@ from aecodec.format.chunks import (
 )
 from aecodec.format.constants import STRIDE
 from aecodec.format.container import Stream
-from aecodec.format.quality import lmbda, relative_quality
+from aecodec.format.quality_map import Quality
 from aecodec.format.tiling import Box, latent_grid, tile_box, touches
 from aecodec.options import EncodeOptions
 from aecodec.picture.pixels import Pixels
@@ -75,12 +76,13 @@ class RowEncoder:
         source: RowSource,
         header: Header,
         options: EncodeOptions,
+        quality: PictureQuality,
         progress: Callable[[float], None] | None = None,
         begun: BegunTiles | None = None,
     ) -> None:
         """Takes what `rows.encode_rows` takes; `denoise` is a level above 0 or None."""
         self._model, self._source, self._header = model, source, header
-        self._options = options
+        self._options, self._quality = options, quality
         self._exact, self._bound = options.bound is not None, options.bound or 0
         self._stored_only = self._exact and header.pixel_format.is_sixteen_bit
         effort = EFFORTS[options.effort]
@@ -89,7 +91,7 @@ class RowEncoder:
         shrinkage = None
         if options.denoise is not None:
             shrinkage = Shrinkage(model, float(options.denoise))
-        self._coder = TileEncoder(model, header.quality_index, effort, self._step, begun, shrinkage)
+        self._coder = TileEncoder(model, quality, effort, self._step, begun, shrinkage)
         self._grid = latent_grid(header.height, header.width)
         self._lossless: Mask = np.zeros((self._grid.height, self._grid.width), np.bool_)
         self._changed: Mask = self._lossless.copy()
@@ -169,11 +171,14 @@ class RowEncoder:
         """The learned tile, or a lossless one where that costs less."""
         if not isinstance(state.tile, Tile) or state.y_hat is None:
             return state
-        weight = lmbda(relative_quality(self._header.quality_index))
+        quality = self._quality.of(box)
         part, alpha = self._pixels(box)
         tile, expected = choose_tile(
-            self._header, state.tile, part, without_hidden_colours(part, alpha), weight,
-            LoneTile(self._model.decoder, self._header, part.shape[:2], state.y_hat).pixels,
+            self._header, state.tile, part, without_hidden_colours(part, alpha),
+            lambda_of(quality),
+            LoneTile(
+                self._model.decoder, self._header, part.shape[:2], state.y_hat, quality
+            ).pixels,
         )  # fmt: skip
         return _TileState(tile, tile.size if isinstance(tile, LosslessTile) else expected)
 
@@ -253,9 +258,13 @@ class RowEncoder:
             state = self._made[step, number // columns][number % columns]
             return None if isinstance(state.tile, LosslessTile) else state.y_hat
 
+        def quality(number: int) -> Quality:
+            return self._quality.of(tile_box(self._header, number))
+
         synthesis = TileSynthesis(
-            self._model.decoder, self._header, lossless, latents, sixteen_bit=False
-        )
+            self._model.decoder, self._header, lossless, latents, sixteen_bit=False,
+            qualities=quality if self._header.has_quality_map else None,
+        )  # fmt: skip
         height = min(box.bottom * STRIDE, self._header.height) - box.top * STRIDE
         width = min(box.right * STRIDE, self._header.width) - box.left * STRIDE
         return np.ascontiguousarray(synthesis.pixels(box, box)[:height, :width])

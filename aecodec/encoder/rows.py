@@ -5,6 +5,7 @@ the beginning of a file: residuals, and with a checksum all tiles.
 """
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from aecodec.decoder.rows import TileRows
@@ -14,6 +15,7 @@ from aecodec.encoder.mode_selection import (
     without_hidden_colours,
 )
 from aecodec.encoder.noise import settled
+from aecodec.encoder.quality_map import mapped
 from aecodec.encoder.row_encoder import RowEncoder
 from aecodec.encoder.tile_view import BegunTiles
 from aecodec.format.chunks import Chunk, Header, ResidualTile
@@ -42,14 +44,18 @@ def encode_rows(
     Args:
         model: the encoder.
         source: what to encode.
-        header: of the file.
+        header: of the file, which gets a quality map where the options ask for one.
         options: how; their quality stands in the header.
         optional: chunks of metadata.
         progress: called with the part of the work that is done, rising to 1; may raise.
         begun: what was kept of the same picture at other qualities.
     """
     options = settled(options, source)
-    encoder = RowEncoder(model, source, header, options, progress, begun)
+    quality = mapped(header, source, options)
+    header = replace(
+        header, quality_index=quality.index, has_quality_map=quality.map_index is not None
+    )
+    encoder = RowEncoder(model, source, header, options, quality, progress, begun)
     head = encoder.layer_head
     whole = source.picture if larger_exponents(header) and encoder.may_be_larger else None
     if whole is None and not options.checksum:

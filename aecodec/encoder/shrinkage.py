@@ -13,6 +13,7 @@ import numpy as np
 
 from aecodec.coding.dead_zone import Floats
 from aecodec.format.constants import MEAN_FRACTION
+from aecodec.format.quality_map import Quality
 from aecodec.picture.pixels import SIXTEEN_BIT_PEAK, SIXTEEN_BIT_STEP, Pixels
 
 if TYPE_CHECKING:
@@ -41,15 +42,15 @@ class Shrinkage:
         self._begun: dict[bool, Array] = {}
         self._variances: dict[tuple[int, bool], Floats] = {}
 
-    def __call__(self, y: Floats, quality_index: int, *, gray: bool) -> Floats:
+    def __call__(self, y: Floats, quality: Quality, *, gray: bool) -> Floats:
         """Latents of a noisy picture as those of a clean one, about.
 
         Args:
             y: `(h, w, M)`.
-            quality_index: row of the quality grid.
+            quality: row of the quality grid, or `(h, w)` rows.
             gray: whether all three channels of colour have the same noise.
         """
-        noise = self.variances(quality_index, gray=gray)
+        noise = self._noise_of(quality, gray=gray)
         energy = averaged(np.square(y), WIDE)
         signal = np.maximum(energy - noise, 0)
         once = y * (signal / (energy + _TINY))
@@ -57,16 +58,25 @@ class Shrinkage:
         found: Floats = y * (signal / (signal + noise + _TINY))
         return found
 
-    def pixels(self, y: Floats, quality_index: int, like: Pixels) -> Pixels:
+    def _noise_of(self, quality: Quality, *, gray: bool) -> Floats:
+        """Variances of the noise, `(M,)` or `(h, w, M)`."""
+        if isinstance(quality, int):
+            return self.variances(quality, gray=gray)
+        indices, places = np.unique(quality, return_inverse=True)
+        table = np.stack([self.variances(index, gray=gray) for index in indices.tolist()])
+        found: Floats = table[places.reshape(quality.shape)]
+        return found
+
+    def pixels(self, y: Floats, quality: Quality, like: Pixels) -> Pixels:
         """What latents of a window decode to without being coded.
 
         Args:
             y: `(h, w, M)`.
-            quality_index: row of the quality grid.
+            quality: row of the quality grid, or `(h, w)` rows.
             like: `(16h, 16w)` or `(16h, 16w, 3)`, pixels of the same kind.
         """
         return self._model.decoder.synthesis.pixels(
-            in_sixteenths(y), quality_index, scale=1, inside=(like.shape[0], like.shape[1]),
+            in_sixteenths(y), quality, scale=1, inside=(like.shape[0], like.shape[1]),
             sixteen_bit=like.dtype == np.uint16, gray=like.ndim == 2,
         )  # fmt: skip
 

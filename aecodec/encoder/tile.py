@@ -10,6 +10,7 @@ from aecodec.decoder.tile_synthesis import Mask
 from aecodec.encoder.latent_refinement import Effort, refine
 from aecodec.encoder.latents import encode_latents
 from aecodec.encoder.noise import is_gray
+from aecodec.encoder.picture_quality import PictureQuality
 from aecodec.encoder.shrinkage import Shrinkage
 from aecodec.encoder.tile_view import BegunTiles, TileView, cut_pixels
 from aecodec.format.chunks import Tile
@@ -23,11 +24,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class TileEncoder:
-    """Encodes tiles of one picture with one model at one quality.
+    """Encodes tiles of one picture with one model.
 
     Attributes:
         model: the encoder.
-        quality_index: row of the quality grid.
+        quality: that of each latent.
         effort: of the search.
         step: called after each round of a tile, the last coding included; may raise.
         begun: what was kept of the same picture at other qualities.
@@ -36,7 +37,7 @@ class TileEncoder:
     """
 
     model: "EncoderModel"
-    quality_index: int
+    quality: PictureQuality
     effort: Effort
     step: Callable[[], None] = lambda: None
     begun: BegunTiles | None = None
@@ -70,28 +71,33 @@ class TileEncoder:
         hidden = lossless[window.slices()]
         part = pixels[window.slices(STRIDE)]
         cut = cut_pixels(part, (window.height * STRIDE, window.width * STRIDE), hidden)
+        place = Box(window.top + top, window.left, window.bottom + top, window.right)
         if self.begun is None:
             begun = self.model.analysis.begin(cut)
         else:
-            place = Box(window.top + top, window.left, window.bottom + top, window.right)
             begun = self.begun.begin(self.model, cut, place, hidden)
-        y = self.model.analysis.finish(begun, self.quality_index)
+        quality = self.quality.of(place, hidden)
+        y = self.model.analysis.finish(begun, quality)
         if self.shrinkage is not None:
-            y = self.shrinkage(y, self.quality_index, gray=is_gray(cut))
+            y = self.shrinkage(y, quality, gray=is_gray(cut))
             if self.effort.rounds:
-                cut = self.shrinkage.pixels(y, self.quality_index, cut)
+                cut = self.shrinkage.pixels(y, quality, cut)
         rows, columns = box.relative_to(window).slices()
-        return TileView(cut, y, rows, columns, size=(part.shape[0], part.shape[1]))
+        size = part.shape[0], part.shape[1]
+        return TileView(cut, y, rows, columns, size, quality)
 
     def code(self, view: TileView, step: Callable[[], None]) -> tuple[Tile, YHat]:
         """Rounds or refines the latents of a tile and codes them; see `encode`."""
-        model, index = self.model, self.quality_index
+        model, quality = self.model, view.tile_quality
         target = view.latents()
-        z = model.analysis.hyper(target, index)
+        z = model.analysis.hyper(target, quality)
         weight = model.search.plain_weight if self.effort.by_cost else None
         if self.effort.rounds:
-            target, z, weight = refine(model, view, index, z, self.effort, step)
+            target, z, weight = refine(model, view, z, self.effort, step)
         zone = None if weight is None else DeadZone(model.symbol_costs, weight)
-        coded = encode_latents(model.decoder.prior, target, z, index, dead_zone=zone)
+        coded = encode_latents(
+            model.decoder.prior, target, z, quality,
+            map_index=self.quality.map_index, dead_zone=zone,
+        )  # fmt: skip
         step()
         return coded

@@ -8,6 +8,7 @@ import numpy as np
 from aecodec.coding.dead_zone import Floats
 from aecodec.decoder.tile_synthesis import Mask
 from aecodec.format.constants import STRIDE
+from aecodec.format.quality_map import Quality
 from aecodec.format.tiling import Box
 from aecodec.models.weights import Array
 from aecodec.picture.pixels import SIXTEEN_BIT_STEP, Pixels
@@ -29,6 +30,7 @@ class TileView:
         rows: of the tile in the window, in latents.
         columns: likewise.
         size: height and width of the pixels that belong to the picture.
+        quality: of the window's latents, `(h, w)` or one for all.
     """
 
     pixels: Pixels
@@ -36,10 +38,18 @@ class TileView:
     rows: slice
     columns: slice
     size: tuple[int, int]
+    quality: Quality
 
     def latents(self) -> Floats:
         """The tile's own latents, `(h, w, M)`."""
         return np.ascontiguousarray(self.y[self.rows, self.columns])
+
+    @property
+    def tile_quality(self) -> Quality:
+        """Of the tile's own latents, `(h, w)` or one for all."""
+        if isinstance(self.quality, int):
+            return self.quality
+        return np.ascontiguousarray(self.quality[self.rows, self.columns])
 
 
 class BegunTiles:

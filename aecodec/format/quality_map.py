@@ -53,7 +53,7 @@ def offsets_of(residuals: Offsets) -> Offsets:
         above = rows[-1] if rows else None
         found: list[int] = []
         for column, residual in enumerate(row):
-            offset = residual + _predicted(above, found, column)
+            offset = residual + predicted(above, found, column)
             if not -LIMIT <= offset <= LIMIT:
                 raise PayloadError("an offset of a quality map is out of range")
             found.append(offset)
@@ -61,7 +61,7 @@ def offsets_of(residuals: Offsets) -> Offsets:
     return np.array(rows, np.int32).reshape(residuals.shape)
 
 
-def _predicted(above: list[int] | None, row: list[int], column: int) -> int:
+def predicted(above: list[int] | None, row: list[int], column: int) -> int:
     """The median edge predictor: left, above, or left + above - corner."""
     if above is None:
         return row[-1] if row else 0
@@ -104,3 +104,8 @@ def whole_cells(quality: Indices) -> Indices:
     """`(h, w)` with its last row and column repeated up to multiples of 4."""
     height, width = (-side % CELL for side in quality.shape)
     return np.pad(quality, ((0, height), (0, width)), "edge") if height or width else quality
+
+
+def doubled(quality: Quality) -> Quality:
+    """The same for the 2x2 places of each position."""
+    return quality if isinstance(quality, int) else quality.repeat(2, 0).repeat(2, 1)

@@ -112,6 +112,30 @@ class Region:
         return slice(self.top, self.top + self.height), slice(self.left, self.left + self.width)
 
 
+@dataclass(frozen=True)
+class View:
+    """What of a picture is wanted: a region, grown to whole squares of `scale` pixels a side.
+
+    With `eight_bit` samples have 8 bits, even in a 16-bit picture.
+    """
+
+    region: Region
+    scale: int = 1
+    eight_bit: bool = False
+
+    @property
+    def corner(self) -> tuple[int, int]:
+        """First row and column in the whole smaller picture."""
+        return self.region.top // self.scale, self.region.left // self.scale
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Rows and columns of the result."""
+        top, left = self.corner
+        bottom, right = self.region.top + self.region.height, self.region.left + self.region.width
+        return -(-bottom // self.scale) - top, -(-right // self.scale) - left
+
+
 def latent_grid(height: int, width: int) -> Box:
     """The box of all latents of a picture of `height` by `width` pixels."""
     return Box(0, 0, -(-height // STRIDE), -(-width // STRIDE))

@@ -278,10 +278,19 @@ static uint32_t run_analysis(const aec_model *model, int32_t rows, int32_t colum
     void *pixels = random_bytes(256 * places * (gray ? 1 : 3) * (deep ? 2 : 1));
     int32_t *begun = malloc(4 * begun_size);
     float *y = malloc(4 * y_size), *z = malloc(4 * z_size);
+    int16_t *map = between(0, 1) ? malloc(2 * places) : NULL;
+    for (size_t i = 0; map && i < places; i++)
+        map[i] = (int16_t)between(0, 400);
     check(aec_analyze_begin(model, pixels, rows, columns, deep, gray, threads, begun) == AEC_OK &&
-              aec_analyze_finish(model, begun, rows, columns, quality, threads, y) == AEC_OK &&
-              aec_analyze_hyper(model, y, rows, columns, quality, threads, z) == AEC_OK,
+              aec_analyze_finish(model, begun, rows, columns, quality, map, threads, y) == AEC_OK &&
+              aec_analyze_hyper(model, y, rows, columns, quality, map, threads, z) == AEC_OK,
           "analysis");
+    if (map) {
+        map[places - 1] = between(0, 1) ? -1 : 401;
+        check(aec_analyze_hyper(model, y, rows, columns, quality, map, threads, z) == AEC_ARGUMENT,
+              "map out of range");
+        free(map);
+    }
     uint32_t crc = aec_crc32(aec_crc32(0, y, 4 * y_size), z, 4 * z_size);
     free(pixels);
     free(begun);

@@ -14,6 +14,7 @@ from aecodec.decoder.networks import DecoderModel, YHat
 from aecodec.decoder.tile_synthesis import TileSynthesis
 from aecodec.encoder.latent_refinement import Effort
 from aecodec.encoder.networks import EncoderModel
+from aecodec.encoder.picture_quality import PictureQuality
 from aecodec.encoder.tile import TileEncoder
 from aecodec.format.chunks import Header, PixelFormat
 from aecodec.format.tiling import Region, latent_grid, tile_box, tile_boxes
@@ -92,7 +93,7 @@ def analyzed(model: EncoderModel, pixels: Pixels, exponent: int) -> Floats:
     """The latents of a picture, tile by tile."""
     grid = latent_grid(SIDE, SIDE)
     none = np.zeros((grid.height, grid.width), np.bool_)
-    encoder = TileEncoder(model, 300, Effort())
+    encoder = TileEncoder(model, PictureQuality(300), Effort())
     header = Header(SIDE, SIDE, PixelFormat.RGB8, exponent, 300, b"tiny")
     y = np.empty((grid.height, grid.width, TINY.latent_channels), np.float32)
     for box in tile_boxes(header):

@@ -4,6 +4,7 @@ import numpy as np
 import numpy.typing as npt
 
 from aecodec.decoder.gains import power_of_two
+from aecodec.format.quality_map import Quality
 from aecodec.models.config import ModelConfig
 from aecodec.models.schema import signature
 from aecodec.models.weights import Array, TensorTree
@@ -72,13 +73,25 @@ def places(x: Ints) -> Ints:
     return np.concatenate([x[i::2, j::2] for i in (0, 1) for j in (0, 1)], axis=2)
 
 
+def place_gains(knots: Ints, index: Quality, side: int) -> Ints:
+    """`(C,)`, or by a map `(h, w)` those of each place `(side * h, side * w, C)`."""
+    if isinstance(index, int):
+        return gains(knots, index)
+    height, width = index.shape
+    found = np.zeros((side * height, side * width, knots.shape[1]), np.int64)
+    for y in range(side * height):
+        for x in range(side * width):
+            found[y, x] = gains(knots, int(index[y // side, x // side]))
+    return found
+
+
 def gains(knots: Ints, index: int) -> Ints:
     i, j = (6, 400) if index == 400 else divmod(7 * index, 400)
     v = knots[i] * (400 - j) + knots[i + 1] * j
     return power_of_two((2 * v + 400) // 800)
 
 
-def analyze(pixels: Pixels, tree: TensorTree, config: ModelConfig, index: int) -> Ints:
+def analyze(pixels: Pixels, tree: TensorTree, config: ModelConfig, index: Quality) -> Ints:
     """Latents in 1/1024 step."""
     part = tree["analysis"]
     samples = pixels.astype(np.int64) * (257 if pixels.dtype == np.uint8 else 1)
@@ -86,20 +99,20 @@ def analyze(pixels: Pixels, tree: TensorTree, config: ModelConfig, index: int) -
         samples = samples[:, :, None].repeat(3, axis=2)
     columns = [samples[i::8, j::8, t] for t in range(3) for i in range(8) for j in range(8)]
     stream = block(linear(np.stack(columns, axis=2), part["entry"]), part["first"])
-    stream = stream_clip(rounded(stream * gains(read(part, "inner_gain"), index), 16))
+    stream = stream_clip(rounded(stream * place_gains(read(part, "inner_gain"), index, 2), 16))
     for number in range(config.analysis_blocks - 1):
         stream = block(stream, part["blocks"][str(number)])
     stream = block(linear(places(stream), part["down"]), part["last"])
-    return stream_clip(rounded(stream * gains(read(part, "outer_gain"), index), 16))
+    return stream_clip(rounded(stream * place_gains(read(part, "outer_gain"), index, 1), 16))
 
 
-def hyper_analyze(y: Ints, tree: TensorTree, index: int) -> Ints:
+def hyper_analyze(y: Ints, tree: TensorTree, index: Quality) -> Ints:
     """Hyper-latents in 2**-14, of latents in 1/1024 step."""
     part, tables = tree["hyper_analysis"], tree["prior"]["tables"]
     reciprocals = read(tables, "reciprocals")[read(tables, "base")[index] + 1024]
     height, width = y.shape[:2]
-    padded = np.pad(y, ((0, -height % 4), (0, -width % 4), (0, 0)))
-    stream = stream_clip(rounded(padded * reciprocals, 17))
+    normed = stream_clip(rounded(y * reciprocals, 17))
+    stream = np.pad(normed, ((0, -height % 4), (0, -width % 4), (0, 0)))
     stream = block(linear(stream, part["entry"]), part["first"])
     stream = block(linear(places(stream), part["down"]), part["second"])
     return linear(places(stream), part["exit"])

@@ -48,6 +48,25 @@ def test_latents_are_those_of_the_specification(
     )
 
 
+def test_each_latent_may_have_a_quality(tiny_coder: EncoderModel) -> None:
+    pixels, tree = make_picture(80, 112), tiny_coder.weights.tensors
+    qualities = np.random.default_rng(0).integers(0, 401, (5, 7)).astype(np.int16)
+    y = tiny_coder.analyze(pixels, qualities)
+    expected = analysis_reference.analyze(pixels, tree, TINY, qualities)
+    np.testing.assert_array_equal(y * 1024, expected)
+    z = tiny_coder.analysis.hyper(y, qualities)
+    expected_z = analysis_reference.hyper_analyze(expected, tree, qualities)
+    np.testing.assert_array_equal(z * 2**14, expected_z)
+
+
+def test_a_map_of_one_quality_is_that_quality(tiny_coder: EncoderModel) -> None:
+    pixels, qualities = make_picture(48, 80), np.full((3, 5), 211, np.int16)
+    y = tiny_coder.analyze(pixels, qualities)
+    np.testing.assert_array_equal(y, tiny_coder.analyze(pixels, 211))
+    hyper = tiny_coder.analysis.hyper
+    np.testing.assert_array_equal(hyper(y, qualities), hyper(y, 211))
+
+
 @pytest.mark.parametrize("seed", range(4))
 @pytest.mark.parametrize("blocks", [1, 3])
 def test_the_largest_weights_stay_exact(seed: int, blocks: int, tiny_coder: EncoderModel) -> None:

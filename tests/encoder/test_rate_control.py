@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from aecodec.codec import Codec
 from aecodec.encoder.latent_refinement import Effort
 from aecodec.encoder.networks import EncoderModel
+from aecodec.encoder.picture_quality import PictureQuality
 from aecodec.encoder.rate_control import EVALUATIONS, search_quality
 from aecodec.encoder.tile import TileEncoder
 from aecodec.encoder.tile_view import BegunTiles
@@ -106,7 +107,9 @@ def test_tiles_beside_lossless_ones_begin_anew(tiny_coder: EncoderModel) -> None
     for lossless in (none, beside, corner, none, beside):
         for index in (100, 300):
             kept, plain = (
-                TileEncoder(tiny_coder, index, Effort(), begun=each).view(pixels, box, lossless)
+                TileEncoder(tiny_coder, PictureQuality(index), Effort(), begun=each).view(
+                    pixels, box, lossless
+                )
                 for each in (begun, None)
             )
             np.testing.assert_array_equal(kept.y, plain.y)

@@ -18,35 +18,47 @@ from aecodec.decoder.passes import take_quarter
 from aecodec.encoder.latent_refinement import Effort
 from aecodec.encoder.latents import encode_latents
 from aecodec.encoder.networks import EncoderModel
+from aecodec.encoder.picture_quality import PictureQuality
 from aecodec.encoder.rd_objective import LossGradient, Objective, rate_point
 from aecodec.encoder.symbol_costs import Costs
 from aecodec.encoder.tile import TileEncoder
 from aecodec.encoder.tile_view import TileView
-from aecodec.format.quality import lmbda, relative_quality
+from aecodec.format.quality import QUALITY_INDEX_MAX, lmbda, relative_quality
+from aecodec.format.quality_map import Indices
 from aecodec.format.tiling import latent_grid
 
 INDEX = 240
 ZONE_WEIGHT = 12.0
 
 
-def start(model: EncoderModel, height: int, width: int) -> tuple[TileView, Floats, Floats]:
+CELLS = np.array([[INDEX, 400], [56, INDEX + 80]], np.int16)
+"""Of a map of up to 2x2 cells."""
+
+
+def start(
+    model: EncoderModel, height: int, width: int, cells: Indices | None = None
+) -> tuple[TileView, Floats, Floats]:
     """A tile, its latents, and its hyper-latents, rounded."""
     grid = latent_grid(height, width)
     none = np.zeros((grid.height, grid.width), np.bool_)
-    encoder = TileEncoder(model, INDEX, Effort())
+    encoder = TileEncoder(model, PictureQuality(INDEX, cells), Effort())
     view = encoder.view(make_picture(height, width), grid, none)
     y = view.latents()
-    return view, y, np.floor(model.analysis.hyper(y, INDEX) + np.float32(0.5))
+    z = model.analysis.hyper(y, view.tile_quality)
+    return view, y, np.floor(z + np.float32(0.5))
 
 
 def gradient_at(model: EncoderModel, objective: Objective, y: Floats, z: Floats) -> LossGradient:
     return objective(y, z, DeadZone(model.symbol_costs, ZONE_WEIGHT))
 
 
+@pytest.mark.parametrize("cells", [None, CELLS], ids=["one quality", "a map"])
 @pytest.mark.parametrize("size", [(64, 128), (75, 110)])
-def test_the_loss_is_that_of_real_coding(tiny_coder: EncoderModel, size: tuple[int, int]) -> None:
-    view, y, z = start(tiny_coder, *size)
-    found = gradient_at(tiny_coder, Objective(tiny_coder, view, INDEX), y, z)
+def test_the_loss_is_that_of_real_coding(
+    tiny_coder: EncoderModel, size: tuple[int, int], cells: Indices | None
+) -> None:
+    view, y, z = start(tiny_coder, *size, cells)
+    found = gradient_at(tiny_coder, Objective(tiny_coder, view), y, z)
     prior = tiny_coder.decoder.prior
     zone = DeadZone(tiny_coder.symbol_costs, ZONE_WEIGHT)
     bits = 0.0
@@ -57,24 +69,29 @@ def test_the_loss_is_that_of_real_coding(tiny_coder: EncoderModel, size: tuple[i
             table = prior.tables.scale_tables[level]
             bits += float(table.bits(symbols[levels == level]).sum())
 
-    tile, y_hat = encode_latents(prior, y, z, INDEX, dead_zone=zone, observe=count)
+    quality = view.tile_quality
+    tile, y_hat = encode_latents(prior, y, z, quality, dead_zone=zone, observe=count)
     for channel, table in enumerate(prior.tables.hyper_tables):
         bits += float(table.bits(z[:, :, channel].astype(np.int32).reshape(-1)).sum())
     np.testing.assert_array_equal(found.decoded * 16, y_hat)
     assert found.bits == pytest.approx(bits, rel=1e-5)
     assert found.bits <= 8 * len(tile.words) <= found.bits + 72  # a state of 64 bits, whole words
-    q = relative_quality(INDEX)
     latents = torch.from_numpy(found.decoded).permute(2, 0, 1)[None]
-    x_hat = tiny_coder.trainable.synthesis(latents, torch.tensor([q])).clamp(0, 1)
+    qualities = np.broadcast_to(quality, y.shape[:2])
+    q = torch.from_numpy(qualities / QUALITY_INDEX_MAX).float()[None]
+    x_hat = tiny_coder.trainable.synthesis(latents, q).clamp(0, 1)
     difference = x_hat - to_model_space(view.pixels)
-    error = difference[:, :, : size[0], : size[1]].square().sum().item()
-    weight = lmbda(q) * 255**2 / 3
-    assert found.distortion == pytest.approx(weight * error, rel=1e-4)
+    errors = difference[0, :, : size[0], : size[1]].square().sum(0).numpy()
+    weight = 0.0
+    for (row, column), index in np.ndenumerate(qualities):
+        part = errors[16 * row : 16 * row + 16, 16 * column : 16 * column + 16]
+        weight += lmbda(relative_quality(int(index))) * 255**2 / 3 * float(part.sum())
+    assert found.distortion == pytest.approx(weight, rel=1e-4)
 
 
 def test_the_distortion_falls_as_the_gradient_says(tiny_coder: EncoderModel) -> None:
     view, y, z = start(tiny_coder, 64, 64)
-    objective = Objective(tiny_coder, view, INDEX)
+    objective = Objective(tiny_coder, view)
     found = gradient_at(tiny_coder, objective, y, z)
     latents = torch.from_numpy(found.decoded).permute(2, 0, 1)[None].requires_grad_(True)
     (plain,) = torch.autograd.grad(objective.distortion(latents), latents)
@@ -106,19 +123,21 @@ def test_costs_are_tabulated_with_their_slopes(tiny_coder: EncoderModel) -> None
     assert by_symbol[2].item() == pytest.approx(change, rel=1e-5)
 
 
+@pytest.mark.parametrize("cells", [None, CELLS], ids=["one quality", "a map"])
 def test_the_trainable_prior_is_the_integer_prior_with_plain_rounding(
-    tiny_coder: EncoderModel,
+    tiny_coder: EncoderModel, cells: Indices | None
 ) -> None:
-    _, y, z = start(tiny_coder, 128, 64)
+    view, y, z = start(tiny_coder, 128, 64, cells)
+    quality = view.tile_quality
     levels: list[npt.NDArray[np.uint8]] = []
     prior = tiny_coder.decoder.prior
-    _, y_hat = encode_latents(prior, y, z, INDEX, observe=lambda _, found: levels.append(found))
+    _, y_hat = encode_latents(prior, y, z, quality, observe=lambda _, found: levels.append(found))
     latents, z_hat = (torch.from_numpy(each).permute(2, 0, 1)[None] for each in (y, z))
     with torch.no_grad():
         coded = tiny_coder.trainable.prior.code(
             latents,
             z_hat,
-            rate_point(tiny_coder, INDEX),
+            rate_point(tiny_coder, quality),
             lambda residual, _index, _mask: quantize_ste(residual),
             mixed=False,
             quantized=True,

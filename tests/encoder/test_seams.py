@@ -7,6 +7,7 @@ from conftest import make_picture
 from aecodec.decoder.tile_synthesis import TileSynthesis
 from aecodec.encoder.latent_refinement import EFFORTS
 from aecodec.encoder.networks import EncoderModel
+from aecodec.encoder.picture_quality import PictureQuality
 from aecodec.encoder.tile import TileEncoder
 from aecodec.format.chunks import Header, PixelFormat
 from aecodec.format.constants import STRIDE
@@ -23,7 +24,7 @@ def header(exponent: int) -> Header:
 
 @pytest.mark.parametrize("effort", [0, 1, 3])
 def test_tiles_are_analyzed_exactly_as_the_whole_is(effort: int, tiny_coder: EncoderModel) -> None:
-    encoder = TileEncoder(tiny_coder, QUALITY_INDEX, EFFORTS[effort])
+    encoder = TileEncoder(tiny_coder, PictureQuality(QUALITY_INDEX), EFFORTS[effort])
     pixels = make_picture(HEIGHT, WIDTH)
     y = encoder.view(pixels, GRID, LEARNED).latents()
     for box in tile_boxes(header(6)):

@@ -115,7 +115,8 @@ typedef struct {
     const float *from;
     int32_t from_rows, from_columns;
     float *to;
-    double *gains, *outer;
+    quality_map map;
+    double *gains, *outer; /* of each quality of the map */
     int32_t *large, *small; /* the stream before and after `down` */
     int32_t *row_scratch;   /* a row of numbers for each thread */
     size_t row_step;
@@ -237,7 +238,7 @@ static void scaled_row(void *context, int32_t row, int32_t thread)
     int32_t *stream = a->large + (ptrdiff_t)row * places * width;
     copy_channels(stream, width, a->begun_from + (ptrdiff_t)row * places * channels, channels,
                   channels, places);
-    a->run->scale(a->gains, places, width, stream);
+    scale_row(a->run, &a->map, a->gains, row / UP, UP, width, stream);
     if (a->net->blocks > 1)
         enter_block_row(a->run, &a->net->rest[0], stream, &a->large_padded[0], row, places,
                         analyzer_scratch(a, thread));
@@ -272,7 +273,7 @@ static void latents_row(void *context, int32_t row, int32_t thread)
     int32_t *stream = a->small + (ptrdiff_t)row * a->columns * width;
     leave_block_row(a->run, &a->net->last, &a->small_padded, stream, row, a->columns,
                     analyzer_scratch(a, thread));
-    a->run->scale(a->outer, a->columns, width, stream);
+    scale_row(a->run, &a->map, a->outer, row, 1, width, stream);
     to_floats(a->to + (ptrdiff_t)row * a->columns * latents, stream, width, latents, a->columns,
               1.0f / LATENT_UNITS);
 }
@@ -291,7 +292,7 @@ static void hyper_entry_row(void *context, int32_t row, int32_t thread)
     if (row < a->from_rows)
         from_floats(normed, width, a->from + (ptrdiff_t)row * a->from_columns * net->latents,
                     net->latents, a->from_columns, LATENT_UNITS);
-    a->run->scale(a->gains, a->columns, width, normed);
+    scale_row(a->run, &a->map, a->gains, row, 1, width, normed);
     a->run->split(normed, (size_t)count, high, low);
     a->run->to_stream(&net->hyper_entry, (inputs){high, width}, (inputs){low, width}, a->columns,
                       stream, context_width);
@@ -366,17 +367,16 @@ static bool begin_analysis(analyzer *a)
     return true;
 }
 
-static bool finish_analysis(analyzer *a, int32_t quality)
+static bool finish_analysis(analyzer *a, int32_t quality, const int16_t *qualities)
 {
     const analysis *net = a->net;
     size_t columns = (size_t)a->columns, width = (size_t)net->width;
     take_streams(a, UP * a->rows, UP * a->columns, net->width, net->latent_width);
-    a->gains = take(&a->own, (uint32_t)net->width, sizeof *a->gains);
-    a->outer = take(&a->own, (uint32_t)net->latent_width, sizeof *a->outer);
+    take_map(&a->map, &a->own, quality, qualities, a->rows, a->columns, 1);
+    a->gains = take_gains(&a->own, &a->map, net->inner_knots, net->channels, net->width);
+    a->outer = take_gains(&a->own, &a->map, net->outer_knots, net->latents, net->latent_width);
     if (!take_analyzer_scratch(a, columns * larger(8 * width, 4 * (size_t)net->latent_width)))
         return false;
-    read_gains(net->inner_knots, net->channels, net->width, quality, a->gains);
-    read_gains(net->outer_knots, net->latents, net->latent_width, quality, a->outer);
     share_rows(a->team, scaled_row, a, UP * a->rows);
     for (a->block = 0; a->block < net->blocks - 1; a->block++)
         share_rows(a->team, analysis_rest_row, a, UP * a->rows);
@@ -385,21 +385,33 @@ static bool finish_analysis(analyzer *a, int32_t quality)
     return true;
 }
 
-static bool hyper_analysis(analyzer *a, int32_t quality)
+/* What latents are divided by before they are read, as gains of each quality of the map. */
+static double *take_norms(analyzer *a)
+{
+    const analysis *net = a->net;
+    double *all = take_zeros(&a->own, (uint64_t)a->map.count * (uint32_t)net->latent_width,
+                             sizeof *all);
+    for (int32_t n = 0; all && n < a->map.count; n++) {
+        const int32_t *base = net->base + (ptrdiff_t)a->map.all[n] * net->latents;
+        for (int32_t c = 0; c < net->latents; c++)
+            all[(ptrdiff_t)n * net->latent_width + c] =
+                (double)net->reciprocals[base[c] - NORM_OFFSET] / (1 << NORMED_SHIFT);
+    }
+    return all;
+}
+
+static bool hyper_analysis(analyzer *a, int32_t quality, const int16_t *qualities)
 {
     const analysis *net = a->net;
     size_t columns = (size_t)a->columns, context = (size_t)net->context_width;
     take_streams(a, a->rows, a->columns, net->context_width, net->context_width);
-    a->gains = take_zeros(&a->own, (uint32_t)net->latent_width, sizeof *a->gains);
+    take_map(&a->map, &a->own, quality, qualities, a->from_rows, a->from_columns, GROUP);
+    a->gains = take_norms(a);
     a->row_step = columns * larger((size_t)net->latent_width, (size_t)net->hyper_width);
     a->row_scratch =
         take(&a->own, (uint64_t)a->team->threads * a->row_step, sizeof *a->row_scratch);
     if (!take_analyzer_scratch(a, columns * larger(8 * context, 2 * (size_t)net->latent_width)))
         return false;
-    for (int32_t c = 0; c < net->latents; c++)
-        a->gains[c] =
-            (double)net->reciprocals[net->base[quality * net->latents + c] - NORM_OFFSET] /
-            (1 << NORMED_SHIFT);
     share_rows(a->team, hyper_entry_row, a, a->rows);
     a->block = 0;
     share_rows(a->team, hyper_block_row, a, a->rows);

@@ -420,9 +420,11 @@ int32_t aec_analyze_begin(const aec_model *model, const void *pixels, int32_t ro
 }
 
 int32_t aec_analyze_finish(const aec_model *model, const int32_t *begun, int32_t rows,
-                           int32_t columns, int32_t quality, int32_t threads, float *y)
+                           int32_t columns, int32_t quality, const int16_t *qualities,
+                           int32_t threads, float *y)
 {
-    if (!is_request_valid(model, true, rows, columns, quality, threads))
+    if (!is_request_valid(model, true, rows, columns, quality, threads) ||
+        !is_map_valid(qualities, rows, columns))
         return AEC_ARGUMENT;
     team helpers;
     begin_team(&helpers, threads);
@@ -433,16 +435,17 @@ int32_t aec_analyze_finish(const aec_model *model, const int32_t *begun, int32_t
                   .columns = columns,
                   .begun_from = begun,
                   .to = y};
-    bool is_done = finish_analysis(&a, quality);
+    bool is_done = finish_analysis(&a, quality, qualities);
     end_team(&helpers);
     release_all(&a.own);
     return is_done ? AEC_OK : AEC_MEMORY;
 }
 
 int32_t aec_analyze_hyper(const aec_model *model, const float *y, int32_t rows, int32_t columns,
-                          int32_t quality, int32_t threads, float *z)
+                          int32_t quality, const int16_t *qualities, int32_t threads, float *z)
 {
-    if (!is_request_valid(model, true, rows, columns, quality, threads))
+    if (!is_request_valid(model, true, rows, columns, quality, threads) ||
+        !is_map_valid(qualities, rows, columns))
         return AEC_ARGUMENT;
     team helpers;
     begin_team(&helpers, threads);
@@ -455,7 +458,7 @@ int32_t aec_analyze_hyper(const aec_model *model, const float *y, int32_t rows, 
                   .from_rows = rows,
                   .from_columns = columns,
                   .to = z};
-    bool is_done = hyper_analysis(&a, quality);
+    bool is_done = hyper_analysis(&a, quality, qualities);
     end_team(&helpers);
     release_all(&a.own);
     return is_done ? AEC_OK : AEC_MEMORY;

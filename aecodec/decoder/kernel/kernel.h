@@ -176,16 +176,21 @@ aec_model *aec_create_analysis(int32_t level, int32_t channels, int32_t latent_c
 int32_t aec_analyze_begin(const aec_model *model, const void *pixels, int32_t rows, int32_t columns,
                           int32_t sixteen_bit, int32_t gray, int32_t threads, int32_t *begun);
 
-/* The rest of it. y: (rows, columns, M), is written, multiples of 1/1024 step in steps. */
+/* The rest of it.
+
+   quality, qualities: see aec_decode_latents.
+   y: (rows, columns, M), is written, multiples of 1/1024 step in steps. */
 int32_t aec_analyze_finish(const aec_model *model, const int32_t *begun, int32_t rows,
-                           int32_t columns, int32_t quality, int32_t threads, float *y);
+                           int32_t columns, int32_t quality, const int16_t *qualities,
+                           int32_t threads, float *y);
 
 /* The hyper-analysis of the latents of one tile.
 
    y: (rows, columns, M), in steps, finite; others than multiples of 1/1024 are rounded.
+   quality, qualities: see aec_decode_latents.
    z: (padded rows / 4, padded columns / 4, Z), is written, multiples of 2^-14. */
 int32_t aec_analyze_hyper(const aec_model *model, const float *y, int32_t rows, int32_t columns,
-                          int32_t quality, int32_t threads, float *z);
+                          int32_t quality, const int16_t *qualities, int32_t threads, float *z);
 
 /* CRC-32 of section 1.4, of bytes that follow those of which `crc` is the CRC; 0 for none. */
 uint32_t aec_crc32(uint32_t crc, const void *bytes, size_t size);

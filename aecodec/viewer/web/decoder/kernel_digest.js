@@ -1,3 +1,3 @@
 /** SHA-256 of kernel.wasm: a damaged kernel could give wrong pixels. */
 export const KERNEL_SHA256 =
-  "9665d30b4211c2ebda6e57fc7f9c90be1259f08dfbca8f9248a222516f5412d7";
+  "5be641c50bd702e6d9862483e05b0fdb89dcce9416545a41a7093bf2e849a869";
