@@ -40,7 +40,7 @@ DECIBEL_TOLERANCE = 0.05
 BOOST_MAX = 10.0
 """Largest strength of the variance boost."""
 BOOSTS: dict[Tune, float] = {"psnr": 0.0, "visual": 3.0}
-"""Strength of the variance boost where a caller names none, by tuning."""
+"""Strength of the variance boost where a caller names none, by the tuning of a released model."""
 DENOISE_MAX = 100.0
 """Largest standard deviation of noise in 8-bit steps."""
 
@@ -244,7 +244,8 @@ class EncodeOptions:
         if self.denoise is not None:
             self._check_denoise(self.denoise)
         check_interests(self.roi)
-        _check_number("variance boost", self.boost, BOOST_MAX)
+        boost = 0 if self.variance_boost is None else self.variance_boost
+        _check_number("variance boost", boost, BOOST_MAX)
         if isinstance(self.keep, str):
             raise InputError(f"keep takes a collection of names such as ({self.keep!r},)")
         unknown = sorted(set(self.keep) - set(METADATA_KINDS))
@@ -266,13 +267,9 @@ class EncodeOptions:
 
     @property
     def model_tune(self) -> Tune:
-        """Of the model that compresses; by default that for PSNR takes out noise."""
-        return self.tune or (DEFAULT_TUNE if self.denoise is None else "psnr")
-
-    @property
-    def boost(self) -> float:
-        """Strength of the variance boost, by default that of the tuning."""
-        return BOOSTS[self.model_tune] if self.variance_boost is None else self.variance_boost
+        """Of the model that compresses; that for PSNR takes out noise and bounds errors."""
+        plain = self.denoise is None and self.bound is None
+        return self.tune or (DEFAULT_TUNE if plain else "psnr")
 
     @property
     def quality_index(self) -> int:

@@ -9,7 +9,8 @@ from aecodec.coding.map_words import join_map
 from aecodec.decoder.gains import Gains
 from aecodec.decoder.latents import Grid, decode_latents
 from aecodec.encoder.latents import encode_latents
-from aecodec.format.chunks import Tile
+from aecodec.encoder.networks import EncoderModel
+from aecodec.format.chunks import Header, Tile
 from aecodec.format.constants import GROUP, MEAN_FRACTION
 from aecodec.format.container import parse, serialize
 from aecodec.format.quality_map import LIMIT, Indices, Offsets, cell_qualities, spread
@@ -31,13 +32,15 @@ def with_map(codec: Codec, data: bytes, offsets: Offsets) -> bytes:
         if isinstance(tile, Tile):
             box = tile_box(header, number)
             own = offsets[cells_of(box).slices()]
-            tiles[number] = mapped_tile(codec, tile, header.quality_index, box, own)
+            tiles[number] = mapped_tile(codec.encoder_of(header.model_id), tile, header, box, own)
     return serialize(replace(stream, header=header, tiles=tuple(tiles)))
 
 
-def mapped_tile(codec: Codec, tile: Tile, index: int, box: Box, offsets: Offsets) -> Tile:
-    """A tile without a map, of quality `index`, with these offsets of its cells."""
-    model, grid = codec.encoder, Grid(box.height, box.width)
+def mapped_tile(
+    model: EncoderModel, tile: Tile, header: Header, box: Box, offsets: Offsets
+) -> Tile:
+    """A tile without a map with these offsets of its cells."""
+    index, grid = header.quality_index, Grid(box.height, box.width)
     quality = spread(cell_qualities(index, offsets), *grid.size)
     gains = Gains(model.weights.tensors["synthesis"].array("outer_gain"))
     steps = gains.at(index) / gains.of_rows(quality)((0, box.height))

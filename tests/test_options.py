@@ -9,7 +9,7 @@ import pytest
 from aecodec.errors import InputError
 from aecodec.format.chunks import Header, PixelFormat
 from aecodec.format.tiling import Region, View
-from aecodec.options import BOOSTS, DecodeOptions, EncodeOptions, Target, scale_of
+from aecodec.options import DecodeOptions, EncodeOptions, Target, scale_of
 
 NAN = float("nan")
 HEADER = Header(30, 20, PixelFormat.RGB8, 10, 300, b"none")
@@ -144,9 +144,7 @@ def test_a_view_is_of_the_whole_picture_or_a_part() -> None:
         DecodeOptions(region=Region(0, 0, 31, 20)).view(HEADER)
 
 
-def test_each_tuning_has_a_strength_of_the_variance_boost() -> None:
-    assert EncodeOptions(tune="psnr").boost == 0
-    assert EncodeOptions(tune="visual").boost == BOOSTS["visual"] > 0
-    assert EncodeOptions(tune="visual", variance_boost=0).boost == 0
-    assert EncodeOptions(tune="psnr", variance_boost=2.5).boost == 2.5
-    assert EncodeOptions(denoise=5).boost == 0
+@pytest.mark.parametrize("wishes", [{"denoise": 5}, {"lossless": True}, {"max_error": 2}])
+def test_what_is_near_the_original_takes_the_model_for_psnr(wishes: dict[str, Any]) -> None:
+    assert EncodeOptions(**wishes).model_tune == "psnr"
+    assert EncodeOptions(tune="visual", **wishes).model_tune == "visual"

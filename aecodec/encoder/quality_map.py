@@ -18,6 +18,8 @@ from aecodec.format.chunks import DEFAULT_LIMITS, Header
 from aecodec.format.interest import Interest, Roi, RoiMask
 from aecodec.format.quality import QUALITY_STEPS
 from aecodec.format.quality_map import LIMIT, STEP, Offsets, cell_qualities, predicted
+from aecodec.models.registry import find_model
+from aecodec.options import BOOSTS
 from aecodec.picture.metadata import turned
 from aecodec.picture.orientation import orientation_in
 from aecodec.picture.reshaping import stored_region
@@ -54,9 +56,18 @@ def mapped(header: Header, source: "RowSource", options: "EncodeOptions") -> Pic
     offsets = np.rint(interests(source, options.roi) / UNIT).astype(np.int32)
     if options.bound is not None and source.sixteen_bit:  # it has no learned tile
         return PictureQuality(header.quality_index)
-    if options.boost:
-        offsets += quantized(boosts(source, options.boost) / UNIT)
+    boost = boost_of(header.model_id, options)
+    if boost:
+        offsets += quantized(boosts(source, boost) / UNIT)
     return quality_of(header.quality_index, offsets.clip(-LIMIT, LIMIT))
+
+
+def boost_of(model_id: bytes, options: "EncodeOptions") -> float:
+    """Strength of the variance boost; by default that of a released model's tuning, else 0."""
+    if options.variance_boost is not None:
+        return options.variance_boost
+    model = find_model(model_id)
+    return BOOSTS[model.tune] if model and model.tune else 0.0
 
 
 def quality_of(index: int, offsets: Offsets) -> PictureQuality:

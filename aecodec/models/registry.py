@@ -36,8 +36,11 @@ class ReleasedModel:
     tune: Tune | None = None
 
 
-MODELS: tuple[ReleasedModel, ...] = (ReleasedModel("aec-1", bytes.fromhex("88374332"), "psnr"),)
-DEFAULT_TUNE: Tune = "psnr"
+MODELS: tuple[ReleasedModel, ...] = (
+    ReleasedModel("aec-1", bytes.fromhex("88374332"), "psnr"),
+    ReleasedModel("aec-1-visual", bytes.fromhex("5f9b0b01"), "visual"),
+)
+DEFAULT_TUNE: Tune = "visual"
 """Of compression where neither a tuning nor a model is asked for."""
 
 

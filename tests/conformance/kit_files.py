@@ -65,12 +65,12 @@ def extremes(height: int, width: int) -> Pixels:
 
 def tiled(codec: Codec, pixels: AnyPixels, quality: float = 50) -> bytes:
     """Tiles of 64 pixels a side, all learned."""
-    return codec.compress(pixels, quality, tile_exponent=6, lossless_tiles=False)
+    return codec.compress(pixels, quality, tile_exponent=6, lossless_tiles=False, variance_boost=0)
 
 
 def learned(codec: Codec, pixels: AnyPixels, quality: float = 50) -> bytes:
     """One learned tile."""
-    return codec.compress(pixels, quality, lossless_tiles=False)
+    return codec.compress(pixels, quality, lossless_tiles=False, variance_boost=0)
 
 
 def layered(codec: Codec, pixels: AnyPixels, bound: int) -> bytes:
@@ -133,7 +133,7 @@ def layer_mixed(codec: Codec) -> bytes:
     """
     pixels = smooth(8, 140, 13)
     pixels[:, 64:128] = drawing(8, 64)
-    data = codec.compress(pixels, 20, tile_exponent=6)
+    data = codec.compress(pixels, 20, tile_exponent=6, variance_boost=0)
     kinds = [type(tile) for tile in parse(data).tiles]
     if kinds != [Tile, LosslessTile, Tile]:
         raise RuntimeError(f"the tiles are {kinds}")
@@ -150,4 +150,4 @@ def mixed(codec: Codec) -> bytes:
     """A drawing in a smooth picture: learned tiles beside lossless ones."""
     pixels = smooth(150, 200, 3)
     pixels[64:128, 64:128] = drawing(64, 64)
-    return codec.compress(pixels, 60, tile_exponent=6)
+    return codec.compress(pixels, 60, tile_exponent=6, variance_boost=0)

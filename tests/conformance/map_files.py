@@ -71,7 +71,7 @@ def valid_maps(codec: Codec) -> dict[str, tuple[str, bytes]]:
 
 
 def _tiles_of_128(codec: Codec, pixels: Pixels) -> bytes:
-    return codec.compress(pixels, 60, tile_exponent=7, lossless_tiles=False)
+    return codec.compress(pixels, 60, tile_exponent=7, lossless_tiles=False, variance_boost=0)
 
 
 def _layer(codec: Codec) -> bytes:

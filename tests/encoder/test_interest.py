@@ -11,14 +11,15 @@ from exif_bytes import make_exif, short
 from PIL import Image
 
 from aecodec.encoder.picture_quality import PictureQuality, lambda_of
-from aecodec.encoder.quality_map import interests, mapped, quality_of, quantized
+from aecodec.encoder.quality_map import boost_of, interests, mapped, quality_of, quantized
 from aecodec.encoder.variance_boost import FLOOR, MIDDLE, activities, boosts
 from aecodec.errors import InputError
 from aecodec.format.chunks import Header, PixelFormat
 from aecodec.format.interest import Interest, Roi, RoiMask
 from aecodec.format.quality import lmbda
 from aecodec.format.tiling import Box, Region
-from aecodec.options import EncodeOptions
+from aecodec.models.registry import MODELS
+from aecodec.options import BOOSTS, EncodeOptions
 from aecodec.picture.metadata import Metadata, turned
 from aecodec.picture.picture import Picture
 from aecodec.picture.pixels import Pixels
@@ -237,3 +238,12 @@ def test_no_offset_is_far_from_what_a_cell_asks_for() -> None:
     found = quantized(steps)
     assert np.abs(found - steps).max() <= 1.0 + 1 / 64
     assert np.abs(quantized(100 * steps)).max() <= 50
+
+
+def test_each_released_model_has_its_strength_of_the_variance_boost() -> None:
+    for model in MODELS:
+        assert model.tune is not None
+        assert boost_of(model.model_id, EncodeOptions()) == BOOSTS[model.tune]
+        assert boost_of(model.model_id, EncodeOptions(variance_boost=2.5)) == 2.5
+    assert boost_of(b"mine", EncodeOptions()) == 0
+    assert BOOSTS["visual"] > BOOSTS["psnr"] == 0
