@@ -111,7 +111,7 @@ class Cell:
 def cell(job: Job, costs: Costs, given: Assumptions, blocks: Sequence[int] = BLOCKS) -> Cell:
     """Simulates a run with all sizes of blocks; the job's own does not count."""
     cluster = cluster_of(job.workers, costs, given)
-    pictures = pictures_of(job.megapixels, costs, given, 0.0)
+    pictures = pictures_of(job.megapixels, costs, given)
     parts = tuple(predict(cluster, pictures, job.pictures, size).efficiency for size in blocks)
     return Cell(job.pictures, job.megapixels, job.workers, parts)
 
@@ -145,7 +145,7 @@ def costs_of(measured: Measured, engine: EngineCosts, small: Load, large: Load) 
         dispatch=engine.dispatch,
         told=engine.told,
         block=engine.manifest,
-        beside=measured.storage[small.name],
+        storage=measured.storage[small.name],
         ahead=AHEAD,
         manifest_bytes=engine.manifest_bytes,
         ledger_bytes=engine.ledger_bytes,

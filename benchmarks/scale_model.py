@@ -31,7 +31,7 @@ class Costs:
         dispatch: of the driver for a block.
         told: of the driver for each picture of a block.
         block: of a worker for a block, beyond its pictures.
-        beside: of a worker for a picture beyond coding, with a local folder as storage.
+        storage: of reading a picture of a local folder and writing its file there.
         ahead: blocks that wait at a worker.
         manifest_bytes: of a picture in the manifest.
         ledger_bytes: of the driver's memory for a picture that an earlier run has done.
@@ -47,7 +47,7 @@ class Costs:
     dispatch: float
     told: float
     block: float
-    beside: float
+    storage: float
     ahead: int
     manifest_bytes: float
     ledger_bytes: float
@@ -178,6 +178,11 @@ class Estimate:
         return self.jpeg_bytes - self.aec_bytes
 
     @property
+    def going_on(self) -> Strain:
+        """What a run needs to go on that was nearly done, over the time of the whole run."""
+        return Strain(self.ledger_seconds / (self.hours * 3600), TOLERATED)
+
+    @property
     def first(self) -> str:
         """What breaks first, or would with a larger run."""
         return max(self.strains, key=lambda name: self.strains[name].over)
@@ -227,7 +232,6 @@ def _strains(found: Estimate, costs: Costs, given: Assumptions) -> dict[str, Str
         "the largest picture": costs.coding(largest_of(job, given)),
         "the last block": job.block * mean,
         "failing nodes": busy * (given.detection + given.restart + undone) / given.lifetime,
-        "going on after a stop": found.ledger_seconds,
     }
     writes = PICTURE_WRITES + BLOCK_WRITES / job.block
     reads = PICTURE_READS + BLOCK_READS / job.block
@@ -240,7 +244,6 @@ def _strains(found: Estimate, costs: Costs, given: Assumptions) -> dict[str, Str
         **{name: Strain(seconds / busy, TOLERATED) for name, seconds in added.items()},
         **{name: Strain(seconds / busy, 1) for name, seconds in beside.items()},
         "network of a node": Strain(found.node_gigabits / given.node_gigabits, 1),
-        "memory to go on": Strain(found.ledger_bytes / given.driver_bytes, 1),
     }
 
 
@@ -259,16 +262,9 @@ def cluster_of(workers: int, costs: Costs, given: Assumptions) -> Cluster:
     )  # fmt: skip
 
 
-def pictures_of(megapixels: float, costs: Costs, given: Assumptions, storage: float) -> Pictures:
-    """What the simulation takes for pictures of this mean size.
-
-    Args:
-        megapixels: of the mean picture.
-        costs: measured.
-        given: not measured.
-        storage: seconds that a worker waits for storage with each picture.
-    """
+def pictures_of(megapixels: float, costs: Costs, given: Assumptions) -> Pictures:
+    """What the simulation takes for pictures of this mean size, in a local folder."""
     return Pictures(
         megapixels, given.shape, given.largest, costs.fixed, costs.per_megapixel, costs.noise,
-        costs.beside + storage,
+        costs.storage,
     )  # fmt: skip

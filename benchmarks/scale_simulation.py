@@ -10,6 +10,7 @@ import math
 from collections import deque
 from collections.abc import Generator
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -64,7 +65,7 @@ class Pictures:
         fixed: seconds of coding a picture of no pixels.
         per_megapixel: seconds of coding.
         noise: standard deviation of the logarithm of the time that equal pictures take.
-        beside: seconds of a worker for a picture beyond coding, such as storage.
+        storage: seconds of reading and writing a picture.
     """
 
     megapixels: float
@@ -73,13 +74,14 @@ class Pictures:
     fixed: float = 0.0
     per_megapixel: float = 0.0
     noise: float = 0.0
-    beside: float = 0.0
+    storage: float = 0.0
 
-    def coding(self, count: int, rng: np.random.Generator) -> Seconds:
-        """Seconds of coding of `count` pictures, (count,)."""
+    def seconds(self, count: int, rng: np.random.Generator) -> Seconds:
+        """Seconds of `count` pictures, (count,)."""
         sizes = self.megapixels * rng.lognormal(-(self.shape**2) / 2, self.shape, count)
-        seconds = self.fixed + self.per_megapixel * np.minimum(sizes, self.largest)
-        return np.asarray(seconds * rng.lognormal(-(self.noise**2) / 2, self.noise, count))
+        coding = self.fixed + self.per_megapixel * np.minimum(sizes, self.largest)
+        noise = rng.lognormal(-(self.noise**2) / 2, self.noise, count)
+        return np.asarray(coding * noise + self.storage)
 
 
 @dataclass(frozen=True)
@@ -87,33 +89,29 @@ class Blocks:
     """Work that is given out.
 
     Attributes:
-        coding: (n,) seconds of coding of each block.
-        service: (n,) seconds that a worker of the usual speed has its pictures in hand.
+        seconds: (n,) that a worker of the usual speed has the pictures of a block in hand.
         lengths: (n,) pictures of each.
     """
 
-    coding: Seconds
-    service: Seconds
+    seconds: Seconds
     lengths: NDArray[np.int64]
 
     @classmethod
-    def of_times(cls, coding: Seconds, most: int, beside: float = 0.0) -> "Blocks":
+    def of_times(cls, seconds: Seconds, most: int) -> "Blocks":
         """Blocks of at most `most` pictures.
 
         Args:
-            coding: (pictures,) seconds of each picture, in their order.
+            seconds: (pictures,) of each picture, in their order.
             most: pictures of a block.
-            beside: seconds of a picture beyond coding.
         """
-        lengths = np.array(block_lengths(len(coding), most))
-        sums = np.add.reduceat(coding, np.cumsum(lengths) - lengths)
-        return cls(sums, sums + beside * lengths, lengths)
+        lengths = np.array(block_lengths(len(seconds), most))
+        return cls(np.add.reduceat(seconds, np.cumsum(lengths) - lengths), lengths)
 
     @classmethod
     def drawn(cls, pictures: Pictures, count: int, size: int, rng: np.random.Generator) -> "Blocks":
         """`count` full blocks of `size` pictures."""
-        sums = np.array([pictures.coding(size, rng).sum() for _ in range(count)])
-        return cls(sums, sums + pictures.beside * size, np.full(count, size))
+        sums = np.array([pictures.seconds(size, rng).sum() for _ in range(count)])
+        return cls(sums, np.full(count, size))
 
 
 def block_lengths(pictures: int, most: int) -> list[int]:
@@ -139,7 +137,7 @@ class Run:
     Attributes:
         workers: that it had.
         wall: seconds from its start to its end.
-        coding: seconds of coding that all blocks needed, once each.
+        work: seconds that all pictures needed, once each.
         pace: seconds from one block that is done to the next, in the middle of the run.
         lost: seconds of work that failures undid.
         failures: of nodes.
@@ -147,15 +145,15 @@ class Run:
 
     workers: int
     wall: float
-    coding: float
+    work: float
     pace: float
     lost: float = 0.0
     failures: int = 0
 
     @property
     def efficiency(self) -> float:
-        """The part of all workers' time that was coding of pictures that count, 0 to 1."""
-        return self.coding / (self.workers * self.wall)
+        """The part of all workers' time that was work on pictures, done once; 0 to 1."""
+        return self.work / (self.workers * self.wall)
 
 
 class _Simulation:
@@ -163,11 +161,11 @@ class _Simulation:
 
     def __init__(self, cluster: Cluster, blocks: Blocks, rng: np.random.Generator) -> None:
         self.cluster, self.rng = cluster, rng
-        self.service, self.lengths = blocks.service.tolist(), blocks.lengths.tolist()
+        self.seconds, self.lengths = blocks.seconds.tolist(), blocks.lengths.tolist()
         self.env = simpy.Environment()
         slow = np.exp(rng.normal(0, cluster.slowness, cluster.workers))
         self.slow = (slow * np.mean(1 / slow)).tolist()  # all together as fast as equal ones
-        self.waiting = deque(range(len(self.service)))
+        self.waiting = deque(range(len(self.seconds)))
         self.came_back = self.env.event()
         self.slots = simpy.Store(self.env)
         """A pair for each block that a worker could take: the worker, and which of its lives."""
@@ -217,11 +215,11 @@ class _Simulation:
         while True:
             number = yield queue.get()
             self.in_hand[worker] = (number, self.env.now)
-            seconds = self.cluster.block + self.service[number] * self.slow[worker]
+            seconds = self.cluster.block + self.seconds[number] * self.slow[worker]
             yield self.env.timeout(seconds)
             del self.in_hand[worker]
             self.done.append(self.env.now)
-            if len(self.done) == len(self.service):
+            if len(self.done) == len(self.seconds):
                 self.finished.succeed()
             self.slots.put((worker, life))
 
@@ -260,12 +258,12 @@ def simulate(cluster: Cluster, blocks: Blocks, seed: int = 0) -> Run:
     Raises:
         ValueError: there is nothing to do, or nobody to do it.
     """
-    if not len(blocks.service) or cluster.workers < 1:
+    if not len(blocks.seconds) or cluster.workers < 1:
         raise ValueError("a run needs at least one block and one worker")
     state = _Simulation(cluster, blocks, np.random.default_rng(seed))
     state.run()
     return Run(
-        cluster.workers, state.env.now, float(blocks.coding.sum()),
+        cluster.workers, state.env.now, float(blocks.seconds.sum()),
         _pace(state.done, (cluster.ahead + 1) * cluster.workers), state.lost, state.failures,
     )  # fmt: skip
 
@@ -277,7 +275,7 @@ def _pace(done: list[float], edge: int) -> float:
 
 
 def predict(
-    cluster: Cluster, pictures: Pictures, count: int, size: int, *, rounds: int = 24, seed: int = 0
+    cluster: Cluster, pictures: Pictures, count: int, size: int, *, rounds: int = 16, seed: int = 0
 ) -> Run:
     """A run over `count` pictures in blocks of `size`.
 
@@ -287,15 +285,21 @@ def predict(
     Raises:
         ValueError: there is nothing to do, or nobody to do it.
     """
-    rng = np.random.default_rng(seed)
     most = max(rounds * cluster.workers, 2000 // size)
     if count > most * size:
-        run = simulate(cluster, Blocks.drawn(pictures, most, size, rng), seed)
+        run = _sample(cluster, pictures, most, size, seed)
         factor = count / (most * size)
         more = most * (factor - 1) * run.pace
         return replace(
-            run, wall=run.wall + more, coding=run.coding * factor, lost=run.lost * factor,
+            run, wall=run.wall + more, work=run.work * factor, lost=run.lost * factor,
             failures=round(run.failures * factor),
         )  # fmt: skip
-    times = pictures.coding(count, rng)
-    return simulate(cluster, Blocks.of_times(times, size, pictures.beside), seed)
+    times = pictures.seconds(count, np.random.default_rng(seed))
+    return simulate(cluster, Blocks.of_times(times, size), seed)
+
+
+@lru_cache(maxsize=256)
+def _sample(cluster: Cluster, pictures: Pictures, count: int, size: int, seed: int) -> Run:
+    """A run over so many full blocks, which many longer runs begin as."""
+    rng = np.random.default_rng(seed)
+    return simulate(cluster, Blocks.drawn(pictures, count, size, rng), seed)

@@ -42,11 +42,10 @@ def test_a_block_that_waits_at_a_worker_hides_the_driver() -> None:
     assert simulate(Cluster(1, dispatch=0.5, ahead=1), blocks).wall == pytest.approx(0.5 + 40)
 
 
-def test_a_worker_pays_for_blocks_and_for_what_is_beside_coding() -> None:
-    blocks = Blocks.of_times(np.full(4, 1.0), 1, 0.25)
-    run = simulate(Cluster(1, block=0.5), blocks)
-    assert run.wall == pytest.approx(4 * 1.75)
-    assert run.coding == pytest.approx(4)
+def test_a_worker_pays_for_each_block() -> None:
+    run = simulate(Cluster(1, block=0.5), equal(4))
+    assert run.wall == pytest.approx(4 * 1.5)
+    assert run.efficiency == pytest.approx(1 / 1.5)
 
 
 def test_a_large_picture_at_the_end_is_waited_for() -> None:
@@ -64,7 +63,7 @@ def test_failures_cost_time_and_lose_no_block() -> None:
     assert without.failures == without.lost == 0
     assert run.failures > 0
     assert 0 < run.lost <= run.failures * 2  # a node has two blocks of a second in hand
-    assert run.coding == pytest.approx(400)
+    assert run.work == pytest.approx(400)
     assert run.wall > without.wall
 
 
@@ -91,9 +90,9 @@ def test_uneven_workers_are_as_fast_together_as_even_ones() -> None:
 def test_drawn_pictures_have_the_mean_and_the_limit_that_are_asked_for() -> None:
     rng = np.random.default_rng(0)
     pictures = Pictures(4, 0.6, math.inf, 0.5, 0.25, 0.1)
-    times = pictures.coding(200_000, rng)
+    times = pictures.seconds(200_000, rng)
     assert times.mean() == pytest.approx(0.5 + 0.25 * 4, rel=0.01)
-    assert replace(pictures, largest=1, noise=0).coding(1000, rng).max() == pytest.approx(0.75)
+    assert replace(pictures, largest=1, noise=0).seconds(1000, rng).max() == pytest.approx(0.75)
 
 
 @given(st.integers(1, 400), st.integers(1, 50))
@@ -103,7 +102,7 @@ def test_blocks_hold_every_picture_once(count: int, most: int) -> None:
     assert all(1 <= length <= most for length in lengths)
     assert lengths[:-1] == sorted(lengths[:-1])
     blocks = Blocks.of_times(np.arange(count, dtype=float), most)
-    assert blocks.coding.sum() == pytest.approx(count * (count - 1) / 2)
+    assert blocks.seconds.sum() == pytest.approx(count * (count - 1) / 2)
     assert blocks.lengths.tolist() == lengths
 
 
@@ -124,11 +123,11 @@ def test_a_long_run_goes_on_as_a_shorter_one(most: int) -> None:
     whole = predict(cluster, pictures, count, most, rounds=10_000)
     lengthened = predict(cluster, pictures, count, most)
     assert lengthened.wall == pytest.approx(whole.wall, rel=0.03)
-    assert lengthened.coding == pytest.approx(whole.coding, rel=0.03)
+    assert lengthened.work == pytest.approx(whole.work, rel=0.03)
 
 
 @pytest.mark.parametrize(("count", "workers"), [(0, 1), (1, 0)])
 def test_nothing_cannot_be_simulated(count: int, workers: int) -> None:
-    empty = Blocks(np.zeros(count), np.zeros(count), np.ones(count, np.int64))
+    empty = Blocks(np.zeros(count), np.ones(count, np.int64))
     with pytest.raises(ValueError, match="at least one"):
         simulate(Cluster(workers), empty)
