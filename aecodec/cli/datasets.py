@@ -28,6 +28,7 @@ from aecodec.jobs.folders import FileTask
 from aecodec.jobs.runner import Outcome, Work, say_error
 
 if TYPE_CHECKING:
+    from aecodec.datasets.job import Job
     from aecodec.datasets.manifest import Row
     from aecodec.datasets.run import DatasetRun
 
@@ -90,6 +91,8 @@ REFUSED = {
     "preserve": "needs files of one machine on both sides",
 }
 """Options of commands over files that make no sense over data sets, and why."""
+REFUSED_OF_TABLES = {**REFUSED, "force": "has nothing to replace: the table keeps what is there"}
+"""The same, where results go to a table."""
 
 
 def refuse(reasons: dict[str, str]) -> None:
@@ -121,6 +124,7 @@ class Wishes:
         force: whether existing outputs are replaced.
         dry_run: whether to say only what would be done.
         torch: whether the work needs torch.
+        line: says in a line what became of a picture, by its name and row; None where `Style` does.
     """
 
     work: Work[FileTask, Any]
@@ -133,11 +137,13 @@ class Wishes:
     force: bool = False
     dry_run: bool = False
     torch: bool = False
+    line: "Callable[[str, Row], str] | None" = None
 
 
 def run_dataset(
-    inputs: Sequence[str], output: str | None, wishes: Wishes, engine: Engine, style: Style
-) -> int:
+    inputs: Sequence[str], output: str | None, wishes: Wishes, engine: Engine,
+    style: Style | None = None,
+) -> int:  # fmt: skip
     """Runs over a data set and speaks of it; the exit code.
 
     Args:
@@ -145,7 +151,7 @@ def run_dataset(
         output: the same.
         wishes: what to do.
         engine: where.
-        style: how to speak of it.
+        style: how to speak of files that are converted.
 
     Raises:
         InputError: Ray is missing, the input is not there, or there is no cluster.
@@ -163,7 +169,7 @@ def run_dataset(
     check_engine()
     from aecodec.datasets.ray_engine import Cluster
 
-    speaker = _Speaker(style)
+    speaker = _Speaker(style, wishes.line)
     run = DatasetRun(_job(inputs[0], output, wishes, engine), speaker.tell)
     speaker.run = run
     try:
@@ -182,7 +188,7 @@ def run_dataset(
         return INTERRUPTED
     finally:
         speaker.close()
-    say(summary(run.totals, run.seconds, run.passed), err=style.as_json)
+    say(summary(run.totals, run.seconds, run.passed), err=speaker.as_json)
     return code
 
 
@@ -201,9 +207,9 @@ def _prepare_ray(*, alone: bool) -> None:
         os.environ["RAY_AUTH_TOKEN"] = secrets.token_hex(32)
 
 
-def _job(name: str, output: str, wishes: Wishes, engine: Engine) -> Any:
+def _job(name: str, output: str, wishes: Wishes, engine: Engine) -> "Job[object]":
     from aecodec.datasets.job import BLOCK_ITEMS, Job
-    from aecodec.datasets.listing import selection_of, single_item
+    from aecodec.datasets.listing import Selection, avoided, single_item
     from aecodec.datasets.manifest import FOLDER, Manifest
     from aecodec.datasets.run import new_run
     from aecodec.datasets.stores import store_of
@@ -215,9 +221,9 @@ def _job(name: str, output: str, wishes: Wishes, engine: Engine) -> Any:
         if not source.exists(single):
             raise InputError(f"there is no {name}")
     folder = FOLDER if wishes.suffix else ""
-    selection = selection_of(
-        source, target, wishes.kinds, wishes.suffix, full_names=wishes.full_names,
-        column=engine["column"],
+    selection = Selection(
+        wishes.kinds, wishes.suffix, full_names=wishes.full_names, column=engine["column"],
+        avoid=avoided(source, target),
     )  # fmt: skip
     return Job(
         work=wishes.work, columns=wishes.columns, source=source, target=target,
@@ -230,9 +236,10 @@ def _job(name: str, output: str, wishes: Wishes, engine: Engine) -> Any:
 class _Speaker:
     """Says what becomes of pictures, in the order in which they end, and shows a counter."""
 
-    def __init__(self, style: Style) -> None:
+    def __init__(self, style: Style | None, line: "Callable[[str, Row], str] | None") -> None:
         self.run: DatasetRun | None = None
-        self._style, self._start = style, time.monotonic()
+        self.as_json = style is not None and style.as_json
+        self._style, self._line, self._start = style, line, time.monotonic()
         self._wanted = sys.stderr is not None and sys.stderr.isatty()
         self._bar: Any = None
 
@@ -264,17 +271,20 @@ class _Speaker:
         warnings = tuple(row.get("warnings") or ())
         for text in warnings:
             say(f"aecodec: {task.source}: warning: {text}", err=True)
-        result = None
-        if row["state"] == "failed":
+        failed = row["state"] == "failed"
+        if failed:
             say_error(task.source, row["error"] or "failed", say)
-        else:
-            numbers = (row.get(each) or 0 for each in ("size", "bytes", "width", "height"))
-            result = Converted(row["state"], *numbers, seconds=row.get("seconds") or 0.0)
+        if self._line is not None and not failed:
+            say(self._line(task.source, row), err=False)
+        if self._style is None:
+            return
+        numbers = (row.get(each) or 0 for each in ("size", "bytes", "width", "height"))
+        result = Converted(row["state"], *numbers, seconds=row.get("seconds") or 0.0)
         if self._style.as_json:
             error = row.get("error") or ""
-            outcome = Outcome(int(result is None), result, error, warnings)
+            outcome = Outcome(int(failed), None if failed else result, error, warnings)
             say(json.dumps(file_object(task, outcome)), err=False)
-        elif result is not None:
+        elif not failed:
             say(file_line(self._style, task, result), err=False)
 
     def _show(self) -> None:

@@ -166,7 +166,7 @@ class BlockWorker(Generic[R]):
             "warnings": [named(each) for each in outcome.warnings], "size": size,
             "seconds": time.perf_counter() - start,
         }  # fmt: skip
-        if outcome.result is None:
+        if outcome.code or outcome.result is None:
             again = f", on each of {tries} tries" if tries > 1 else ""
             return row | {"state": "failed", "error": named(outcome.error) + again}
         return row | {"state": "done"} | self.job.columns(outcome.result)

@@ -6,7 +6,7 @@ that order, so that they are noticed with the memory of a few names.
 """
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -95,20 +95,21 @@ class Selection:
         return self.avoid is not None and path == self.avoid
 
 
-def selection_of(
-    source: Store, target: Store, kinds: Iterable[str], suffix: str, **more: Any
-) -> Selection:
-    """A selection that passes the outputs over where they lie among the inputs."""
-    avoid = None
+def avoided(source: Store, target: Store) -> str | None:
+    """Where outputs lie among the inputs, see `Selection.avoid`."""
     if isinstance(source, LocalStore) and isinstance(target, LocalStore):
-        inside, outer = Path(os.path.realpath(target.root)), Path(os.path.realpath(source.root))
-        if inside.is_relative_to(outer):
-            avoid = inside.relative_to(outer).as_posix()
-    elif target.root == source.root:
-        avoid = "."
-    elif target.root.startswith(source.root + "/"):
-        avoid = target.root[len(source.root) + 1 :]
-    return Selection(frozenset(kinds), suffix, avoid="" if avoid == "." else avoid, **more)
+        inside, outer = Path(os.path.realpath(target.local(""))), Path(os.path.realpath(source.local("")))
+        if not inside.is_relative_to(outer):
+            return None
+        below = inside.relative_to(outer).as_posix()
+        return "" if below == "." else below
+    if target.root == source.root:
+        return ""
+    return target.root.removeprefix(f"{source.root}/") if _is_below(target, source) else None
+
+
+def _is_below(target: Store, source: Store) -> bool:
+    return target.root.startswith(f"{source.root}/")
 
 
 def shares_of(store: Store) -> list[Share]:
@@ -129,7 +130,7 @@ def shares_of(store: Store) -> list[Share]:
 def _top_folders(store: Store) -> list[str] | None:
     """Names of the folders right below the root; None if that takes too long to find out."""
     if isinstance(store, LocalStore):
-        with os.scandir(store.root) as entries:
+        with os.scandir(store.local("")) as entries:
             return sorted(each.name for each in entries if _is_own_folder(each))
     assert isinstance(store, RemoteStore)
     if store.protocol not in _S3:
@@ -211,7 +212,7 @@ def _local(store: LocalStore, share: Share, selection: Selection, tally: Tally) 
             tally.hidden += folder.startswith(".")
             continue
         try:
-            with os.scandir(store.name(folder)) as entries:
+            with os.scandir(store.local(folder)) as entries:
                 found = sorted(entries, key=lambda entry: entry.name)
         except OSError as exc:
             yield Found(folder, 0, "", error=exc.strerror or str(exc))
@@ -350,7 +351,7 @@ def found_file(store: Store, path: str) -> Found:
         OSError: it is not there.
     """
     if isinstance(store, LocalStore):
-        about = os.stat(store.name(path))
+        about = os.stat(store.local(path))
         return Found(path, about.st_size, f"{about.st_size}-{about.st_mtime_ns}")
     assert isinstance(store, RemoteStore)
     about = store.info(path)

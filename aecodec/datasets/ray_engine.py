@@ -229,4 +229,6 @@ def told(work: BlockWorker[Any], items: tuple[Item, ...]) -> list[Row] | None:
         rows = [{"path": item.path, "state": "failed", "error": reason} for item in items]
     if rows is None:
         return None
-    return [{name: row.get(name) for name in _TOLD} for row in rows]
+    own = (name for name, kind in work.job.manifest.fields if kind != "floats")
+    names = (*_TOLD, *own)
+    return [{name: row.get(name) for name in names} for row in rows]

@@ -92,8 +92,9 @@ class LocalStore:
     """A folder of this machine, or one that is mounted."""
 
     def __init__(self, root: str) -> None:
-        """Looks at nothing yet."""
+        """Looks at nothing yet; a relative path counts from the folder of this process."""
         self.root = root
+        self._path = os.path.abspath(root)
 
     def name(self, path: str) -> str:
         """See `Store`."""
@@ -101,15 +102,15 @@ class LocalStore:
 
     def local(self, path: str) -> Path:
         """See `Store`."""
-        return Path(self.name(path))
+        return Path(self._path, *path.split("/")) if path else Path(self._path)
 
     def exists(self, path: str) -> bool:
         """See `Store`."""
-        return os.path.lexists(self.name(path))
+        return os.path.lexists(self.local(path))
 
     def is_folder(self) -> bool:
         """See `Store`."""
-        return os.path.isdir(self.root)
+        return os.path.isdir(self._path)
 
     def read(self, path: str) -> bytes | None:
         """See `Store`."""
@@ -143,7 +144,7 @@ class LocalStore:
     def names(self, folder: str) -> list[str]:
         """See `Store`."""
         try:
-            with os.scandir(self.name(folder)) as entries:
+            with os.scandir(self.local(folder)) as entries:
                 return sorted(entry.name for entry in entries if entry.is_file())
         except (FileNotFoundError, NotADirectoryError):
             return []
@@ -151,7 +152,7 @@ class LocalStore:
     def delete(self, path: str) -> None:
         """See `Store`."""
         with suppress(FileNotFoundError):
-            os.unlink(self.name(path))
+            self.local(path).unlink()
 
 
 class RemoteStore:
