@@ -116,10 +116,12 @@ def cell(job: Job, costs: Costs, given: Assumptions, blocks: Sequence[int] = BLO
     return Cell(job.pictures, job.megapixels, job.workers, parts)
 
 
-def most_workers(pictures: int, megapixels: float, costs: Costs, given: Assumptions) -> int:
+def most_workers(
+    pictures: int, megapixels: float, costs: Costs, given: Assumptions, most: int = MOST_WORKERS
+) -> int:
     """The most workers, a power of two, that some size of blocks keeps busy."""
     found, workers = 0, 1
-    while workers <= MOST_WORKERS:
+    while workers <= most:
         job = Job(pictures, megapixels, workers, 1)
         if not any(cell(job, costs, given, [size]).efficiency[0] >= LEAST for size in BLOCKS):
             break

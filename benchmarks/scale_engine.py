@@ -12,7 +12,7 @@ from PIL import Image
 from aecodec.datasets.items import Item
 from aecodec.datasets.job import BLOCK_ITEMS
 from aecodec.datasets.ledger import read_ledger
-from aecodec.datasets.manifest import Manifest, Row, now
+from aecodec.datasets.manifest import Manifest, Note, Row, now
 from aecodec.datasets.stores import store_of
 from benchmarks.footprint import Usage, run_once
 from benchmarks.scale_measure import RAY, Way, environment
@@ -98,10 +98,10 @@ def _manifest_costs(manifest: Manifest) -> tuple[float, float]:
     start = time.perf_counter()
     for number in range(_PARTS):
         rows = [_row(BLOCK * number + each) for each in range(BLOCK)]
-        items = tuple(Item(row["path"], 0, "", row["output"], "file", "") for row in rows)
+        items = tuple(Item(row["path"], output=row["output"]) for row in rows)
         part = manifest.part_name("run", items)
         if manifest.read_part(part) is None and manifest.noted(part) is None:
-            manifest.note(part, [row["output"] for row in rows])
+            manifest.note(part, Note(frozenset(row["output"] for row in rows), 1))
         manifest.write_part(part, rows)
         manifest.forget(part)
     seconds = time.perf_counter() - start

@@ -13,10 +13,10 @@ from benchmarks.scale_simulation import Cluster, Pictures
 
 TOLERATED = 0.1
 """What is added to the time that workers code may be a tenth of it: efficiency is then 91 %."""
-PICTURE_WRITES, PICTURE_READS = 1, 2
-"""Requests for a picture of an object store: put the output; look for one, get the input."""
-BLOCK_WRITES, BLOCK_READS = 3, 2
-"""Requests for a block: note it, put its part of the manifest, forget the note; look for both."""
+PICTURE_WRITES, PICTURE_READS = 1, 3
+"""Requests for a picture, as an S3 server counts them: put; look twice for an output, get."""
+BLOCK_WRITES, BLOCK_READS = 3, 4
+"""Requests for a block: put a note and its part of the manifest, delete the note; look for both."""
 
 
 @dataclass(frozen=True)
@@ -196,7 +196,7 @@ def estimate(job: Job, costs: Costs, given: Assumptions) -> Estimate:
     busy = coding / job.workers
     blocks = math.ceil(job.pictures / job.block)
     requests = math.ceil(job.pictures / given.keys)
-    ledger = blocks * given.request / costs.readers + costs.ledger_row * job.pictures
+    ledger = given.request * (math.ceil(blocks / given.keys) + blocks / costs.readers)
     found = Estimate(
         job=job,
         core_hours=coding / 3600,
@@ -209,7 +209,7 @@ def estimate(job: Job, costs: Costs, given: Assumptions) -> Estimate:
         list_requests=requests,
         list_seconds=requests * given.request / min(costs.shares, given.folders),
         ledger_bytes=costs.ledger_bytes * job.pictures,
-        ledger_seconds=ledger,
+        ledger_seconds=ledger + costs.ledger_row * job.pictures,
         core_workers=1 + waiting(job.block, given) / costs.coding(job.megapixels),
         strains={},
     )
@@ -249,9 +249,9 @@ def _strains(found: Estimate, costs: Costs, given: Assumptions) -> dict[str, Str
 
 def largest_of(job: Job, given: Assumptions) -> float:
     """Megapixels that about one picture of the run reaches."""
-    spread = NormalDist(-(given.shape**2) / 2, given.shape)
-    chance = max(0.5, 1 - 1 / job.pictures)
-    return min(given.largest, job.megapixels * math.exp(spread.inv_cdf(chance)))
+    deviations = NormalDist().inv_cdf(max(0.5, 1 - 1 / job.pictures))
+    factor = math.exp(given.shape * deviations - given.shape**2 / 2)
+    return min(given.largest, job.megapixels * factor)
 
 
 def cluster_of(workers: int, costs: Costs, given: Assumptions) -> Cluster:

@@ -39,7 +39,7 @@ def span(seconds: float) -> str:
 
     Example:
         >>> [span(seconds) for seconds in (0.5, 42.2, 630, 1e4, 1e6, 1e9)]
-        ['0.5 s', '42 s', '11 min', '2.8 h', '12 days', '32 years']
+        ['0.5 s', '42 s', '10 min', '2.8 h', '12 days', '32 years']
     """
     if seconds < 10:
         return f"{seconds:.1f} s"
@@ -166,12 +166,14 @@ def short_table(estimates: Sequence[Sequence[Estimate]]) -> str:
             count_name(each.job.pictures), _hours(each.core_hours),
             " / ".join(span(one.hours * 3600) for one in group),
             f"{size(each.jpeg_bytes)} → {size(each.aec_bytes)}", size(each.manifest_bytes),
-            f"{each.list_requests:,}", f"{last.first}",
+            f"{each.list_requests:,}", f"{size(each.ledger_bytes)}, {span(each.ledger_seconds)}",
+            f"{last.first} ({last.strains[last.first].over:.2g})",
         ])  # fmt: skip
     workers = " / ".join(str(one.job.workers) for one in estimates[0])
+    last_workers = estimates[0][-1].job.workers
     return table(
         ["pictures", "core hours", f"{workers} workers", "JPEG → .aec", "manifest",
-         "listing requests", "breaks first"], rows,
+         "listing requests", "to go on after a stop", f"with {last_workers}, breaks first"], rows,
     )  # fmt: skip
 
 
