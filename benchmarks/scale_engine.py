@@ -34,7 +34,7 @@ BLOCK = BLOCK_ITEMS
 _PARTS = 64
 _COPIES = (2, 8)
 _TINY = (16, 256)
-_LISTED = (500, 5000)
+_LISTED = (500, 20_000)
 
 
 @dataclass(frozen=True)
@@ -67,11 +67,11 @@ def measure_engine(folder: Path) -> EngineCosts:
         RuntimeError: a command failed.
     """
     manifest = Manifest(store_of(str(folder / "done")))
-    seconds, part_bytes = _manifest_costs(manifest)
-    row_seconds, row_bytes = _ledger_costs(manifest, folder / "done")
-    few, many = (_listing(folder / f"listed{count}", count) for count in _LISTED)
+    seconds, part_bytes = manifest_costs(manifest)
+    row_seconds, row_bytes = ledger_costs(manifest, folder / "done")
+    few, many = (listing(folder / f"listed{count}", count) for count in _LISTED)
     more = _LISTED[1] - _LISTED[0]
-    told = (many.cpu_seconds - few.cpu_seconds) / more
+    told = max(0.0, many.cpu_seconds - few.cpu_seconds) / more
     start, whole = (_driver_seconds(folder / f"tiny{count}", count) for count in _TINY)
     blocks = _TINY[1] - _TINY[0]
     return EngineCosts(
@@ -93,7 +93,7 @@ def _row(number: int) -> Row:
     }  # fmt: skip
 
 
-def _manifest_costs(manifest: Manifest) -> tuple[float, float]:
+def manifest_costs(manifest: Manifest) -> tuple[float, float]:
     """Writes parts as workers do; mean seconds and bytes of a part."""
     start = time.perf_counter()
     for number in range(_PARTS):
@@ -110,7 +110,7 @@ def _manifest_costs(manifest: Manifest) -> tuple[float, float]:
     return seconds / _PARTS, sum(sizes) / len(sizes)
 
 
-def _ledger_costs(manifest: Manifest, folder: Path) -> tuple[float, float]:
+def ledger_costs(manifest: Manifest, folder: Path) -> tuple[float, float]:
     """CPU seconds and peak bytes for a picture that is read; more parts than are read at a time."""
     seconds, peaks, counts = [], [], []
     parts = sorted((folder / manifest.folder).glob("*.parquet"))
@@ -130,7 +130,7 @@ def _ledger_costs(manifest: Manifest, folder: Path) -> tuple[float, float]:
     return (seconds[1] - seconds[0]) / rows, (peaks[1] - peaks[0]) / rows
 
 
-def _listing(place: Path, count: int) -> Usage:
+def listing(place: Path, count: int) -> Usage:
     """A dry run of the engine over so many files, which it only lists and tells of."""
     place.mkdir()
     for number in range(count):

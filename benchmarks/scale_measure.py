@@ -65,8 +65,8 @@ class Load:
         paths = []
         for number, index in enumerate(rng.permutation(len(sizes))):
             paths.append(place / f"{number:05}.png")
-            picture = photographs[number % len(photographs)]
-            part(picture, *sizes[index], rng).save(paths[-1])
+            picture, (width, height) = photographs[number % len(photographs)], sizes[index]
+            part(picture, width, height, rng).save(paths[-1])
         return paths
 
 

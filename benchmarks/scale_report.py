@@ -198,6 +198,6 @@ def plot(cells: Sequence[Cell], pictures: int) -> Figure:
         panel.set_title(f"{count_name(pictures)} pictures of {megapixels:.2g} megapixels")
         panel.set_xlabel("pictures in a block")
         panel.set_ylim(0, 102)
-    axes[0].set_ylabel("time of workers that is coding, %")
+    axes[0].set_ylabel("time of workers for pictures, %")
     axes[0].legend(frameon=False)
     return figure

@@ -217,7 +217,7 @@ def test_pictures_have_the_sizes_of_their_load(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_ways_are_measured_in_turns(tmp_path: Path) -> None:
     loads = [Load("tiny", ((24, 16, 5),)), Load("more", ((40, 24, 4),))]
-    ways, said = [Way(PLAIN, 1), Way(JOBS, 2)], list[str]()
+    ways, said = [Way(PLAIN, 1), Way(JOBS, 2), Way(RAY, 1)], list[str]()
     found = measure(ways, loads, ROOT / "samples", tmp_path, 1, said.append)
     assert said == ["1 of 1: tiny", "1 of 1: more"]
     assert [(row.way, row.load) for row in found.rows] == [
@@ -227,5 +227,7 @@ def test_ways_are_measured_in_turns(tmp_path: Path) -> None:
     assert plain.pictures == PLAIN_COUNTS
     assert jobs.pictures == 5
     assert 0 < jobs.ready < jobs.start < jobs.wall
-    assert plain.start == 0
+    assert plain.start == plain.run.manifest_bytes == 0
+    assert found.row(ways[2], "more").run.manifest_bytes > 1000
+    assert len(found.row(ways[2], "more").run.seconds) == 4
     assert np.isclose(jobs.coding, sum(found.warm["tiny"]))
