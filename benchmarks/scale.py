@@ -108,7 +108,8 @@ def as_json(found: Findings, facts: Mapping[str, object]) -> str:
             "way": row.way.name, "workers": row.way.workers, "load": row.load,
             "pictures": row.pictures, "megapixels": row.megapixels, "wall": row.wall,
             "busy": row.busy, "ready": row.ready, "start": row.start, "coding": row.coding,
-            "storage": row.storage, "manifest_bytes": row.run.manifest_bytes, "peak_mib": row.run.usage.peak_mib,
+            "storage": row.storage, "manifest_bytes": row.run.manifest_bytes,
+            "peak_mib": row.run.usage.peak_mib,
         }
         for row in found.measured.rows
     ]  # fmt: skip
