@@ -15,6 +15,7 @@ from aecodec.cli.datasets import (
     Engine,
     Wishes,
     engine_options,
+    everywhere,
     refuse,
     run_dataset,
     uses_engine,
@@ -176,6 +177,7 @@ def score(
         heat_map is not None, force, frozenset(),
     )  # fmt: skip
     if engine:
+        work = replace(work, model=everywhere(work.model))
         wishes = _wishes(work, digest_of(profile), as_json=as_json)
         return run_dataset(images, telling["output"], wishes, telling)
     from aecodec.applications.inputs import named_pictures

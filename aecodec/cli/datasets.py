@@ -21,11 +21,12 @@ from aecodec.cli.report import (
     size_text,
     summary,
 )
-from aecodec.cli.worker_setup import worker_setup
+from aecodec.cli.worker_setup import signals_kept, worker_setup
 from aecodec.errors import InputError
 from aecodec.jobs.conversion import Converted
 from aecodec.jobs.folders import FileTask
 from aecodec.jobs.runner import Outcome, Work, say_error
+from aecodec.models.registry import named_model
 
 if TYPE_CHECKING:
     from aecodec.datasets.job import Job
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 
 RAY = "ray"
 _FORMAT = "{desc}: {n_fmt} done, {elapsed}{postfix}"
+_NUMBERS = ("size", "bytes", "width", "height")
 C = TypeVar("C", bound=Callable[..., Any])
 
 
@@ -79,7 +81,7 @@ def uses_engine(arguments: Engine, psnr_column: bool = False) -> bool:
     if arguments["engine"] == RAY:
         return True
     for name in ("address", "workers", "column", "block_size"):
-        if arguments[name] is not None:  # type: ignore[literal-required]  # they are its keys
+        if arguments[name] is not None:
             raise click.UsageError(f"--{name.replace('_', '-')} needs --engine ray")
     if psnr_column:
         raise click.UsageError("--psnr-column needs --engine ray")
@@ -176,7 +178,7 @@ def run_dataset(
         if wishes.dry_run:
             code = run.plan()
         else:
-            code = run.run(Cluster(engine["address"], engine["workers"]))
+            code = run.run(Cluster(engine["address"], engine["workers"], signals_kept))
     except KeyboardInterrupt:
         speaker.close()
         ended = run.totals.ended
@@ -190,6 +192,11 @@ def run_dataset(
         speaker.close()
     say(summary(run.totals, run.seconds, run.passed), err=speaker.as_json)
     return code
+
+
+def everywhere(model: str | None) -> str | None:
+    """A model as workers find it, whose current folder is another one."""
+    return model if model is None or named_model(model) else os.path.abspath(model)
 
 
 def _prepare_ray(*, alone: bool) -> None:
@@ -278,8 +285,9 @@ class _Speaker:
             say(self._line(task.source, row), err=False)
         if self._style is None:
             return
-        numbers = (row.get(each) or 0 for each in ("size", "bytes", "width", "height"))
-        result = Converted(row["state"], *numbers, seconds=row.get("seconds") or 0.0)
+        before, after, width, height = (row.get(each) or 0 for each in _NUMBERS)
+        seconds = row.get("seconds") or 0.0
+        result = Converted(row["state"], before, after, width, height, seconds)
         if self._style.as_json:
             error = row.get("error") or ""
             outcome = Outcome(int(failed), None if failed else result, error, warnings)

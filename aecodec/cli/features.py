@@ -1,6 +1,6 @@
 """`aecodec features`: vectors of pictures and .aec files."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Unpack
 
@@ -13,6 +13,7 @@ from aecodec.cli.datasets import (
     Engine,
     Wishes,
     engine_options,
+    everywhere,
     refuse,
     run_dataset,
     uses_engine,
@@ -65,6 +66,7 @@ def features(
     work = _Featuring(model, limits_of(max_pixels), quality)
     if uses_engine(engine):
         refuse(REFUSED_OF_TABLES)
+        work = replace(work, model=everywhere(model))
         return run_dataset(images, output, _wishes(work), engine)
     many = jobs_for(images, jobs, len(images))
     prepare_process()

@@ -164,7 +164,7 @@ class DatasetRun:
             self.totals.failed += 1
         else:
             setattr(self.totals, row["state"], getattr(self.totals, row["state"]) + 1)
-        if row["state"] in ("done", "larger"):
+        if row["state"] in ("done", "larger") and self.job.makes_files:
             before = row.get("size") or 0
             self.totals.before += before
             self.totals.after += (row.get("bytes") or 0) if row["state"] == "done" else before
