@@ -26,7 +26,7 @@ READERS = 16
 """Parts of a manifest that the engine reads at a time."""
 LEAST = 1 - TOLERATED
 """An efficiency that is good enough."""
-MOST_WORKERS = 4096
+MOST_WORKERS = 2048
 
 
 @dataclass(frozen=True)

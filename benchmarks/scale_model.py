@@ -207,7 +207,7 @@ def estimate(job: Job, costs: Costs, given: Assumptions) -> Estimate:
         node_gigabits=8e-9 * (jpeg + aec) / coding * min(given.node_workers, job.workers),
         manifest_bytes=costs.manifest_bytes * job.pictures,
         list_requests=requests,
-        list_seconds=requests * given.request / min(costs.shares, given.folders),
+        list_seconds=math.ceil(requests / min(costs.shares, given.folders)) * given.request,
         ledger_bytes=costs.ledger_bytes * job.pictures,
         ledger_seconds=ledger + costs.ledger_row * job.pictures,
         core_workers=1 + waiting(job.block, given) / costs.coding(job.megapixels),

@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 from benchmarks.scale_check import BLOCKS, LEAST, Cell, Check
 from benchmarks.scale_engine import BLOCK, EngineCosts
 from benchmarks.scale_measure import PLAIN, RAY, Measured
-from benchmarks.scale_model import Estimate
+from benchmarks.scale_model import Estimate, Strain
 from benchmarks.scale_simulation import block_lengths
 
 _UNITS = ((1e15, "PB"), (1e12, "TB"), (1e9, "GB"), (1e6, "MB"), (1e3, "kB"))
@@ -116,7 +116,7 @@ def breaking_table(estimates: Sequence[Sequence[Estimate]]) -> str:
         cells = []
         for each in group:
             ordered = sorted(each.strains.items(), key=lambda pair: -pair[1].over)[:2]
-            cells.append(", ".join(f"{name} {strain.over:.2g}" for name, strain in ordered))
+            cells.append(", ".join(f"{name} {_over(strain)}" for name, strain in ordered))
         job = group[0].job
         rows.append([count_name(job.pictures), f"{job.megapixels:.2g} MP", *cells])
     workers = [f"{one.job.workers} workers" for one in estimates[0]]
@@ -167,18 +167,22 @@ def short_table(estimates: Sequence[Sequence[Estimate]]) -> str:
             " / ".join(span(one.hours * 3600) for one in group),
             f"{size(each.jpeg_bytes)} → {size(each.aec_bytes)}", size(each.manifest_bytes),
             f"{each.list_requests:,}", f"{size(each.ledger_bytes)}, {span(each.ledger_seconds)}",
-            f"{last.first} ({last.strains[last.first].over:.2g})",
+            f"{last.first} ({_over(last.strains[last.first])})",
         ])  # fmt: skip
     workers = " / ".join(str(one.job.workers) for one in estimates[0])
     last_workers = estimates[0][-1].job.workers
     return table(
         ["pictures", "core hours", f"{workers} workers", "JPEG → .aec", "manifest",
-         "listing requests", "to go on after a stop", f"with {last_workers}, breaks first"], rows,
+         "listing requests", "to go on after a stop", f"breaks first with {last_workers} (load over room)"], rows,
     )  # fmt: skip
 
 
 def _hours(hours: float) -> str:
-    return f"{hours:,.0f}" if hours >= 10 else f"{hours:.2f}"
+    return f"{hours:,.0f}" if hours >= 10 else f"{hours:.2g}"
+
+
+def _over(strain: Strain) -> str:
+    return f"{strain.over:,.0f}" if strain.over >= 10 else f"{strain.over:.2g}"
 
 
 def plot(cells: Sequence[Cell], pictures: int) -> Figure:

@@ -275,7 +275,7 @@ def _pace(done: list[float], edge: int) -> float:
 
 
 def predict(
-    cluster: Cluster, pictures: Pictures, count: int, size: int, *, rounds: int = 16, seed: int = 0
+    cluster: Cluster, pictures: Pictures, count: int, size: int, *, rounds: int = 10, seed: int = 0
 ) -> Run:
     """A run over `count` pictures in blocks of `size`.
 
