@@ -173,7 +173,8 @@ def short_table(estimates: Sequence[Sequence[Estimate]]) -> str:
     last_workers = estimates[0][-1].job.workers
     return table(
         ["pictures", "core hours", f"{workers} workers", "JPEG → .aec", "manifest",
-         "listing requests", "to go on after a stop", f"breaks first with {last_workers} (load over room)"], rows,
+         "listing requests", "to go on after a stop",
+         f"breaks first with {last_workers} (load over room)"], rows,
     )  # fmt: skip
 
 
