@@ -279,13 +279,13 @@ def predict(
 ) -> Run:
     """A run over `count` pictures in blocks of `size`.
 
-    At most `rounds` blocks for each worker are simulated, or 2000 pictures if these are more; a
-    longer run goes on at the pace of its middle, since start and end stay what they are.
+    At most `rounds` blocks for each worker are simulated, or 1000; a longer run goes on at the pace
+    of its middle, since start and end stay what they are.
 
     Raises:
         ValueError: there is nothing to do, or nobody to do it.
     """
-    most = max(rounds * cluster.workers, 2000 // size)
+    most = max(rounds * cluster.workers, 1000)
     if count > most * size:
         run = _sample(cluster, pictures, most, size, seed)
         factor = count / (most * size)
