@@ -209,6 +209,7 @@ def _prepare_ray(*, alone: bool) -> None:
     os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
     if alone:
         os.environ.setdefault("RAY_worker_niceness", "0")  # as processes of --jobs have it
+        os.environ.setdefault("RAY_raylet_start_wait_time_s", "120")  # on a busy machine
     if alone and "RAY_AUTH_MODE" not in os.environ:
         os.environ["RAY_AUTH_MODE"] = "token"
         os.environ["RAY_AUTH_TOKEN"] = secrets.token_hex(32)

@@ -34,7 +34,7 @@ def job_over(source: Path, target: Path, **more: object) -> Job[None]:
 
 def listed(folder: Path, selection: Selection = PNG) -> tuple[dict[str, Item], Tally]:
     """All items below a folder by their paths, and what was counted."""
-    store, tally, items = LocalStore(str(folder)), Tally(), {}
+    store, tally, items = LocalStore(str(folder)), Tally(), dict[str, Item]()
     for share in shares_of(store):
         items |= {item.path: item for item in list_items(store, share, selection, tally)}
     return items, tally
@@ -115,7 +115,8 @@ def test_a_single_file(tmp_path: Path) -> None:
     assert single_item("s3://bucket/c.png") == ("s3://bucket", "c.png")
     touch(tmp_path, "odd.name")
     job = job_over(tmp_path, tmp_path / "out", single="odd.name")
-    blocks = list(blocks_of(job, *shares(job), read_ledger(job.manifest), 16))
+    (share,) = shares(job)
+    blocks = list(blocks_of(job, share, read_ledger(job.manifest), 16))
     assert [item.output for block in blocks for item in block.items] == ["odd.aec"]
 
 

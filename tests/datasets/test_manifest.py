@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
@@ -29,7 +30,7 @@ def row(path: str, second: int = 0, **more: object) -> Row:
     return {**about, **more}
 
 
-FAILED = {"state": "failed", "error": "is bad"}
+FAILED: dict[str, Any] = {"state": "failed", "error": "is bad"}
 
 
 def left(manifest: Manifest, *paths: str, mark: str = "f", options: str = "o") -> list[str]:

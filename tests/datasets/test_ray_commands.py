@@ -62,7 +62,8 @@ class Runner:
 def _environment() -> dict[str, str]:
     return {
         **os.environ, "RAY_AUTH_MODE": "disabled", "RAY_USAGE_STATS_ENABLED": "0",
-        "RAY_worker_niceness": "0", "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT),
+        "RAY_worker_niceness": "0", "RAY_raylet_start_wait_time_s": "240",
+        "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT),
     }  # fmt: skip
 
 
@@ -76,7 +77,8 @@ def ray_address() -> Iterator[str]:
         f"--port={port}", "--node-ip-address=127.0.0.1", "--num-cpus=2",
         f"--object-store-memory={STORE_BYTES}", "--include-dashboard=false",
         "--disable-usage-stats", f"--temp-dir={folder}", "--min-worker-port=0",
-        "--max-worker-port=0", f"--ray-client-server-port={port + 10000}", "--dashboard-agent-listen-port=0",
+        "--max-worker-port=0", f"--ray-client-server-port={port + 10000}",
+        "--dashboard-agent-listen-port=0",
     ]  # fmt: skip
     log = folder / "head.log"
     with log.open("wb") as out:
