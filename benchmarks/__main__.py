@@ -20,6 +20,7 @@ from benchmarks import (
     rd,
     regress,
     rounding,
+    scale,
     speed,
     training,
 )
@@ -36,6 +37,7 @@ cli = click.Group(
         "parts": parts.main,
         "lossless": lossless.main,
         "rounding": rounding.main,
+        "scale": scale.main,
         "crops": crops.main,
         "perceptual": perceptual.main,
         "regress": regress.main,

@@ -27,8 +27,9 @@ _KIB = 1024 if sys.platform != "darwin" else 1
 # small one starts it.
 _WATCHER = """
 import resource, subprocess, sys, time
-start = time.perf_counter()
-code = subprocess.call([sys.executable, *sys.argv[1:]], stdout=subprocess.DEVNULL)
+with open(sys.argv[1], "wb") as output:
+    start = time.perf_counter()
+    code = subprocess.call([sys.executable, *sys.argv[2:]], stdout=output)
 seconds = time.perf_counter() - start
 usage = resource.getrusage(resource.RUSAGE_CHILDREN)
 print(seconds, usage.ru_utime + usage.ru_stime, usage.ru_maxrss)
@@ -72,14 +73,17 @@ class Usage:
     peak_mib: float
 
 
-def run_once(command: Sequence[str], environment: Mapping[str, str] | None = None) -> Usage:
-    """Runs `python COMMAND...`.
+def run_once(
+    command: Sequence[str], environment: Mapping[str, str] | None = None,
+    output: str | os.PathLike[str] = os.devnull,
+) -> Usage:  # fmt: skip
+    """Runs `python COMMAND...`; what it prints goes to the file `output`.
 
     Raises:
         RuntimeError: the command failed; its last line is the message.
     """
     done = subprocess.run(
-        [sys.executable, "-c", _WATCHER, *command],
+        [sys.executable, "-c", _WATCHER, os.fspath(output), *command],
         capture_output=True, check=False, text=True, errors="replace",
         env=os.environ if environment is None else environment,
     )  # fmt: skip
