@@ -1,0 +1,123 @@
+"""Runs of the command over a data set in a bucket, and what they must leave."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from io import BytesIO
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import pyarrow.parquet
+from cluster import Cluster
+from fault_proxy import FaultProxy
+from object_store import Bucket
+
+MANIFEST = "_manifest/"
+OPTIONS = ("-q", "30")
+"""How all pictures are compressed here."""
+
+
+@dataclass(frozen=True)
+class Site:
+    """Where data sets lie and who works on them.
+
+    Attributes:
+        bucket: the data sets, seen without the proxy.
+        proxy: between the cluster and the bucket.
+        cluster: joined by each run.
+        folder: for what runs say.
+    """
+
+    bucket: Bucket
+    proxy: FaultProxy
+    cluster: Cluster
+    folder: Path
+
+    def start(self, source: str, target: str, *options: str) -> "Run":
+        """Starts the command."""
+        return Run(
+            ["compress", source, "-o", target, "--engine", "ray", "--address", self.cluster.address,
+             *OPTIONS, *options],
+            self.cluster.environment, self.folder,
+        )  # fmt: skip
+
+    def run(self, source: str, target: str, *options: str, seconds: float = 90) -> "Ended":
+        """Runs it to its end."""
+        with self.start(source, target, *options) as run:
+            return run.wait(seconds)
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a run ended: its exit code, what it said, and its seconds."""
+
+    code: int
+    out: str
+    err: str
+    seconds: float
+
+    def errors(self) -> list[str]:
+        """Its lines about errors."""
+        found = [line for line in self.err.splitlines() if line.startswith("aecodec: ")]
+        assert "Traceback" not in self.err, self.err
+        return [line for line in found if ": warning: " not in line]
+
+
+class Run:
+    """A run that goes on; as a context, which ends it with all its processes."""
+
+    def __init__(self, arguments: list[str], environment: Mapping[str, str], folder: Path) -> None:
+        """Starts it in a session of its own, as a terminal does."""
+        self._out, self._err = folder / "stdout", folder / "stderr"
+        self._start = time.monotonic()
+        with self._out.open("wb") as out, self._err.open("wb") as err:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "aecodec", *arguments], env=environment, stdout=out,
+                stderr=err, stdin=subprocess.DEVNULL, start_new_session=True,
+            )  # fmt: skip
+
+    def signal(self, number: signal.Signals) -> None:
+        """Sends a signal to all its processes, as Ctrl-C does."""
+        os.killpg(self._process.pid, number)
+
+    def wait(self, seconds: float = 90) -> Ended:
+        """Waits for its end.
+
+        Raises:
+            TimeoutExpired: that takes too long.
+        """
+        try:
+            code = self._process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            sys.stderr.write(self._err.read_text(errors="replace"))
+            raise
+        out, err = (path.read_text(errors="replace") for path in (self._out, self._err))
+        return Ended(code, out, err, time.monotonic() - self._start)
+
+    def __enter__(self) -> "Run":
+        return self
+
+    def __exit__(
+        self, _kind: type[BaseException] | None, _exc: BaseException | None,
+        _traceback: TracebackType | None,
+    ) -> None:  # fmt: skip
+        with suppress(ProcessLookupError):
+            os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.wait()
+
+
+def manifest_rows(objects: Mapping[str, bytes]) -> list[dict[str, Any]]:
+    """All rows of the manifest among these objects, which must be whole Parquet files."""
+    rows = []
+    for name in sorted(objects):
+        if name.startswith(MANIFEST):
+            assert name.endswith(".parquet"), name
+            rows += pyarrow.parquet.read_table(BytesIO(objects[name])).to_pylist()
+    return rows
