@@ -5,6 +5,15 @@ from typing import Unpack
 
 import click
 
+from aecodec.cli.datasets import (
+    REFUSED,
+    Engine,
+    Wishes,
+    engine_options,
+    refuse,
+    run_dataset,
+    uses_engine,
+)
 from aecodec.cli.denoise import Strength
 from aecodec.cli.options import (
     SUFFIX,
@@ -29,10 +38,11 @@ from aecodec.format.chunks import METADATA_KINDS
 from aecodec.jobs.batch import Batch
 from aecodec.jobs.conversion import Compression, Converted, Manner
 from aecodec.jobs.folders import PICTURES, FileTask
+from aecodec.jobs.journal import fingerprint
 from aecodec.options import SEARCH_EFFORT, Denoise, EncodeOptions, Target, parse_size
 
 
-class _Arguments(Batching):
+class _Arguments(Batching, Engine):
     """What says how to compress, as click parses it."""
 
     quality: float | None
@@ -51,6 +61,7 @@ class _Arguments(Batching):
     preserve: bool
     keep_smaller: bool
     full_names: bool
+    psnr_column: bool
 
 
 @click.command()
@@ -106,6 +117,11 @@ class _Arguments(Batching):
 @json_option
 @force_option
 @model_option
+@engine_options
+@click.option(
+    "--psnr-column", is_flag=True,
+    help="Decode what the engine wrote, and note its PSNR in the manifest; takes twice the time.",
+)  # fmt: skip
 def compress(
     inputs: tuple[str, ...], output: str | None, max_pixels: int | None, jobs: int, force: bool,
     model: str | None, **arguments: Unpack[_Arguments],
@@ -114,15 +130,35 @@ def compress(
     options, recursive, resume = (
         _options(arguments), arguments["recursive"], arguments["resume"],
     )  # fmt: skip
+    style = Style(_line, "to be compressed", arguments["as_json"], len(inputs) > 1 or recursive)
+    torch = options.effort >= SEARCH_EFFORT
+    if uses_engine(arguments, arguments["psnr_column"]):
+        refuse(REFUSED)
+        manner = Manner(keep_smaller=arguments["keep_smaller"], journal=True)
+        work = Compression(
+            options=options, model=model, limits=limits_of(max_pixels), manner=manner
+        )
+        wishes = _wishes(work, arguments, force=force, torch=torch)
+        return run_dataset(inputs, output, wishes, arguments, style)
     plan = planned(inputs, output, SUFFIX, PICTURES, arguments, full_names=arguments["full_names"])
     manner = Manner(
         force=force, preserve=arguments["preserve"], keep_smaller=arguments["keep_smaller"],
         dry_run=arguments["dry_run"], journal=recursive or resume, resume=resume,
     )  # fmt: skip
     work = Compression(options=options, model=model, limits=limits_of(max_pixels), manner=manner)
-    style = Style(_line, "to be compressed", arguments["as_json"], len(inputs) > 1 or recursive)
-    torch = options.effort >= SEARCH_EFFORT
     return run_batch(Batch(plan, work), style, inputs, jobs, torch=torch)
+
+
+def _wishes(work: Compression, arguments: _Arguments, *, force: bool, torch: bool) -> Wishes:
+    """What is asked of the engine."""
+    from aecodec.datasets.works import MeasuredCompression, compressed_columns
+
+    options = fingerprint(work.fingerprint(), work.manner.keep_smaller)
+    return Wishes(
+        MeasuredCompression(compression=work) if arguments["psnr_column"] else work,
+        compressed_columns, options, PICTURES, SUFFIX, full_names=arguments["full_names"],
+        force=force, dry_run=arguments["dry_run"], torch=torch,
+    )  # fmt: skip
 
 
 def _line(task: FileTask, done: Converted) -> str:

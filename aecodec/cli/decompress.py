@@ -5,6 +5,15 @@ from typing import Literal, Unpack
 
 import click
 
+from aecodec.cli.datasets import (
+    REFUSED,
+    Engine,
+    Wishes,
+    engine_options,
+    refuse,
+    run_dataset,
+    uses_engine,
+)
 from aecodec.cli.options import (
     SUFFIX,
     Batching,
@@ -29,13 +38,14 @@ from aecodec.format.tiling import Region
 from aecodec.jobs.batch import Batch
 from aecodec.jobs.conversion import Converted, Decompression, Manner
 from aecodec.jobs.folders import FileTask
+from aecodec.jobs.journal import fingerprint
 from aecodec.jobs.saving import Saving
 from aecodec.options import DecodeOptions
 
 SCALES = {"1": 1, "1/2": 2, "1/4": 4, "1/8": 8}
 
 
-class _Arguments(Batching):
+class _Arguments(Batching, Engine):
     """What says how to decompress, as click parses it."""
 
     region: str | None
@@ -96,6 +106,7 @@ class _Arguments(Batching):
 @json_option
 @force_option
 @model_option
+@engine_options
 def decompress(
     inputs: tuple[str, ...], output: str | None, max_pixels: int | None, jobs: int, force: bool,
     model: str | None, **arguments: Unpack[_Arguments],
@@ -106,19 +117,37 @@ def decompress(
     colour = None if background is None else colour_of(background)
     recursive, resume = arguments["recursive"], arguments["resume"]
     suffix = _suffix(arguments["file_format"])
-    plan = planned(inputs, output, suffix, {SUFFIX}, arguments)
     saving = Saving(
         background=colour, quality=quality, strip=arguments["strip"],
         preserve=arguments["preserve"], png_level=arguments["png_level"],
     )  # fmt: skip
+    style = Style(_line, "to be decompressed", arguments["as_json"], len(inputs) > 1 or recursive)
+    if uses_engine(arguments):
+        refuse(REFUSED)
+        work = Decompression(
+            options=options, saving=saving, model=model, limits=limits_of(max_pixels),
+            manner=Manner(journal=True),
+        )  # fmt: skip
+        wishes = _wishes(work, suffix, force=force, dry_run=arguments["dry_run"])
+        return run_dataset(inputs, output, wishes, arguments, style)
+    plan = planned(inputs, output, suffix, {SUFFIX}, arguments)
     manner = Manner(
         force=force, dry_run=arguments["dry_run"], journal=recursive or resume, resume=resume
     )
     work = Decompression(
         options=options, saving=saving, model=model, limits=limits_of(max_pixels), manner=manner
     )
-    style = Style(_line, "to be decompressed", arguments["as_json"], len(inputs) > 1 or recursive)
     return run_batch(Batch(plan, work), style, inputs, jobs)
+
+
+def _wishes(work: Decompression, suffix: str, *, force: bool, dry_run: bool) -> Wishes:
+    """What is asked of the engine."""
+    from aecodec.datasets.works import decompressed_columns
+
+    return Wishes(
+        work, decompressed_columns, fingerprint(work.fingerprint(), suffix), frozenset({SUFFIX}),
+        suffix, force=force, dry_run=dry_run,
+    )  # fmt: skip
 
 
 def _line(task: FileTask, done: Converted) -> str:

@@ -12,7 +12,7 @@ from aecodec.cli.console import INTERRUPTED, say
 from aecodec.cli.options import jobs_for
 from aecodec.cli.startup import prepare_process
 from aecodec.cli.worker_setup import worker_setup
-from aecodec.jobs.batch import Batch, FileWatch
+from aecodec.jobs.batch import Batch, FileWatch, Totals
 from aecodec.jobs.conversion import Converted
 from aecodec.jobs.folders import FileTask, Passed
 from aecodec.jobs.runner import Outcome
@@ -79,15 +79,18 @@ class BatchReport(FileWatch):
         """Puts the line of a file out; errors have had theirs."""
         err = is_standard_output(task.target)
         if self._style.as_json:
-            self.say(json.dumps(_as_object(task, outcome)), err=err)
+            self.say(json.dumps(file_object(task, outcome)), err=err)
         elif outcome.result is not None:
-            self.say(self._line(task, outcome.result), err=err)
+            self.say(file_line(self._style, task, outcome.result), err=err)
 
     def summarize(self) -> None:
         """Puts the summary out, if there is to be one."""
         if self._style.summary:
             self._bar.close()
-            self.say(summary(self._batch), err=self._style.as_json)
+            self.say(
+                summary(self._batch.totals, self._batch.seconds, self._batch.plan.passed),
+                err=self._style.as_json,
+            )
 
     def interruption(self) -> str:
         """What an interrupted run has done."""
@@ -100,17 +103,19 @@ class BatchReport(FileWatch):
             f"and what was in hand is dropped{advice}"
         )
 
-    def _line(self, task: FileTask, found: Converted) -> str:
-        if found.state == "done":
-            return self._style.line(task, found)
-        if found.state == "planned":
-            return f"{task.source} -> {task.target}: {self._style.verb}, {found.before} bytes"
-        if found.state == "skipped":
-            return f"{task.source} -> {task.target}: skipped, it is done"
-        return f"{task.source}: left out, {found.before} -> {found.after} bytes is not smaller"
+
+def file_line(style: Style, task: FileTask, found: Converted) -> str:
+    """What became of a file, in a line."""
+    if found.state == "done":
+        return style.line(task, found)
+    if found.state == "planned":
+        return f"{task.source} -> {task.target}: {style.verb}, {found.before} bytes"
+    if found.state == "skipped":
+        return f"{task.source} -> {task.target}: skipped, it is done"
+    return f"{task.source}: left out, {found.before} -> {found.after} bytes is not smaller"
 
 
-def _as_object(task: FileTask, outcome: Outcome[Converted]) -> dict[str, Any]:
+def file_object(task: FileTask, outcome: Outcome[Converted]) -> dict[str, Any]:
     """What `--json` prints of a file."""
     found = outcome.result or Converted("done")
     numbers = {name: getattr(found, name) for name in ("before", "after", "width", "height")}
@@ -150,9 +155,8 @@ def run_batch(
     return code
 
 
-def summary(batch: Batch) -> str:
+def summary(totals: Totals, seconds: float, passed: Passed) -> str:
     """What a run has done, in a line."""
-    totals = batch.totals
     counts = {
         "done": totals.done, "to do": totals.planned, "skipped as done": totals.skipped,
         "left out as no smaller": totals.larger, "failed": totals.failed,
@@ -166,11 +170,11 @@ def summary(batch: Batch) -> str:
         saved = totals.before - totals.after
         text += (
             f"; {size_text(totals.before)} -> {size_text(totals.after)} "
-            f"({saved / max(totals.before, 1):.1%} saved), {seconds_text(batch.seconds)}, "
-            f"{totals.pixels / 1e6 / max(batch.seconds, 1e-9):.2f} megapixels/s"
+            f"({saved / max(totals.before, 1):.1%} saved), {seconds_text(seconds)}, "
+            f"{totals.pixels / 1e6 / max(seconds, 1e-9):.2f} megapixels/s"
         )
-    passed = passed_text(batch.plan.passed)
-    return f"{text}; {passed}" if passed else text
+    over = passed_text(passed)
+    return f"{text}; {over}" if over else text
 
 
 def passed_text(passed: Passed) -> str:

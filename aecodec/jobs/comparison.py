@@ -222,6 +222,15 @@ def compare_files(
     )
 
 
+def psnr_of_files(codec: Codec, first: str, second: str, *, log: JobLog) -> float:
+    """The PSNR in dB of the colours of two files that one can see; takes what `compare_files` does.
+
+    Raises what `compare_files` raises.
+    """
+    pair = _aligned(*(_read(codec, name, log)[1] for name in (first, second)))
+    return measure("psnr", *pair.colours, pair.visible)
+
+
 def _read(codec: Codec, name: str, log: JobLog) -> tuple[Side, Picture]:
     """A file and its picture, turned as it is shown."""
     data = load(name)

@@ -123,6 +123,7 @@ class Outcome(Generic[R]):
         error: why it failed, in one line.
         warnings: what the work warned of.
         lines: what it said and nobody has put out yet, with whether each is about errors.
+        died: whether its process ended in the middle of it.
     """
 
     code: int
@@ -130,6 +131,7 @@ class Outcome(Generic[R]):
     error: str = ""
     warnings: tuple[str, ...] = ()
     lines: tuple[tuple[str, bool], ...] = ()
+    died: bool = False
 
 
 class Watch(Generic[T, R]):

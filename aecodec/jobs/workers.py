@@ -148,7 +148,7 @@ class Workers(Generic[T, R]):
         reason = f"its worker process ended unexpectedly ({how})"
         lines: list[tuple[str, bool]] = []
         say_error(task.source, reason, lambda text, *, err: lines.append((text, err)))
-        return Outcome(1, error=reason, lines=tuple(lines))
+        return Outcome(1, error=reason, lines=tuple(lines), died=True)
 
 
 class _Hangup:
