@@ -92,6 +92,7 @@ class Cluster:
         self.environment = {
             **os.environ, **(environment or {}), "RAY_USAGE_STATS_ENABLED": "0",
             "RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32),
+            "RAY_worker_niceness": "0",
         }  # fmt: skip
         """What processes need that join it; only they may, since Ray listens to the network."""
         self.nodes: list[Node] = []
@@ -134,12 +135,21 @@ class Cluster:
 
 
 class MemoryKiller:
-    """Kills workers of a cluster that take too much memory, as a system out of memory does."""
+    """Kills what takes too much memory in a cluster, as a context.
 
-    def __init__(self, cluster: Cluster, limit: int) -> None:
-        """Prepares to kill workers of more than `limit` resident bytes."""
+    A system out of memory kills the largest process; Ray's own monitor kills the worker.
+    """
+
+    def __init__(self, cluster: Cluster, limit: int, *, whole_workers: bool = False) -> None:
+        """Prepares to watch.
+
+        Args:
+            cluster: its workers and their children are watched.
+            limit: resident bytes that each process may have.
+            whole_workers: whether the worker is killed in place of its child.
+        """
         self.killed = 0
-        self._cluster, self._limit = cluster, limit
+        self._cluster, self._limit, self._whole = cluster, limit, whole_workers
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._watch, daemon=True)
 
@@ -158,7 +168,12 @@ class MemoryKiller:
         while not self._stop.wait(_POLL_SECONDS):
             for node in self._cluster.nodes:
                 for worker in node.workers():
-                    with suppress(psutil.Error):
-                        if worker.memory_info().rss > self._limit:
-                            worker.kill()
-                            self.killed += 1
+                    self._check(worker)
+
+    def _check(self, worker: psutil.Process) -> None:
+        with suppress(psutil.Error):
+            for process in (worker, *worker.children(recursive=True)):
+                if process.memory_info().rss > self._limit:
+                    (worker if self._whole else process).kill()
+                    self.killed += 1
+                    return

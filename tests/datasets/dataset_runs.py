@@ -1,12 +1,13 @@
 """Runs of the command over a data set in a bucket, and what they must leave."""
 
+import hashlib
 import os
 import signal
 import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from io import BytesIO
@@ -20,6 +21,8 @@ from fault_proxy import FaultProxy
 from object_store import Bucket
 
 MANIFEST = "_manifest/"
+RUN_SECONDS = 300.0
+"""How long a run may take on a machine that has other things to do; alone it takes ten."""
 OPTIONS = ("-q", "30")
 """How all pictures are compressed here."""
 
@@ -48,7 +51,7 @@ class Site:
             self.cluster.environment, self.folder,
         )  # fmt: skip
 
-    def run(self, source: str, target: str, *options: str, seconds: float = 90) -> "Ended":
+    def run(self, source: str, target: str, *options: str, seconds: float = RUN_SECONDS) -> "Ended":
         """Runs it to its end."""
         with self.start(source, target, *options) as run:
             return run.wait(seconds)
@@ -87,7 +90,7 @@ class Run:
         """Sends a signal to all its processes, as Ctrl-C does."""
         os.killpg(self._process.pid, number)
 
-    def wait(self, seconds: float = 90) -> Ended:
+    def wait(self, seconds: float = RUN_SECONDS) -> Ended:
         """Waits for its end.
 
         Raises:
@@ -113,11 +116,57 @@ class Run:
         self._process.wait()
 
 
-def manifest_rows(objects: Mapping[str, bytes]) -> list[dict[str, Any]]:
-    """All rows of the manifest among these objects, which must be whole Parquet files."""
+@dataclass(frozen=True)
+class Left:
+    """What runs have left below a root of outputs.
+
+    Attributes:
+        outputs: by their names.
+        rows: all of the manifest.
+    """
+
+    outputs: dict[str, bytes]
+    rows: list[dict[str, Any]]
+
+    def failed(self) -> dict[str, str]:
+        """Errors by paths of inputs, of those that no run has done."""
+        done = self.done()
+        return {row["path"]: row["error"] for row in self.rows if row["path"] not in done}
+
+    def done(self) -> Counter[str]:
+        """How often the manifest says of each input that it is done."""
+        return Counter(row["path"] for row in self.rows if row["error"] is None)
+
+
+def left_of(objects: Mapping[str, bytes]) -> Left:
+    """What is there, of which the manifest must be whole Parquet files and nothing else."""
     rows = []
     for name in sorted(objects):
         if name.startswith(MANIFEST):
-            assert name.endswith(".parquet"), name
+            assert name.endswith(".parquet"), f"{name} is left behind"
             rows += pyarrow.parquet.read_table(BytesIO(objects[name])).to_pylist()
-    return rows
+    return Left({k: v for k, v in objects.items() if not k.startswith(MANIFEST)}, rows)
+
+
+def assert_whole(
+    objects: Mapping[str, bytes], expected: Mapping[str, bytes], failed: Collection[str] = ()
+) -> Left:
+    """Nothing is lost, nothing is there twice, nothing else is left, and errors are listed.
+
+    Args:
+        objects: all below the root of outputs.
+        expected: the outputs of good inputs by the inputs' names, byte for byte.
+        failed: the other inputs.
+    """
+    left = left_of(objects)
+    assert left.done() == Counter(dict.fromkeys(expected, 1))
+    assert left.outputs == {output_of(name): data for name, data in expected.items()}
+    digests = {row["path"]: row["sha256"] for row in left.rows if row["error"] is None}
+    assert digests == {name: hashlib.sha256(data).hexdigest() for name, data in expected.items()}
+    assert set(left.failed()) == set(failed)
+    return left
+
+
+def output_of(name: str) -> str:
+    """The output of an input."""
+    return f"{name.rpartition('.')[0]}.aec"

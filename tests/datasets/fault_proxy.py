@@ -145,7 +145,7 @@ class FaultProxy:
         with self._lock:
             return sum(picks(each) and each.fate.startswith("2") for each in self.log)
 
-    def wait_for(self, picks: Predicate, count: int, seconds: float = 60.0) -> None:
+    def wait_for(self, picks: Predicate, count: int, seconds: float = 240.0) -> None:
         """Waits until `count` of such requests have succeeded.
 
         Raises:
