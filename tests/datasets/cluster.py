@@ -4,9 +4,11 @@ Each node is a `ray start` with a raylet, an object store and workers of its own
 holds what keeps the cluster together; drivers join it, so that only others may be killed.
 """
 
+import ctypes
 import os
 import secrets
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -21,8 +23,18 @@ import psutil
 
 OBJECT_STORE_BYTES = 150 << 20
 _RAY = (sys.executable, "-m", "ray.scripts.scripts", "start", "--block", "--disable-usage-stats")
-_START_SECONDS = 60.0
+_START_SECONDS = 240.0
 _POLL_SECONDS = 0.05
+
+
+_C_LIBRARY = ctypes.CDLL(None) if sys.platform == "linux" else None
+_PR_SET_PDEATHSIG = 1
+
+
+def _end_with_parent() -> None:
+    """Lets the system kill this process when the tests are killed; Ray's own do likewise."""
+    if _C_LIBRARY is not None:
+        _C_LIBRARY.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 class Node:
@@ -40,7 +52,7 @@ class Node:
         with log.open("ab") as file:
             self._process = subprocess.Popen(
                 command, env=environment, stdin=subprocess.DEVNULL, stdout=file, stderr=file,
-                start_new_session=True,
+                start_new_session=True, preexec_fn=_end_with_parent,
             )  # fmt: skip
 
     def wait(self) -> None:

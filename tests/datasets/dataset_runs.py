@@ -15,6 +15,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+import psutil
 import pyarrow.parquet
 from cluster import Cluster
 from fault_proxy import FaultProxy
@@ -43,13 +44,11 @@ class Site:
     cluster: Cluster
     folder: Path
 
-    def start(self, source: str, target: str, *options: str) -> "Run":
-        """Starts the command."""
-        return Run(
-            ["compress", source, "-o", target, "--engine", "ray", "--address", self.cluster.address,
-             *OPTIONS, *options],
-            self.cluster.environment, self.folder,
-        )  # fmt: skip
+    def start(self, source: str, target: str, *options: str, joins: bool = True) -> "Run":
+        """Starts the command, which joins the cluster or starts a Ray of its own."""
+        where = ["--address", self.cluster.address] if joins else ["--workers", "2"]
+        command = ["compress", source, "-o", target, "--engine", "ray", *where, *OPTIONS, *options]
+        return Run(command, self.cluster.environment, self.folder)
 
     def run(self, source: str, target: str, *options: str, seconds: float = RUN_SECONDS) -> "Ended":
         """Runs it to its end."""
@@ -103,6 +102,15 @@ class Run:
             raise
         out, err = (path.read_text(errors="replace") for path in (self._out, self._err))
         return Ended(code, out, err, time.monotonic() - self._start)
+
+    def processes(self) -> list[int]:
+        """Its processes, and what they have left behind in its session."""
+        found = []
+        for process in psutil.pids():
+            with suppress(ProcessLookupError, PermissionError):
+                if os.getsid(process) == self._process.pid:
+                    found.append(process)
+        return found
 
     def __enter__(self) -> "Run":
         return self

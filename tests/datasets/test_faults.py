@@ -12,7 +12,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 
@@ -108,7 +108,7 @@ def test_a_node_is_lost(site: Site, expected: dict[str, bytes]) -> None:
         assert list(node.workers()), "the lost node has nothing to do"
         node.kill()
         ended = run.wait()
-    site.cluster.add_node()
+    site.cluster.add_node().wait()
     assert (ended.code, ended.errors()) == (0, [])
     assert_whole(site.bucket.objects("out"), expected)
     assert sum(put_counts(site).values()) <= len(KIT) + 4  # of the block in the lost hands
@@ -207,6 +207,21 @@ def test_an_interrupt_and_a_run_again(site: Site, expected: dict[str, bytes]) ->
     assert sum(put_counts(site).values()) <= len(KIT) + 2 * 4  # of the blocks in hand
 
 
+def test_an_interrupt_ends_a_ray_of_its_own(site: Site, expected: dict[str, bytes]) -> None:
+    site.proxy.add(Fault(slow_pictures, kind="delay", seconds=0.2))
+    with site.start(*urls(site), *SMALL_BLOCKS, joins=False) as run:
+        site.proxy.wait_for(puts(".parquet"), 2)
+        assert len(run.processes()) > 2
+        run.signal(signal.SIGINT)
+        ended = run.wait()
+        assert (ended.code, len(ended.errors())) == (130, 1), ended
+        wait_until(lambda: not run.processes(), "processes of Ray are left")
+    with site.start(*urls(site), joins=False) as run:
+        again = run.wait()
+    assert (again.code, again.errors()) == (0, [])
+    assert_whole(site.bucket.objects("out"), expected)
+
+
 def test_the_command_is_killed_and_run_again(site: Site, expected: dict[str, bytes]) -> None:
     site.proxy.add(Fault(slow_pictures, kind="delay", seconds=0.2))
     with site.start(*urls(site), *SMALL_BLOCKS) as run:
@@ -232,7 +247,7 @@ def test_folders_of_this_machine_are_left_clean(
         wait_for_outputs(target, 16)
         run.signal(signal.SIGKILL)
         run.wait()
-    site.cluster.add_node()
+    site.cluster.add_node().wait()
     again = site.run(str(source), str(target))
     assert (again.code, again.errors()) == (0, [])
     files = {
@@ -243,8 +258,12 @@ def test_folders_of_this_machine_are_left_clean(
     shutil.rmtree(source)
 
 
-def wait_for_outputs(folder: Path, count: int, seconds: float = 240) -> None:
+def wait_for_outputs(folder: Path, count: int) -> None:
+    wait_until(lambda: sum(1 for _ in folder.rglob("*.aec")) >= count, "no outputs")
+
+
+def wait_until(holds: Callable[[], bool], otherwise: str, seconds: float = 240) -> None:
     end = time.monotonic() + seconds
-    while sum(1 for _ in folder.rglob("*.aec")) < count:
-        assert time.monotonic() < end, "no outputs"
+    while not holds():
+        assert time.monotonic() < end, otherwise
         time.sleep(0.01)
