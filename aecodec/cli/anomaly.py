@@ -2,14 +2,26 @@
 
 import json
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal, TypedDict, Unpack
 
 import click
 
+from aecodec import __version__
 from aecodec.cli.console import say
+from aecodec.cli.datasets import (
+    REFUSED_OF_TABLES,
+    Engine,
+    Wishes,
+    engine_options,
+    everywhere,
+    refuse,
+    run_dataset,
+    uses_engine,
+)
 from aecodec.cli.options import (
+    SUFFIX,
     force_option,
     jobs_for,
     jobs_option,
@@ -22,6 +34,9 @@ from aecodec.cli.startup import prepare_process
 from aecodec.cli.worker_setup import worker_setup
 from aecodec.errors import AecError, InputError
 from aecodec.format.chunks import Limits
+from aecodec.jobs.conversion import identity_of_model
+from aecodec.jobs.folders import PICTURES
+from aecodec.jobs.journal import digest_of, fingerprint
 from aecodec.jobs.runner import JobLog, Task, for_each, tasks_of
 from aecodec.models.registry import find_model
 from aecodec.storage.arguments import load
@@ -32,6 +47,7 @@ if TYPE_CHECKING:
     from aecodec.applications.anomaly import Anomaly, AnomalyProfile
     from aecodec.applications.latent_maps import LatentMap, LatentReader
     from aecodec.codec import Codec
+    from aecodec.datasets.manifest import Row
 
 HEAT_SUFFIX = "-heat.png"
 _LAYOUTS: dict[str, Literal["fixed", "free"] | None] = {
@@ -49,12 +65,13 @@ class _Learning(TypedDict):
     quantile: float
 
 
-class _Telling(TypedDict):
+class _Telling(Engine):
     """What to tell of each picture, as click parses it."""
 
     as_json: bool
     heat_map: str | None
     jobs: int
+    output: str | None
 
 
 @click.group()
@@ -135,25 +152,40 @@ def _maps(reader: "LatentReader", names: Sequence[str], log: JobLog) -> "list[La
 @max_pixels_option
 @force_option
 @model_option
+@engine_options
+@click.option(
+    "-o", "--output", metavar="OUTPUT", help="Of the engine: the folder of a table of scores."
+)
 def score(
     profile: str, images: tuple[str, ...], max_pixels: int | None, force: bool, model: str | None,
     **telling: Unpack[_Telling],
 ) -> int:  # fmt: skip
     """Score pictures and .aec files by a profile; beyond its threshold they are anomalies."""
     as_json, heat_map = telling["as_json"], telling["heat_map"]
-    many = jobs_for(images, telling["jobs"], len(images))
+    engine = uses_engine(telling)
+    if engine:
+        refuse({**REFUSED_OF_TABLES, "heat_map": "is no part of a table"})
+    elif telling["output"] is not None:
+        raise click.UsageError("--output needs --engine ray")
     prepare_process()
-    from aecodec.applications.inputs import named_pictures
     from aecodec.applications.profile_files import read_profile
 
     known = read_profile(profile)
     released = find_model(known.model_id)
-    names = named_pictures(images)
-    targets = names if heat_map is None else output_names(names, heat_map, HEAT_SUFFIX)
     work = _Scoring(
         known, model or (released.name if released else None), limits_of(max_pixels), as_json,
-        heat_map is not None, force, identities([profile, *names]),
+        heat_map is not None, force, frozenset(),
     )  # fmt: skip
+    if engine:
+        work = replace(work, model=everywhere(work.model))
+        wishes = _wishes(work, digest_of(profile), as_json=as_json)
+        return run_dataset(images, telling["output"], wishes, telling)
+    from aecodec.applications.inputs import named_pictures
+
+    names = named_pictures(images)
+    targets = names if heat_map is None else output_names(names, heat_map, HEAT_SUFFIX)
+    work = replace(work, never_replaced=identities([profile, *names]))
+    many = jobs_for(images, telling["jobs"], len(images))
     return for_each(tasks_of(names, targets), work, many, say=say, setup=worker_setup())
 
 
@@ -179,7 +211,7 @@ class _Scoring:
     force: bool
     never_replaced: Collection[Identity]
 
-    def __call__(self, task: Task, log: JobLog, /) -> None:
+    def __call__(self, task: Task, log: JobLog, /) -> "Anomaly":
         """Scores a picture or an .aec file."""
         name, target = task.source, task.target
         if self.heat:
@@ -189,7 +221,9 @@ class _Scoring:
         if self.heat:
             write_bytes(target, _overlay(self._reader.codec, data, found))
         err = self.heat and is_standard_output(target)
-        log.say(_json(name, found) if self.as_json else _line(name, found), err=err)
+        row = _columns(found)
+        log.say(_json(name, row) if self.as_json else _line(name, row), err=err)
+        return found
 
     @cached_property
     def _reader(self) -> "LatentReader":
@@ -215,22 +249,33 @@ def _overlay(codec: "Codec", data: bytes, found: "Anomaly") -> bytes:
     return overlay_png(decode_picture(data, limits=codec.limits).pixels, found)
 
 
-def _line(name: str, found: "Anomaly") -> str:
-    column, row = found.peak
-    verdict = "anomaly" if found.is_anomalous else "normal"
+def _wishes(work: _Scoring, profile: str, *, as_json: bool) -> Wishes:
+    """What is asked of the engine."""
+    options = fingerprint(__version__, "score", identity_of_model(work.model), work.limits, profile)
+    return Wishes(
+        work, _columns, options, PICTURES | {SUFFIX},
+        fields=_FIELDS, line=_json if as_json else _line,
+    )  # fmt: skip
+
+
+_FIELDS = (("score", "double"), ("threshold", "double"), ("anomaly", "bool"), ("farthest", "ints"))
+
+
+def _columns(found: "Anomaly") -> "Row":
+    return {
+        "score": found.score, "threshold": found.threshold, "anomaly": found.is_anomalous,
+        "farthest": list(found.peak),
+    }  # fmt: skip
+
+
+def _line(name: str, row: "Row") -> str:
+    column, line = row["farthest"]
+    verdict = "anomaly" if row["anomaly"] else "normal"
     return (
-        f"{name}: {verdict}, score {found.score:.2f}, threshold {found.threshold:.2f}, "
-        f"farthest at {column},{row}"
+        f"{name}: {verdict}, score {row['score']:.2f}, threshold {row['threshold']:.2f}, "
+        f"farthest at {column},{line}"
     )
 
 
-def _json(name: str, found: "Anomaly") -> str:
-    return json.dumps(
-        {
-            "file": name,
-            "score": found.score,
-            "threshold": found.threshold,
-            "anomaly": found.is_anomalous,
-            "farthest": list(found.peak),
-        }
-    )
+def _json(name: str, row: "Row") -> str:
+    return json.dumps({"file": name, **{each: row[each] for each, _ in _FIELDS}})

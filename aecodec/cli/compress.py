@@ -10,6 +10,7 @@ from aecodec.cli.datasets import (
     Engine,
     Wishes,
     engine_options,
+    everywhere,
     refuse,
     run_dataset,
     uses_engine,
@@ -134,6 +135,7 @@ def compress(
     torch = options.effort >= SEARCH_EFFORT
     if uses_engine(arguments, arguments["psnr_column"]):
         refuse(REFUSED)
+        model = everywhere(model)
         manner = Manner(keep_smaller=arguments["keep_smaller"], journal=True)
         work = Compression(
             options=options, model=model, limits=limits_of(max_pixels), manner=manner

@@ -21,18 +21,21 @@ from aecodec.cli.report import (
     size_text,
     summary,
 )
-from aecodec.cli.worker_setup import worker_setup
+from aecodec.cli.worker_setup import signals_kept, worker_setup
 from aecodec.errors import InputError
 from aecodec.jobs.conversion import Converted
 from aecodec.jobs.folders import FileTask
 from aecodec.jobs.runner import Outcome, Work, say_error
+from aecodec.models.registry import named_model
 
 if TYPE_CHECKING:
+    from aecodec.datasets.job import Job
     from aecodec.datasets.manifest import Row
     from aecodec.datasets.run import DatasetRun
 
 RAY = "ray"
 _FORMAT = "{desc}: {n_fmt} done, {elapsed}{postfix}"
+_NUMBERS = ("size", "bytes", "width", "height")
 C = TypeVar("C", bound=Callable[..., Any])
 
 
@@ -78,7 +81,7 @@ def uses_engine(arguments: Engine, psnr_column: bool = False) -> bool:
     if arguments["engine"] == RAY:
         return True
     for name in ("address", "workers", "column", "block_size"):
-        if arguments[name] is not None:  # type: ignore[literal-required]  # they are its keys
+        if arguments[name] is not None:
             raise click.UsageError(f"--{name.replace('_', '-')} needs --engine ray")
     if psnr_column:
         raise click.UsageError("--psnr-column needs --engine ray")
@@ -90,6 +93,8 @@ REFUSED = {
     "preserve": "needs files of one machine on both sides",
 }
 """Options of commands over files that make no sense over data sets, and why."""
+REFUSED_OF_TABLES = {**REFUSED, "force": "has nothing to replace: the table keeps what is there"}
+"""The same, where results go to a table."""
 
 
 def refuse(reasons: dict[str, str]) -> None:
@@ -121,6 +126,7 @@ class Wishes:
         force: whether existing outputs are replaced.
         dry_run: whether to say only what would be done.
         torch: whether the work needs torch.
+        line: says in a line what became of a picture, by its name and row; None where `Style` does.
     """
 
     work: Work[FileTask, Any]
@@ -133,11 +139,13 @@ class Wishes:
     force: bool = False
     dry_run: bool = False
     torch: bool = False
+    line: "Callable[[str, Row], str] | None" = None
 
 
 def run_dataset(
-    inputs: Sequence[str], output: str | None, wishes: Wishes, engine: Engine, style: Style
-) -> int:
+    inputs: Sequence[str], output: str | None, wishes: Wishes, engine: Engine,
+    style: Style | None = None,
+) -> int:  # fmt: skip
     """Runs over a data set and speaks of it; the exit code.
 
     Args:
@@ -145,7 +153,7 @@ def run_dataset(
         output: the same.
         wishes: what to do.
         engine: where.
-        style: how to speak of it.
+        style: how to speak of files that are converted.
 
     Raises:
         InputError: Ray is missing, the input is not there, or there is no cluster.
@@ -163,14 +171,14 @@ def run_dataset(
     check_engine()
     from aecodec.datasets.ray_engine import Cluster
 
-    speaker = _Speaker(style)
+    speaker = _Speaker(style, wishes.line)
     run = DatasetRun(_job(inputs[0], output, wishes, engine), speaker.tell)
     speaker.run = run
     try:
         if wishes.dry_run:
             code = run.plan()
         else:
-            code = run.run(Cluster(engine["address"], engine["workers"]))
+            code = run.run(Cluster(engine["address"], engine["workers"], signals_kept))
     except KeyboardInterrupt:
         speaker.close()
         ended = run.totals.ended
@@ -182,8 +190,13 @@ def run_dataset(
         return INTERRUPTED
     finally:
         speaker.close()
-    say(summary(run.totals, run.seconds, run.passed), err=style.as_json)
+    say(summary(run.totals, run.seconds, run.passed), err=speaker.as_json)
     return code
+
+
+def everywhere(model: str | None) -> str | None:
+    """A model as workers find it, whose current folder is another one."""
+    return model if model is None or named_model(model) else os.path.abspath(model)
 
 
 def _prepare_ray(*, alone: bool) -> None:
@@ -196,14 +209,15 @@ def _prepare_ray(*, alone: bool) -> None:
     os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
     if alone:
         os.environ.setdefault("RAY_worker_niceness", "0")  # as processes of --jobs have it
+        os.environ.setdefault("RAY_raylet_start_wait_time_s", "120")  # on a busy machine
     if alone and "RAY_AUTH_MODE" not in os.environ:
         os.environ["RAY_AUTH_MODE"] = "token"
         os.environ["RAY_AUTH_TOKEN"] = secrets.token_hex(32)
 
 
-def _job(name: str, output: str, wishes: Wishes, engine: Engine) -> Any:
+def _job(name: str, output: str, wishes: Wishes, engine: Engine) -> "Job[object]":
     from aecodec.datasets.job import BLOCK_ITEMS, Job
-    from aecodec.datasets.listing import selection_of, single_item
+    from aecodec.datasets.listing import Selection, avoided, single_item
     from aecodec.datasets.manifest import FOLDER, Manifest
     from aecodec.datasets.run import new_run
     from aecodec.datasets.stores import store_of
@@ -215,9 +229,9 @@ def _job(name: str, output: str, wishes: Wishes, engine: Engine) -> Any:
         if not source.exists(single):
             raise InputError(f"there is no {name}")
     folder = FOLDER if wishes.suffix else ""
-    selection = selection_of(
-        source, target, wishes.kinds, wishes.suffix, full_names=wishes.full_names,
-        column=engine["column"],
+    selection = Selection(
+        wishes.kinds, wishes.suffix, full_names=wishes.full_names, column=engine["column"],
+        avoid=avoided(source, target),
     )  # fmt: skip
     return Job(
         work=wishes.work, columns=wishes.columns, source=source, target=target,
@@ -230,9 +244,10 @@ def _job(name: str, output: str, wishes: Wishes, engine: Engine) -> Any:
 class _Speaker:
     """Says what becomes of pictures, in the order in which they end, and shows a counter."""
 
-    def __init__(self, style: Style) -> None:
+    def __init__(self, style: Style | None, line: "Callable[[str, Row], str] | None") -> None:
         self.run: DatasetRun | None = None
-        self._style, self._start = style, time.monotonic()
+        self.as_json = style is not None and style.as_json
+        self._style, self._line, self._start = style, line, time.monotonic()
         self._wanted = sys.stderr is not None and sys.stderr.isatty()
         self._bar: Any = None
 
@@ -264,17 +279,21 @@ class _Speaker:
         warnings = tuple(row.get("warnings") or ())
         for text in warnings:
             say(f"aecodec: {task.source}: warning: {text}", err=True)
-        result = None
-        if row["state"] == "failed":
+        failed = row["state"] == "failed"
+        if failed:
             say_error(task.source, row["error"] or "failed", say)
-        else:
-            numbers = (row.get(each) or 0 for each in ("size", "bytes", "width", "height"))
-            result = Converted(row["state"], *numbers, seconds=row.get("seconds") or 0.0)
+        if self._line is not None and not failed:
+            say(self._line(task.source, row), err=False)
+        if self._style is None:
+            return
+        before, after, width, height = (row.get(each) or 0 for each in _NUMBERS)
+        seconds = row.get("seconds") or 0.0
+        result = Converted(row["state"], before, after, width, height, seconds)
         if self._style.as_json:
             error = row.get("error") or ""
-            outcome = Outcome(int(result is None), result, error, warnings)
+            outcome = Outcome(int(failed), None if failed else result, error, warnings)
             say(json.dumps(file_object(task, outcome)), err=False)
-        elif result is not None:
+        elif not failed:
             say(file_line(self._style, task, result), err=False)
 
     def _show(self) -> None:

@@ -10,6 +10,7 @@ from aecodec.cli.datasets import (
     Engine,
     Wishes,
     engine_options,
+    everywhere,
     refuse,
     run_dataset,
     uses_engine,
@@ -124,6 +125,7 @@ def decompress(
     style = Style(_line, "to be decompressed", arguments["as_json"], len(inputs) > 1 or recursive)
     if uses_engine(arguments):
         refuse(REFUSED)
+        model = everywhere(model)
         work = Decompression(
             options=options, saving=saving, model=model, limits=limits_of(max_pixels),
             manner=Manner(journal=True),

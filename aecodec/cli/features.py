@@ -1,13 +1,25 @@
 """`aecodec features`: vectors of pictures and .aec files."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 import click
 
+from aecodec import __version__
 from aecodec.cli.console import say
+from aecodec.cli.datasets import (
+    REFUSED_OF_TABLES,
+    Engine,
+    Wishes,
+    engine_options,
+    everywhere,
+    refuse,
+    run_dataset,
+    uses_engine,
+)
 from aecodec.cli.options import (
+    SUFFIX,
     force_option,
     jobs_for,
     jobs_option,
@@ -18,6 +30,9 @@ from aecodec.cli.options import (
 from aecodec.cli.startup import prepare_process
 from aecodec.cli.worker_setup import worker_setup
 from aecodec.format.chunks import Limits
+from aecodec.jobs.conversion import identity_of_model
+from aecodec.jobs.folders import PICTURES
+from aecodec.jobs.journal import fingerprint
 from aecodec.jobs.runner import JobLog, Outcome, Task, Watch, for_each, tasks_of
 from aecodec.storage.arguments import load
 from aecodec.storage.files import check_output
@@ -26,6 +41,7 @@ from aecodec.storage.names import identities
 if TYPE_CHECKING:
     from aecodec.applications.features import Vector, VectorMaker
     from aecodec.applications.latent_maps import LatentReader
+    from aecodec.datasets.manifest import Row
 
 
 @click.command()
@@ -41,11 +57,17 @@ if TYPE_CHECKING:
 @max_pixels_option
 @force_option
 @model_option
+@engine_options
 def features(
     images: tuple[str, ...], output: str, quality: float, jobs: int, max_pixels: int | None,
-    force: bool, model: str | None,
+    force: bool, model: str | None, **engine: Unpack[Engine],
 ) -> int:  # fmt: skip
     """Write feature vectors of pictures, .aec files and folders of them."""
+    work = _Featuring(model, limits_of(max_pixels), quality)
+    if uses_engine(engine):
+        refuse(REFUSED_OF_TABLES)
+        work = replace(work, model=everywhere(model))
+        return run_dataset(images, output, _wishes(work), engine)
     many = jobs_for(images, jobs, len(images))
     prepare_process()
     from aecodec.applications.feature_files import FeatureTable, check_table_name, write_table
@@ -54,7 +76,6 @@ def features(
     names = named_pictures(images)
     check_table_name(output)
     check_output(output, force=force, inputs=identities(names))
-    work = _Featuring(model, limits_of(max_pixels), quality)
     rows = _Rows()
     code = for_each(tasks_of(names), work, many, say=say, watch=rows, setup=worker_setup())
     if rows.found:
@@ -105,6 +126,30 @@ class _Featuring:
     def __getstate__(self) -> dict[str, Any]:
         """Everything but the codec, which each process has of its own."""
         return {name: value for name, value in self.__dict__.items() if name != "_tools"}
+
+
+def _wishes(work: _Featuring) -> Wishes:
+    """What is asked of the engine."""
+    model = identity_of_model(work.model)
+    return Wishes(
+        work, _columns, fingerprint(__version__, "features", model, work.limits, work.quality),
+        PICTURES | {SUFFIX}, fields=_FIELDS, line=_line,
+    )  # fmt: skip
+
+
+_FIELDS = (("quality", "double"), ("model_id", "string"), ("features", "floats"))
+
+
+def _columns(found: _Features) -> "Row":
+    """The columns of a picture, as `write_table` names them."""
+    return {
+        "quality": found.quality, "model_id": found.model_id.hex(),
+        "features": found.vector.tolist(),
+    }  # fmt: skip
+
+
+def _line(name: str, row: "Row") -> str:
+    return f"{name}: features at quality {row['quality']:g}, {row['seconds']:.2f} s"
 
 
 class _Rows(Watch[Task, _Features]):

@@ -166,7 +166,7 @@ def summary(totals: Totals, seconds: float, passed: Passed) -> str:
     parts += [f"{missing} not begun"] if missing else []
     files = "1 file" if totals.files == 1 else f"{totals.files} files"
     text = f"{files}: {', '.join(parts) or 'nothing to do'}"
-    if totals.done:
+    if totals.done and totals.before:
         saved = totals.before - totals.after
         text += (
             f"; {size_text(totals.before)} -> {size_text(totals.after)} "

@@ -62,7 +62,8 @@ class BlockWorker(Generic[R]):
                 rows = self._done(items, note.outputs)
             elif len(items) == 1:
                 reason = f"its worker was lost on each of {TRIES} tries; out of memory?"
-                rows = self._rows(replace(items[0], refused=reason), note.outputs, Path())
+                lost, own = replace(items[0], refused=reason), items[0].output in note.outputs
+                rows = self._rows(lost, Path(), own=own)
             else:
                 return None
             manifest.write_part(part, rows)
@@ -73,7 +74,8 @@ class BlockWorker(Generic[R]):
         rows = []
         with self._folder() as folder:
             for item in items:
-                rows += self._rows(item, own, Path(folder))
+                mine = item.output in own and not item.refused
+                rows += self._rows(item, Path(folder), own=mine)
         return rows
 
     def _folder(self) -> "tempfile.TemporaryDirectory[str]":
@@ -100,9 +102,8 @@ class BlockWorker(Generic[R]):
     def _is_own(self, item: Item) -> bool:
         return item.own or not self.job.target.exists(item.output)
 
-    def _rows(self, item: Item, outputs: frozenset[str], folder: Path) -> list[Row]:
+    def _rows(self, item: Item, folder: Path, *, own: bool) -> list[Row]:
         """What became of an item; any error is a row."""
-        own = item.output in outputs
         start, rows = time.perf_counter(), []
         try:
             if item.refused:
@@ -166,7 +167,7 @@ class BlockWorker(Generic[R]):
             "warnings": [named(each) for each in outcome.warnings], "size": size,
             "seconds": time.perf_counter() - start,
         }  # fmt: skip
-        if outcome.result is None:
+        if outcome.code or outcome.result is None:
             again = f", on each of {tries} tries" if tries > 1 else ""
             return row | {"state": "failed", "error": named(outcome.error) + again}
         return row | {"state": "done"} | self.job.columns(outcome.result)

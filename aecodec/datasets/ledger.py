@@ -1,5 +1,6 @@
 """What earlier runs have done, as digests: 33 bytes a file, whatever the lengths of names."""
 
+from array import array
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
@@ -81,7 +82,7 @@ def read_ledger(manifest: Manifest, run: str = "", options: str = "") -> Ledger:
         InputError: a part of the manifest is none.
         OSError: a part cannot be read.
     """
-    keys, states, own, times = bytearray(), bytearray(), bytearray(), []
+    keys, states, own, times = bytearray(), bytearray(), bytearray(), array("d")
     for table in manifest.tables(_COLUMNS):
         for row in _files(table):
             done = row["error"] is None and row["state"] in _DONE

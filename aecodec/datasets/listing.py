@@ -6,22 +6,24 @@ that order, so that they are noticed with the memory of a few names.
 """
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from aecodec.datasets.items import Item, Kind, Tally
 from aecodec.datasets.retrying import patiently
-from aecodec.datasets.stores import LocalStore, RemoteStore, Store
+from aecodec.datasets.stores import S3, LocalStore, RemoteStore, Store
 from aecodec.errors import InputError
 from aecodec.jobs.runner import reason_of
 
 SHARES_MAX = 64
 """Top folders are dealt out to so many shares."""
 _PAGES_MAX = 20
-"""Pages of a thousand names that the search for top folders in S3 looks at."""
-_S3 = ("s3", "s3a")
+"""Pages that the search for top folders in S3 looks at."""
+PAGE_KEYS = 1000
+"""Names on a page of S3, the most that it gives."""
 
 
 @dataclass(frozen=True)
@@ -95,20 +97,24 @@ class Selection:
         return self.avoid is not None and path == self.avoid
 
 
-def selection_of(
-    source: Store, target: Store, kinds: Iterable[str], suffix: str, **more: Any
-) -> Selection:
-    """A selection that passes the outputs over where they lie among the inputs."""
-    avoid = None
+def avoided(source: Store, target: Store) -> str | None:
+    """Where outputs lie among the inputs, see `Selection.avoid`."""
     if isinstance(source, LocalStore) and isinstance(target, LocalStore):
-        inside, outer = Path(os.path.realpath(target.root)), Path(os.path.realpath(source.root))
-        if inside.is_relative_to(outer):
-            avoid = inside.relative_to(outer).as_posix()
-    elif target.root == source.root:
-        avoid = "."
-    elif target.root.startswith(source.root + "/"):
-        avoid = target.root[len(source.root) + 1 :]
-    return Selection(frozenset(kinds), suffix, avoid="" if avoid == "." else avoid, **more)
+        inside, outer = (
+            Path(os.path.realpath(target.local(""))),
+            Path(os.path.realpath(source.local(""))),
+        )
+        if not inside.is_relative_to(outer):
+            return None
+        below = inside.relative_to(outer).as_posix()
+        return "" if below == "." else below
+    if target.root == source.root:
+        return ""
+    return target.root.removeprefix(f"{source.root}/") if _is_below(target, source) else None
+
+
+def _is_below(target: Store, source: Store) -> bool:
+    return target.root.startswith(f"{source.root}/")
 
 
 def shares_of(store: Store) -> list[Share]:
@@ -129,10 +135,10 @@ def shares_of(store: Store) -> list[Share]:
 def _top_folders(store: Store) -> list[str] | None:
     """Names of the folders right below the root; None if that takes too long to find out."""
     if isinstance(store, LocalStore):
-        with os.scandir(store.root) as entries:
+        with os.scandir(store.local("")) as entries:
             return sorted(each.name for each in entries if _is_own_folder(each))
     assert isinstance(store, RemoteStore)
-    if store.protocol not in _S3:
+    if store.protocol not in S3:
         return sorted(
             each["name"].rstrip("/").rpartition("/")[2]
             for each in _listed(store, "") if each["type"] == "directory"
@@ -159,6 +165,8 @@ def list_items(store: Store, share: Share, selection: Selection, tally: Tally) -
                 yield Item(found.path, refused=found.error)
             elif item is None:
                 tally.others += 1
+            elif "" in found.path.split("/"):
+                yield replace(item, refused="its name has an empty part, which folders cannot have")
             else:
                 yield apart.checked(item)
     except OSError as exc:
@@ -194,7 +202,7 @@ class _Apart:
 def _walk(store: Store, share: Share, selection: Selection, tally: Tally) -> Iterator[Found]:
     if isinstance(store, LocalStore):
         yield from _local(store, share, selection, tally)
-    elif isinstance(store, RemoteStore) and store.protocol in _S3:
+    elif isinstance(store, RemoteStore) and store.protocol in S3:
         yield from _objects(store, share, selection, tally)
     else:
         assert isinstance(store, RemoteStore)
@@ -211,7 +219,7 @@ def _local(store: LocalStore, share: Share, selection: Selection, tally: Tally) 
             tally.hidden += folder.startswith(".")
             continue
         try:
-            with os.scandir(store.name(folder)) as entries:
+            with os.scandir(store.local(folder)) as entries:
                 found = sorted(entries, key=lambda entry: entry.name)
         except OSError as exc:
             yield Found(folder, 0, "", error=exc.strerror or str(exc))
@@ -286,9 +294,9 @@ def _pages(store: RemoteStore, prefix: str, *, delimiter: str) -> Iterator[dict[
     more: dict[str, Any] = {"Delimiter": delimiter} if delimiter else {}
     bucket = store.base.partition("/")[0]
     while True:
-        ask = {"Bucket": bucket, "Prefix": _key_of(store, prefix), **more}
+        ask = {"Bucket": bucket, "Prefix": _key_of(store, prefix), "MaxKeys": PAGE_KEYS, **more}
         page: dict[str, Any] = patiently(
-            store.name(prefix), lambda ask=ask: store.system.call_s3("list_objects_v2", **ask)
+            store.name(prefix), partial(store.system.call_s3, "list_objects_v2", **ask)
         )
         yield page
         if not page.get("IsTruncated"):
@@ -332,7 +340,8 @@ def _listed(store: RemoteStore, folder: str) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = patiently(
         store.name(folder), lambda: store.system.ls(at + "/", detail=True)
     )
-    return [each for each in found if str(each["name"]).rstrip("/") != at]
+    inside = f"{at.rstrip('/')}/"  # pages of http have links to elsewhere, too
+    return [each for each in found if str(each["name"]).rstrip("/").startswith(inside)]
 
 
 def single_item(name: str) -> tuple[str, str]:
@@ -350,8 +359,8 @@ def found_file(store: Store, path: str) -> Found:
         OSError: it is not there.
     """
     if isinstance(store, LocalStore):
-        about = os.stat(store.name(path))
-        return Found(path, about.st_size, f"{about.st_size}-{about.st_mtime_ns}")
+        status = os.stat(store.local(path))
+        return Found(path, status.st_size, f"{status.st_size}-{status.st_mtime_ns}")
     assert isinstance(store, RemoteStore)
     about = store.info(path)
     return Found(path, int(about.get("size") or 0), mark_of(about))

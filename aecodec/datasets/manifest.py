@@ -89,7 +89,7 @@ class Manifest:
 
     def read_part(self, name: str) -> list[Row] | None:
         """The rows of a part; None if there is none."""
-        data = self.store.read(self.at(name))
+        data = self._probed(self.at(name))
         return None if data is None else list(_table(data).to_pylist())
 
     def write_part(self, name: str, rows: Sequence[Row]) -> None:
@@ -106,7 +106,7 @@ class Manifest:
 
     def noted(self, part: str) -> "Note | None":
         """What a note says of a block; None without one."""
-        data = self.store.read(self._note_of(part))
+        data = self._probed(self._note_of(part))
         if data is None:
             return None
         try:
@@ -149,6 +149,10 @@ class Manifest:
         except (pa.ArrowException, OSError) as exc:
             where = self.store.name(self.at(name))
             raise InputError(f"{where} is no part of a manifest: {exc}") from exc
+
+    def _probed(self, path: str) -> bytes | None:
+        """A file that is hardly ever there, which costs one request."""
+        return self.store.read(path) if self.store.exists(path) else None
 
     def _note_of(self, part: str) -> str:
         return f"{_NOTES}/{part}.json"

@@ -7,11 +7,9 @@ hold names and numbers, never pictures: those go from storage to a worker and ba
 import json
 import logging
 import os
-import signal
 import sys
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -54,10 +52,12 @@ class Cluster:
     Attributes:
         address: of a Ray cluster; None starts one on this machine.
         workers: actors; None for one a CPU.
+        starting: held while Ray starts.
     """
 
     address: str | None = None
     workers: int | None = None
+    starting: Callable[[], AbstractContextManager[object]] = nullcontext
 
 
 @dataclass(frozen=True)
@@ -95,7 +95,7 @@ def joined(cluster: Cluster) -> Iterator[int]:
         }  # fmt: skip
     else:
         about["address"] = cluster.address
-    with _signals_kept(), _without_errors():
+    with cluster.starting(), _without_errors():
         try:
             ray.init(**about)
         except (ConnectionError, ValueError, RuntimeError) as exc:
@@ -106,21 +106,6 @@ def joined(cluster: Cluster) -> Iterator[int]:
         yield cluster.workers or _cpus()
     finally:
         ray.shutdown()
-
-
-@contextmanager
-def _signals_kept() -> Iterator[None]:
-    """Undoes what Ray sets for signals, by which commands end and clean up."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    numbers = [signal.SIGINT, signal.SIGTERM]
-    before = {number: signal.getsignal(number) for number in numbers}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 @contextmanager
@@ -173,7 +158,7 @@ def do_blocks(
             yield Done(found["items"], found["rows"], None if tally is None else Tally(**tally))
 
 
-def _set_up(context: Any) -> None:
+def _set_up(context: ray.data.DataContext) -> None:
     context.enable_progress_bars = False
     context.print_on_execution_start = False
     context.target_max_block_size = 1  # rows are never put together
@@ -185,7 +170,9 @@ def _set_up(context: Any) -> None:
 class _Listing(Datasource):  # type: ignore[misc]  # Ray is not checked
     """The listing as a source of Ray Data, with a task for each share."""
 
-    def __init__(self, job: Job[Any], shares: list[Share], ledger: Any, most: int) -> None:
+    def __init__(
+        self, job: Job[Any], shares: list[Share], ledger: ray.ObjectRef, most: int
+    ) -> None:
         super().__init__()
         self._job, self._shares, self._ledger, self._most = job, shares, ledger, most
 
@@ -198,7 +185,7 @@ class _Listing(Datasource):  # type: ignore[misc]  # Ray is not checked
         return [ReadTask(partial(make, share), about) for share in self._shares]
 
 
-def _tables(job: Job[Any], ledger: Any, most: int, share: Share) -> Iterator[pa.Table]:
+def _tables(job: Job[Any], ledger: ray.ObjectRef, most: int, share: Share) -> Iterator[pa.Table]:
     for block in blocks_of(job, share, ray.get(ledger), most):
         yield pa.table({"block": pa.array([block.dumps()], pa.binary())})
 
@@ -229,4 +216,6 @@ def told(work: BlockWorker[Any], items: tuple[Item, ...]) -> list[Row] | None:
         rows = [{"path": item.path, "state": "failed", "error": reason} for item in items]
     if rows is None:
         return None
-    return [{name: row.get(name) for name in _TOLD} for row in rows]
+    own = (name for name, kind in work.job.manifest.fields if kind != "floats")
+    names = (*_TOLD, *own)
+    return [{name: row.get(name) for name in names} for row in rows]

@@ -116,7 +116,7 @@ class DatasetRun:
                     complete = self._pass(parts, later, workers, 1, first=False)
                 if not complete:
                     self._give_up(parts)
-            self._forget(ledger)
+            self._forget()
             return int(self.totals.failed > 0)
         finally:
             self._sweep(own=True)
@@ -164,7 +164,7 @@ class DatasetRun:
             self.totals.failed += 1
         else:
             setattr(self.totals, row["state"], getattr(self.totals, row["state"]) + 1)
-        if row["state"] in ("done", "larger"):
+        if row["state"] in ("done", "larger") and self.job.makes_files:
             before = row.get("size") or 0
             self.totals.before += before
             self.totals.after += (row.get("bytes") or 0) if row["state"] == "done" else before
@@ -178,11 +178,10 @@ class DatasetRun:
         self.passed.hidden += tally.hidden
         self.passed.links += tally.links
 
-    def _forget(self, ledger: Ledger) -> None:
-        """Takes notes away that crashes left: all that they told of has ended."""
-        if ledger.noted:
-            for part in self.job.manifest.all_noted():
-                self.job.manifest.forget(part)
+    def _forget(self) -> None:
+        """Takes notes away that lost workers left: all that they told of has ended."""
+        for part in self.job.manifest.all_noted():
+            self.job.manifest.forget(part)
 
     def _sweep(self, *, own: bool) -> None:
         """Takes away temporary folders beside outputs: this run's, or those of crashed ones."""

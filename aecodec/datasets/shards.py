@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from io import BytesIO
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -25,6 +25,8 @@ from aecodec.errors import InputError
 _ROWS = 16
 """Rows of Parquet that are held at a time."""
 
+Value = bytes | dict[str, object] | None
+"""What a column of pictures holds: bytes, or a struct with bytes and the name of a file."""
 Convert = Callable[[Path, Path | None], Row]
 """Makes a file of a picture, or none; what the manifest is to say, with `error` if it failed."""
 
@@ -77,7 +79,9 @@ class Shard:
             source(original)
             row = self.convert(original, target)
             larger = row["state"] == "larger"
-            self.rows.append({**row, "member": member, "output": None if larger else output})
+            self.rows.append(
+                {**row, "member": member, "output": None if larger else output or None}
+            )
             if row.get("error") or target is None:
                 return Made(None)
             return Made((original if larger else target).read_bytes(), kept=larger)
@@ -212,10 +216,10 @@ def _with_pictures(schema: pa.Schema, column: str) -> pa.Schema:
     return schema.set(place, schema.field(place).with_nullable(True))
 
 
-def _value(shard: Shard, number: int, value: Any) -> Any:
-    """What becomes of one value: bytes, or a struct with bytes and the name of a file."""
+def _value(shard: Shard, number: int, value: Value) -> Value:
+    """What becomes of one value."""
     data = value.get("bytes") if isinstance(value, dict) else value
-    if data is None:
+    if not isinstance(data, bytes):
         return value
     made = shard.done(str(number), lambda path: path.write_bytes(data), "")
     if not isinstance(value, dict) or made.kept:

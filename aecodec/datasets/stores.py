@@ -10,9 +10,9 @@ import os
 import shutil
 from collections.abc import Callable
 from contextlib import suppress
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
@@ -29,10 +29,13 @@ OBJECT_STORES = frozenset(
     }
 )  # fmt: skip
 """Protocols whose objects appear at once and whole; all others have names that can be changed."""
+S3 = ("s3", "s3a")
 READ_ONLY = frozenset({"http", "https", "data", "github"})
 _PACKAGES = {"s3": "s3fs", "s3a": "s3fs", "gs": "gcsfs", "gcs": "gcsfs"} | dict.fromkeys(
     ("abfs", "abfss", "az", "adl"), "adlfs"
 )
+
+T = TypeVar("T")
 
 
 class Store(Protocol):
@@ -92,8 +95,9 @@ class LocalStore:
     """A folder of this machine, or one that is mounted."""
 
     def __init__(self, root: str) -> None:
-        """Looks at nothing yet."""
+        """Looks at nothing yet; a relative path counts from the folder of this process."""
         self.root = root
+        self._path = os.path.abspath(root)
 
     def name(self, path: str) -> str:
         """See `Store`."""
@@ -101,15 +105,15 @@ class LocalStore:
 
     def local(self, path: str) -> Path:
         """See `Store`."""
-        return Path(self.name(path))
+        return Path(self._path, *path.split("/")) if path else Path(self._path)
 
     def exists(self, path: str) -> bool:
         """See `Store`."""
-        return os.path.lexists(self.name(path))
+        return os.path.lexists(self.local(path))
 
     def is_folder(self) -> bool:
         """See `Store`."""
-        return os.path.isdir(self.root)
+        return os.path.isdir(self._path)
 
     def read(self, path: str) -> bytes | None:
         """See `Store`."""
@@ -143,7 +147,7 @@ class LocalStore:
     def names(self, folder: str) -> list[str]:
         """See `Store`."""
         try:
-            with os.scandir(self.name(folder)) as entries:
+            with os.scandir(self.local(folder)) as entries:
                 return sorted(entry.name for entry in entries if entry.is_file())
         except (FileNotFoundError, NotADirectoryError):
             return []
@@ -151,7 +155,7 @@ class LocalStore:
     def delete(self, path: str) -> None:
         """See `Store`."""
         with suppress(FileNotFoundError):
-            os.unlink(self.name(path))
+            self.local(path).unlink()
 
 
 class RemoteStore:
@@ -171,7 +175,7 @@ class RemoteStore:
         return urlsplit(self.root).scheme
 
     @cached_property
-    def system(self) -> Any:
+    def system(self) -> Any:  # noqa: ANN401  # fsspec is not typed
         """The file system of fsspec."""
         return self._opened[0]
 
@@ -185,7 +189,8 @@ class RemoteStore:
         try:
             import fsspec
 
-            system, base = fsspec.core.url_to_fs(self.root, use_listings_cache=False)
+            alone = {"use_listings_cache": False, "skip_instance_cache": True}
+            system, base = fsspec.core.url_to_fs(self.root, **alone)
         except ImportError as exc:
             package = _PACKAGES.get(self.protocol, "fsspec")
             reason = f"{self.root} needs a package: pip install {package} ({exc})"
@@ -207,7 +212,14 @@ class RemoteStore:
 
     def exists(self, path: str) -> bool:
         """See `Store`."""
-        return self._info(path) is not None
+        if self.protocol not in S3 or not path:
+            return self._info(path) is not None
+        bucket, _, key = self.at(path).partition("/")
+        try:  # one request, where s3fs would also look for a folder
+            self._do(path, partial(self.system.call_s3, "head_object", Bucket=bucket, Key=key))
+        except FileNotFoundError:
+            return False
+        return True
 
     def is_folder(self) -> bool:
         """See `Store`; http serves pages of links in place of folders."""
@@ -232,8 +244,11 @@ class RemoteStore:
         found: dict[str, Any] = self._do(path, lambda: self.system.info(self.at(path)))
         return found
 
-    def _do(self, path: str, action: Callable[[], Any], **about: Any) -> Any:
-        return patiently(self.name(path), action, **about)
+    def _do(
+        self, path: str, action: Callable[[], T], *, size: int = 0,
+        progress: Callable[[], int] | None = None,
+    ) -> T:  # fmt: skip
+        return patiently(self.name(path), action, size=size, progress=progress)
 
     def read(self, path: str) -> bytes | None:
         """See `Store`."""

@@ -37,11 +37,10 @@ class TaskProcess(Generic[R]):
                 os.environ.setdefault(name, "1")
             with _without_main():
                 self._workers = Workers(self.work, 1, replace(self.setup, starting=self._starting))
-        for number in range(1, TRIES + 1):
-            outcome = self._once(task)
-            if not outcome.died:
-                break
-        return outcome, number
+        outcome, tries = self._once(task), 1
+        while outcome.died and tries < TRIES:
+            outcome, tries = self._once(task), tries + 1
+        return outcome, tries
 
     def close(self) -> None:
         """Ends the process."""

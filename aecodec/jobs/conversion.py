@@ -72,6 +72,16 @@ class Manner:
     resume: bool = False
 
 
+def identity_of_model(model: str | None) -> str:
+    """What tells a model from others: the name of a released one, or a digest of its file.
+
+    Raises:
+        OSError: the file cannot be read.
+    """
+    name = model or DEFAULT_MODEL
+    return name if named_model(name) else digest_of(name)
+
+
 @dataclass(kw_only=True)
 class _Coding:
     """What needs a codec, which is loaded once in each process.
@@ -150,9 +160,9 @@ class _Conversion(_Coding):
     def fingerprint(self) -> str:
         """A digest of all that an output depends on beside its input."""
         if not self._fingerprint:
-            model = self.model or DEFAULT_MODEL
-            made_of = model if named_model(model) else digest_of(model)
-            self._fingerprint = fingerprint(__version__, made_of, *self.facts())
+            self._fingerprint = fingerprint(
+                __version__, identity_of_model(self.model), *self.facts()
+            )
         return self._fingerprint
 
     def _is_known(self, task: FileTask, source: str) -> bool:
