@@ -18,6 +18,8 @@ from packaging.requirements import Requirement
 
 EXTRA = "hypothesis"
 """A package of an extra, which must not be there."""
+TUNES = "from aecodec.models import registry; print(*(m.tune for m in registry.MODELS if m.tune))"
+"""Prints the tunings of the released models, each of which must be in the package."""
 
 
 def closure(name: str) -> set[str]:
@@ -59,7 +61,7 @@ def run(*command: str | Path, folder: Path) -> str:
 
 
 def main(package: Path, picture: Path) -> None:
-    """Installs `package`, and compresses and decompresses `picture` with it."""
+    """Installs `package`, and compresses and decompresses `picture` with each of its models."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         venv.create(folder / "env", symlinks=True)
@@ -79,10 +81,13 @@ def main(package: Path, picture: Path) -> None:
         if run(python, "-c", missing, folder=folder) != "None":
             sys.exit(f"the environment is not fresh: it has {EXTRA}")
         aecodec = tools / "aecodec"
-        run(aecodec, "compress", picture, "-o", "a.aec", folder=folder)
-        run(aecodec, "verify", "a.aec", folder=folder)
-        run(aecodec, "decompress", "a.aec", "-o", "a.png", folder=folder)
-        said = [run(aecodec, "info", each, folder=folder) for each in ("a.aec", "--runtime")]
+        tunes = run(python, "-c", TUNES, folder=folder).split()
+        for tune in tunes:
+            run(aecodec, "compress", "--tune", tune, picture, "-o", f"{tune}.aec", folder=folder)
+            run(aecodec, "verify", f"{tune}.aec", folder=folder)
+            run(aecodec, "decompress", f"{tune}.aec", "-o", f"{tune}.png", folder=folder)
+        shown = [*(f"{tune}.aec" for tune in tunes), "--runtime"]
+        said = [run(aecodec, "info", each, folder=folder) for each in shown]
         sys.stdout.write("\n".join([package.name, *said]) + "\n")
 
 

@@ -6,16 +6,17 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Self, Unpack
 
-from aecodec.decoder.model_store import ModelStore
 from aecodec.decoder.networks import DecoderModel
 from aecodec.decoder.opening import OpenFile, open_file, open_rows
 from aecodec.decoder.rows import TileRows
+from aecodec.encoder.model_store import CodingStore
 from aecodec.errors import InputError
 from aecodec.format.chunks import DEFAULT_LIMITS, Buffer, Chunk, Header, Limits, PixelFormat
 from aecodec.format.container import Stream, check_optional, parse, serialize
 from aecodec.format.digest import TYPE as DIGEST
 from aecodec.format.digest import PixelDigest, check_digest
 from aecodec.format.reader import StreamTiles
+from aecodec.models.registry import DEFAULT_TUNE, Tune
 from aecodec.options import (
     DecodeOptions,
     DecodeWishes,
@@ -63,16 +64,15 @@ class Codec:
         """Prepares a codec; models are loaded on first use.
 
         Args:
-            model: the name of a released model, or a weights file as `aecodec export` makes it; by
-                default the default model for compression, and for each file the model that made it.
+            model: the name of a released model, or a weights file as `aecodec export` makes it,
+                that compresses whatever comes; by default the released model of each tuning. A
+                file is decoded by the model that made it.
             limits: what decoding may use.
             threads: how many decode a picture together, 1 or more (else InputError), see
                 `decoder/threads.py`.
         """
         self.limits = limits
-        self._models = ModelStore(model, threads)
-        self._lock = threading.Lock()
-        self._encoder: EncoderModel | None = None
+        self._models = CodingStore(model, threads)
 
     def __enter__(self) -> Self:
         """Does nothing more."""
@@ -84,24 +84,24 @@ class Codec:
 
     def close(self) -> None:
         """Frees the models."""
-        with self._lock:
-            self._models.clear()
-            self._encoder = None
+        self._models.clear()
 
     @property
     def encoder(self) -> "EncoderModel":
-        """The model that compresses.
+        """The model that compresses where no tuning is asked for; see `encoder_for`."""
+        return self.encoder_for(DEFAULT_TUNE)
+
+    def encoder_for(self, tune: Tune) -> "EncoderModel":
+        """The model that compresses for a tuning; the codec's own, if it was given one.
 
         Raises:
-            WeightsError: its weights are missing or damaged.
+            WeightsError: its weights are missing or damaged, or there are none for this tuning.
         """
-        with self._lock:
-            if self._encoder is None:
-                from aecodec.encoder.networks import load_encoder
+        return self._models.encoder(tune)
 
-                weights = self._models.own()
-                self._encoder = load_encoder(weights, self.decoder(weights.model_id))
-            return self._encoder
+    def encoder_of(self, model_id: bytes) -> "EncoderModel":
+        """The model that compresses files with this id; raises what `decoder` raises."""
+        return self._models.encoder_of(model_id)
 
     def decoder(self, model_id: bytes) -> DecoderModel:
         """The model that decodes files with this id.
@@ -138,6 +138,7 @@ class Codec:
 
         Raises:
             InputError: an argument is not acceptable; the message says why.
+            WeightsError: weights are missing or damaged, or there are none for the tuning.
             LimitError: the picture has more pixels or metadata than `Limits` allow, so that what
                 was written could not be read.
             OSError: `image` is a path that cannot be read.
@@ -198,11 +199,13 @@ class Codec:
 
         if options.target is not None:
             raise InputError("a target needs the whole picture: use compress_to")
+        if options.tune is not None and self._models.has_own:
+            raise InputError("a tuning and a model that the codec was given exclude each other")
         self.limits.check_pixels(source.width, source.height)
         optional = source.metadata.chunks()
         digest = (Chunk(DIGEST, PixelDigest().result()),) if options.checksum else ()
         check_optional((*optional, *digest), self.limits)
-        encoder = self.encoder
+        encoder = self.encoder_for(options.model_tune)
         form = PixelFormat.of(
             rgb=not source.gray, sixteen_bit=source.sixteen_bit,
             alpha=source.alpha(0, 1) is not None,
@@ -379,7 +382,7 @@ def compress(
     quality: float | None = None,
     **wishes: Unpack[EncodeWishes],
 ) -> bytes:
-    """Compresses a picture with the default model; see `Codec.compress`."""
+    """Compresses a picture with a released model; see `Codec.compress`."""
     return shared_codec().compress(image, quality, **wishes)
 
 

@@ -17,6 +17,7 @@ from aecodec.format.chunks import (
 )
 from aecodec.format.quality import quality_index
 from aecodec.format.tiling import Region
+from aecodec.models.registry import DEFAULT_TUNE, TUNES, Tune
 
 DEFAULT_QUALITY = 75.0
 LAYER_QUALITY = 25.0
@@ -149,6 +150,7 @@ class EncodeWishes(TypedDict, total=False):
     tile_exponent: int
     lossless_tiles: bool
     denoise: Denoise | None
+    tune: Tune | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -177,6 +179,8 @@ class EncodeOptions:
             it, see `encoder/noise.py`. Latents become those of the picture without that noise,
             and no tile is stored losslessly; at 0 nothing changes. Not with `lossless`,
             `max_error` or a target of fidelity, which would keep the noise.
+        tune: "psnr" or "visual", which released model compresses, see `model_tune`. Not with a
+            codec that was given a model.
 
     Example:
         >>> EncodeOptions(quality=60.1).quality_index  # quarters
@@ -200,6 +204,7 @@ class EncodeOptions:
     tile_exponent: int = TILE_EXPONENT
     lossless_tiles: bool = True
     denoise: Denoise | None = None
+    tune: Tune | None = None
 
     def __post_init__(self) -> None:
         """Checks each field, and which exclude each other.
@@ -218,12 +223,11 @@ class EncodeOptions:
             raise InputError("lossless and a max_error above 0 exclude each other")
         if self.target is not None:
             _check_kind("target", self.target, Target)
-            for name, given in (
-                ("a quality", self.quality is not None),
-                ("lossless or max_error", self.bound is not None),
-            ):
-                if given:
-                    raise InputError(f"a target and {name} exclude each other")
+            if self.quality is not None or self.bound is not None:
+                other = "a quality" if self.quality is not None else "lossless or max_error"
+                raise InputError(f"a target and {other} exclude each other")
+        if self.tune not in (None, *TUNES):
+            raise InputError(f"tune must be {' or '.join(TUNES)}, not {self.tune!r}")
         if self.denoise is not None:
             self._check_denoise(self.denoise)
         if isinstance(self.keep, str):
@@ -244,6 +248,11 @@ class EncodeOptions:
     def bound(self) -> int | None:
         """Largest error of a sample that the residual layer leaves; None without one."""
         return 0 if self.lossless else self.max_error
+
+    @property
+    def model_tune(self) -> Tune:
+        """Of the model that compresses; by default that for PSNR takes out noise."""
+        return self.tune or (DEFAULT_TUNE if self.denoise is None else "psnr")
 
     @property
     def quality_index(self) -> int:

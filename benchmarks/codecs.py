@@ -26,9 +26,10 @@ from PIL import Image, features
 from PIL import __version__ as pillow_version
 
 from aecodec import __version__ as aecodec_version
-from aecodec.models.registry import DEFAULT_MODEL
+from aecodec.models.registry import DEFAULT_TUNE, TUNES, Tune, tuned_model
 
-REFERENCE = "jpeg420"
+OURS, REFERENCE = "aecodec", "jpeg420"
+"""The beginning of the names of our rows, and the codec that the others are compared with."""
 
 _AECODEC_LADDER = (10, 20, 30, 40, 50, 60, 70, 75, 80, 85, 90, 95)
 _SLOW_LADDER = (10, 30, 50, 70, 95)
@@ -123,18 +124,32 @@ def _pillow_version(file_format: str) -> str:
     return f"Pillow {pillow_version}, {library}"
 
 
-def aecodec(model: str | None = None, *, effort: int | None = None) -> ImageCodec:
+def is_ours(name: str) -> bool:
+    """Whether a row is of our codec, whatever its model and effort."""
+    return name.partition("-")[0] == OURS
+
+
+def aecodec(
+    model: str | None = None, *, effort: int | None = None, tune: Tune | None = None
+) -> ImageCodec:
     """Our codec, with one model kept loaded, at its default effort or another.
 
+    Args:
+        model: name or weights file; None for the default model.
+        effort: 0 to 9; None for the default, and a name without it.
+        tune: whose released model it is, in place of `model`.
+
     Raises:
-        CodecUnavailableError: the package or its weights cannot be loaded.
+        CodecUnavailableError: the package or its weights cannot be loaded, or no model has been
+            released for the tuning.
     """
     try:
         from aecodec import Codec
         from aecodec.format.container import parse_header
         from aecodec.options import DEFAULT_EFFORT
 
-        codec = Codec(model)
+        weights = model if model and tune is None else tuned_model(tune or DEFAULT_TUNE).name
+        codec = Codec(weights)
         data = codec.compress(Image.new("RGB", (16, 16)))  # the model loads at first use
     except Exception as exc:  # whatever keeps it from loading, the others can still be measured
         raise CodecUnavailableError(describe(exc)) from exc
@@ -144,10 +159,10 @@ def aecodec(model: str | None = None, *, effort: int | None = None) -> ImageCode
     def encode(image: Image.Image, quality: float) -> bytes:
         return codec.compress(image, quality, effort=spent)
 
-    settings = f"weights {model or DEFAULT_MODEL}, effort {spent}"
+    settings = f"weights {weights}, effort {spent}"
     ladder = _AECODEC_LADDER if spent <= DEFAULT_EFFORT else _SLOW_LADDER
-    name = "aecodec" if effort is None else f"aecodec-e{effort}"
-    return ImageCodec(name, ladder, encode, codec.decompress, version, settings)
+    parts = [OURS, *([] if tune is None else [tune]), *([] if effort is None else [f"e{effort}"])]
+    return ImageCodec("-".join(parts), ladder, encode, codec.decompress, version, settings)
 
 
 def jpeg420(_model: str | None = None) -> ImageCodec:
@@ -307,8 +322,9 @@ def _plugin_version(module: str, package: str) -> str:
 
 
 FACTORIES: Mapping[str, Callable[[str | None], ImageCodec]] = {
-    "aecodec": aecodec,
-    **{f"aecodec-e{effort}": partial(aecodec, effort=effort) for effort in range(10)},
+    OURS: aecodec,
+    **{f"{OURS}-{tune}": partial(aecodec, tune=tune) for tune in TUNES},
+    **{f"{OURS}-e{effort}": partial(aecodec, effort=effort) for effort in range(10)},
     "jpeg420": jpeg420,
     "jpeg444": jpeg444,
     "jpegli": jpegli,

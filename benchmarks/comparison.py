@@ -6,12 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from aecodec.models.registry import DEFAULT_MODEL
-from benchmarks.codecs import REFERENCE
+from aecodec.models.registry import tuned_model
+from benchmarks.codecs import REFERENCE, is_ours
 from benchmarks.curves import BdRate, Curve, Point, bd_psnr, bd_rate, mean_curve
 from benchmarks.results import Results
-
-OURS = "aecodec"
 
 
 @dataclass
@@ -89,11 +87,16 @@ def compare(found: Measurements, test: str, anchor: str) -> Comparison:
 
 
 def compare_all(found: Measurements) -> list[Comparison]:
-    """Our codec against each other one, then the other ones against the reference."""
-    others = [name for name, curves in found.curves.items() if curves and name != OURS]
-    ours = [compare(found, OURS, name) for name in others if found.curves.get(OURS)]
-    rest = [compare(found, name, REFERENCE) for name in others if REFERENCE in others]
-    return ours + [comparison for comparison in rest if comparison.test != REFERENCE]
+    """Each codec of ours against all others, and the others against the reference.
+
+    Of several rows of ours the first is compared with the rest of them, too.
+    """
+    names = [name for name, curves in found.curves.items() if curves]
+    ours, others = [n for n in names if is_ours(n)], [n for n in names if not is_ours(n)]
+    pairs = [(test, anchor) for test in ours for anchor in others]
+    pairs += [(ours[0], anchor) for anchor in ours[1:]]
+    pairs += [(test, REFERENCE) for test in others if REFERENCE in others and test != REFERENCE]
+    return [compare(found, *pair) for pair in pairs]
 
 
 def format_means(name: str, curves: Sequence[Curve]) -> str:
@@ -107,10 +110,13 @@ def format_comparisons(comparisons: Sequence[Comparison]) -> str:
     """The table of BD-rates."""
     heading = (
         "BD-rate at equal PSNR (PCHIP); below 0 %, the first codec needs fewer bits\n"
-        f"{'codecs':<20}  {'mean curves':>11}  {'over, dB':>11}  {'mean of pictures':>20}  "
+        f"{'codecs':<{_NAMES}}  {'mean curves':>11}  {'over, dB':>11}  {'mean of pictures':>20}  "
         "worst picture"
     )
     return "\n".join([heading, *map(_format_comparison, comparisons)])
+
+
+_NAMES = len("aecodec-visual vs avif-psnr")
 
 
 def _format_comparison(comparison: Comparison) -> str:
@@ -125,7 +131,7 @@ def _format_comparison(comparison: Comparison) -> str:
         count = f"{len(comparison.of_pictures)}/{comparison.pictures}"
         of_pictures = f"{mean:+.2f} % ({count})"
         of_worst = f"{comparison.of_pictures[worst].percent:+.2f} % {Path(worst).name}"
-    return f"{names:<20}  {of_means:>11}  {span:>11}  {of_pictures:>20}  {of_worst}"
+    return f"{names:<{_NAMES}}  {of_means:>11}  {span:>11}  {of_pictures:>20}  {of_worst}"
 
 
 def to_json(
@@ -136,7 +142,7 @@ def to_json(
 ) -> str:
     """All points, the comparisons and the facts of the machine; `null` for an infinite PSNR."""
     document = {
-        "model": model or DEFAULT_MODEL,
+        "model": model or tuned_model().name,
         "machine": machine,
         "pictures": found.sizes,
         "points": {

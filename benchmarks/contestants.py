@@ -18,6 +18,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Self
 
+from aecodec.models import registry
+
 ROOT = Path(__file__).resolve().parents[1]
 RUNTIME = "AECODEC_RUNTIME"
 """The variable of the environment by which aecodec's runtime is chosen."""
@@ -78,12 +80,21 @@ def _compiled_modules() -> str:
 
 
 def contestants(model: str | None, against: Path | None) -> list[Contestant]:
-    """All that are to be compared; whether they can run shows when they are started."""
+    """All that are to be compared; whether they can run shows when they are started.
+
+    Without a model that is named, the released one of each other tuning is a row, too.
+    """
     ours = {"kind": "aecodec", "model": model}
     found = [
         Contestant(NUMPY, ours, runtime="numpy"),
         Contestant(NATIVE, ours, runtime="native"),
     ]
+    if model is None:
+        found += [
+            Contestant(f"aecodec-{each.tune}", ours | {"model": each.name})
+            for each in registry.MODELS
+            if each.tune not in (None, registry.DEFAULT_TUNE)
+        ]
     if against is not None:
         found.append(Contestant(AGAINST, {"kind": "aecodec", "model": None}, against))
     peers: dict[str, tuple[str, dict[str, Any]]] = {

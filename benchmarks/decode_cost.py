@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from statistics import median
 
-from benchmarks.codecs import REFERENCE
-from benchmarks.comparison import OURS, Measurements, compare, measurements
+from benchmarks.codecs import REFERENCE, is_ours
+from benchmarks.comparison import Measurements, compare, measurements
 from benchmarks.curves import Curve, bd_rate, mean_curve
 from benchmarks.published import Published, is_kodak, published
 from benchmarks.results import Results, speeds_of
@@ -49,7 +49,7 @@ def standings(results: Results, ours_kmac: float | None) -> list[Standing]:
         Standing(
             name=name,
             percent=_percent(found, name),
-            kmac_per_pixel=ours_kmac if name.partition("-e")[0] == OURS else None,
+            kmac_per_pixel=ours_kmac if is_ours(name) else None,
             ms_per_megapixel=1000 / median(speeds_of(results, name, "decode")),
         )
         for name in found.curves

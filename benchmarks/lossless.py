@@ -14,8 +14,7 @@ import numpy as np
 from PIL import Image
 
 from aecodec import AecError, Codec
-from benchmarks.codecs import CodecUnavailableError, describe, jxl, open_rgb, save
-from benchmarks.comparison import OURS
+from benchmarks.codecs import OURS, CodecUnavailableError, describe, jxl, open_rgb, save
 from benchmarks.machine import hold_threads
 from benchmarks.pictures import collect_pictures, load_picture
 

@@ -23,6 +23,8 @@ from benchmarks.curves import decibels, psnr
 
 _LUMA = np.array([0.299, 0.587, 0.114])
 """BT.601, full range, as in JPEG."""
+_CHROMA = np.stack([(np.eye(3)[2] - _LUMA) / 1.772, (np.eye(3)[0] - _LUMA) / 1.402], axis=1)
+"""Cb and Cr of RGB, without their offset, `(3, 2)`."""
 
 
 @dataclass(frozen=True)
@@ -44,6 +46,15 @@ def y_psnr(original: Image.Image, restored: Image.Image) -> float:
     """PSNR of the luma Y of BT.601 at full range, not rounded, in dB; `inf` when equal."""
     difference = np.asarray(original, np.float64) - np.asarray(restored, np.float64)
     return decibels(float(np.mean(np.square(difference @ _LUMA))))
+
+
+def chroma_psnr(original: Image.Image, restored: Image.Image) -> float:
+    """PSNR of both Cb and Cr of BT.601 at full range and resolution, not rounded, in dB.
+
+    It is that of the mean of both squared errors; `inf` when equal.
+    """
+    difference = np.asarray(original, np.float64) - np.asarray(restored, np.float64)
+    return decibels(float(np.mean(np.square(difference @ _CHROMA))))
 
 
 def ms_ssim(original: Image.Image, restored: Image.Image) -> float:
@@ -70,6 +81,7 @@ def flip(original: Image.Image, restored: Image.Image) -> float:
 METRICS: Mapping[str, Metric] = {
     "psnr": Metric("RGB PSNR, dB", psnr),
     "y_psnr": Metric("Y PSNR, dB", y_psnr),
+    "chroma_psnr": Metric("chroma PSNR, dB", chroma_psnr),
     "ms_ssim_db": Metric("MS-SSIM, dB", ms_ssim),
     "ssimulacra2": Metric("SSIMULACRA2", ssimulacra2, "ssimulacra2"),
     "flip": Metric("1 - FLIP", flip, "flip-evaluator"),

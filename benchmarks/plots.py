@@ -13,7 +13,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from PIL import Image
 
-from benchmarks.comparison import OURS, Comparison
+from benchmarks.codecs import is_ours
+from benchmarks.comparison import Comparison
 from benchmarks.curves import Curve, mean_curve
 from benchmarks.metrics import METRICS
 from benchmarks.results import Results, speeds_of
@@ -25,6 +26,7 @@ _COLOURS = (
     "#A50026", "#999933",
 )  # fmt: skip
 _MARKERS = "svD^p<>PX*"
+_OUR_MARKERS, _OUR_LINES = "o*dh", ("-", "--", "-.", ":")
 # Published curves are gray, so that no colour is taken for a measured codec's; dashes tell them.
 _PUBLISHED_DASHES = (
     (6, 2), (2, 2), (8, 2, 2, 2), (1, 1.2), (4, 1, 1, 1, 1, 1), (12, 2), (5, 5),
@@ -54,9 +56,10 @@ def _with_palette(stream: io.BytesIO) -> bytes:
 
 def style(name: str, names: Sequence[str]) -> dict[str, str]:
     """Colour and marker of a codec, the same in all plots; ours is black."""
-    if name == OURS:
-        return {"color": "black", "marker": "o"}
-    number = [other for other in names if other != OURS].index(name)
+    if is_ours(name):
+        ours = [other for other in names if is_ours(other)]
+        return {"color": "black", "marker": _OUR_MARKERS[ours.index(name) % len(_OUR_MARKERS)]}
+    number = [other for other in names if not is_ours(other)].index(name)
     return {
         "color": _COLOURS[number % len(_COLOURS)],
         "marker": _MARKERS[number % len(_MARKERS)],
@@ -73,15 +76,18 @@ def plot_curves(
     figure, axes = _figure("bits per pixel (whole files)", METRICS[metric].label, 6.2)
     for name, of_pictures in curves.items():
         points = [p for p in mean_curve(of_pictures) if math.isfinite(p.psnr)]
-        _line(axes, points, label=name, markersize=4, linewidth=2.2 if name == OURS else 1.3,
-              **style(name, names))  # fmt: skip
+        look = style(name, names)
+        width, line = 1.3, "-"
+        if is_ours(name):
+            width, line = 2.2, _OUR_LINES[_OUR_MARKERS.index(look["marker"])]
+        _line(axes, points, label=name, markersize=5, linewidth=width, linestyle=line, **look)
     for number, (name, curve) in enumerate(published.items()):
         dashes = (0, _PUBLISHED_DASHES[number % len(_PUBLISHED_DASHES)])
         _line(axes, curve, label=f"{name} (published)", linestyle=dashes, linewidth=1.3,
               color="#666666", zorder=1)  # fmt: skip
     count = max(map(len, curves.values()), default=0)
     axes.set_title(f"{METRICS[metric].label}: mean of {count} picture{'s' * (count != 1)}")
-    ours = [p.bpp for p in mean_curve(curves[OURS])] if OURS in curves else []
+    ours = [p.bpp for name in curves if is_ours(name) for p in mean_curve(curves[name])]
     _zoom(axes, 1.15 * max(ours, default=_MOST_BPP))
     axes.legend(fontsize=8, loc="lower right", ncols=2 if published else 1)
     return figure

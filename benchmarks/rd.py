@@ -11,12 +11,21 @@ from typing import TypedDict, Unpack
 
 import click
 
+from aecodec.cli.options import check_one_model
 from aecodec.decoder.threads import usable_cores
+from aecodec.errors import WeightsError
+from aecodec.models.registry import TUNES, Tune, tuned_model
 from aecodec.picture.perceptual import INSTALL
 from benchmarks.cells import Plan, measure_cells
-from benchmarks.codecs import FACTORIES, CodecUnavailableError, ImageCodec
-from benchmarks.comparison import (
+from benchmarks.codecs import (
+    FACTORIES,
     OURS,
+    REFERENCE,
+    CodecUnavailableError,
+    ImageCodec,
+    is_ours,
+)
+from benchmarks.comparison import (
     Comparison,
     Measurements,
     compare_all,
@@ -25,12 +34,13 @@ from benchmarks.comparison import (
     measurements,
     to_json,
 )
+from benchmarks.glance import format_glance, pairs
 from benchmarks.metrics import ABSENT, METRICS
 from benchmarks.pictures import collect_pictures
 from benchmarks.results import CODEC_FACT, Results
 
-FULL_CODECS = tuple(name for name in FACTORIES if "-e" not in name)
-QUICK_CODECS = ("aecodec", "jpeg420", "webp", "avif-psnr", "avif-iq")
+FULL_CODECS = tuple(name for name in FACTORIES if "-e" not in name and name != OURS)
+QUICK_CODECS = (OURS, REFERENCE, "webp", "avif-psnr", "avif-iq")
 QUICK_METRICS = ("psnr", "ms_ssim_db")
 QUICK_POINTS = 5
 """What is measured unless more is asked for: two pictures of Kodak's size take about a minute."""
@@ -50,6 +60,7 @@ class _How(TypedDict):
     processes: int
     threads: int | None
     model: str | None
+    tune: Tune | None
     metrics: tuple[str, ...] | None
     full: bool
 
@@ -117,7 +128,7 @@ def _make_codecs(
         except CodecUnavailableError as exc:
             left_out.append(f"{name}: {exc}")
             continue
-        ladder = qualities if qualities and name == OURS else codec.qualities
+        ladder = qualities if qualities and is_ours(name) else codec.qualities
         codecs.append(replace(codec, qualities=thin(ladder, points) if points else ladder))
     return codecs, left_out
 
@@ -174,6 +185,7 @@ def _make_codecs(
 )
 @click.option("--threads", type=click.IntRange(1), help="Of each process; default: its share.")
 @click.option("--model", help="Name or weights file of a model in place of the default.")
+@click.option("--tune", type=click.Choice(TUNES), help="The released model, as of compress.")
 def main(
     pictures: tuple[Path, ...],
     qualities: tuple[float, ...] | None,
@@ -192,7 +204,7 @@ def main(
         paths = collect_pictures(pictures)
     except OSError as exc:
         raise click.ClickException(str(exc)) from exc
-    names = codecs or (FULL_CODECS if how["full"] else QUICK_CODECS)
+    names = codecs or _codecs(how)
     if points is None and qualities is None and not how["full"]:
         points = QUICK_POINTS
     usable, unusable = _make_codecs(names, qualities, points, plan.model)
@@ -210,6 +222,25 @@ def main(
         _report(results, report, plan)
 
 
+def _codecs(how: _How) -> Sequence[str]:
+    """What is measured by default: with `--full` both tunings, unless one model is chosen."""
+    if not how["full"]:
+        return QUICK_CODECS
+    if how["model"] is None and how["tune"] is None:
+        return FULL_CODECS
+    return (OURS, *(name for name in FULL_CODECS if not is_ours(name)))
+
+
+def _model(how: _How) -> str | None:
+    """The model of the row aecodec; None for the default one."""
+    model, tune = how["model"], how["tune"]
+    try:
+        check_one_model(model, tune)
+        return tuned_model(tune).name if tune else model
+    except WeightsError as exc:
+        raise click.UsageError(f"--tune: {exc}") from exc
+
+
 def _plan(how: _How, report: Path | None) -> Plan:
     available, processes = usable_cores(), how["processes"]
     share = how["threads"] or max(1, available // processes)
@@ -223,7 +254,7 @@ def _plan(how: _How, report: Path | None) -> Plan:
         repeats=how["repeats"],
         threads=share,
         processes=processes,
-        model=how["model"],
+        model=_model(how),
         store=None if report is None else report / "cells",
         metrics=how["metrics"] or by_default,
         side=None if how["full"] else QUICK_SIDE,
@@ -253,10 +284,12 @@ def _print_report(found: Measurements, comparisons: Sequence[Comparison], result
     of_machine = {n: v for n, v in results.machine.items() if n.split()[0] not in _DETAILS}
     facts = ", ".join(f"{name} {value}" for name, value in of_machine.items())
     click.echo(f"{len(found.sizes)} pictures; {facts}\n")
-    if found.curves.get(OURS):
-        click.echo(format_means(OURS, list(found.curves[OURS].values())) + "\n")
+    for name in filter(is_ours, found.curves):
+        click.echo(format_means(name, list(found.curves[name].values())) + "\n")
     if comparisons:
         click.echo(format_comparisons(comparisons) + "\n")
+    if len(results.metrics) > 1:
+        click.echo(format_glance(results, pairs(results)) + "\n")
     for name in found.curves:
         click.echo(f"{name}: {results.machine[CODEC_FACT + name]}")
     for line in found.left_out:

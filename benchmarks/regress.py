@@ -1,6 +1,6 @@
 """Guards the compression that was reached: `python -m benchmarks regress BASELINE.json`.
 
-A baseline holds the points that aecodec had on some pictures. They are measured again, and the
+A baseline holds the points that a model had on some pictures. They are measured again, and the
 check fails if the same PSNR costs noticeably more bits than then.
 """
 
@@ -10,6 +10,7 @@ from pathlib import Path
 
 import click
 
+from aecodec.models.registry import tuned_model
 from benchmarks.cells import measure_curve
 from benchmarks.codecs import aecodec
 from benchmarks.curves import Curve, Point, bd_rate, mean_curve
@@ -52,44 +53,50 @@ def changes(before: Curves, now: Curves) -> dict[str, float]:
     return found
 
 
-def read_baseline(path: Path) -> dict[str, list[Point]]:
-    """The points of a baseline.
+def read_baseline(path: Path) -> tuple[str, dict[str, list[Point]]]:
+    """Name of the model, and the points, of a baseline.
 
     Raises:
         ValueError: the file holds something else.
         OSError: it cannot be read.
     """
     try:
-        stored = json.loads(path.read_text(encoding="utf-8"))["points"]
-        return {name: [Point(*point) for point in curve] for name, curve in stored.items()}
+        stored = json.loads(path.read_text(encoding="utf-8"))
+        points = {
+            name: [Point(*point) for point in curve] for name, curve in stored["points"].items()
+        }
+        return str(stored["model"]), points
     except (KeyError, TypeError, AttributeError, ValueError) as exc:
         raise ValueError(f"{path}: not a baseline: {exc}") from exc
 
 
-def write_baseline(path: Path, curves: Mapping[str, Sequence[Point]]) -> None:
-    """Stores points, with the facts of the machine that made them."""
+def write_baseline(path: Path, model: str, curves: Mapping[str, Sequence[Point]]) -> None:
+    """Stores the points of a model, with the facts of the machine that made them."""
     points = {
         name: [(p.quality, round(p.bpp, 6), round(p.psnr, 4)) for p in curve]
         for name, curve in curves.items()
     }
-    text = json.dumps({"machine": machine_facts(), "points": points}, indent=1)
+    document = {"model": model, "machine": machine_facts(), "points": points}
+    text = json.dumps(document, indent=1)
     path.write_text(text + "\n", encoding="utf-8")
 
 
 @click.command()
 @click.argument("baseline", type=click.Path(path_type=Path))
 @click.option("--write", is_flag=True, help="Store today's points instead of comparing.")
-@click.option("--model", help="Name or weights file of a model in place of the default.")
+@click.option(
+    "--model", help="Name or weights file of a model, in place of the baseline's or the default."
+)
 def main(baseline: Path, write: bool, model: str | None) -> None:
     """Compares aecodec on samples/ with BASELINE; fails if it costs 0.5 points of BD-rate more."""
     paths = sorted(path for path in SAMPLES.glob("*.png") if path.name not in NO_SAMPLES)
     try:
-        before = None if write else read_baseline(baseline)
-        now = measure_pictures(paths, model)
-        if before is None:
-            write_baseline(baseline, now)
+        if write:
+            name = model or tuned_model().name
+            write_baseline(baseline, name, measure_pictures(paths, name))
             return
-        found = changes(before, now)
+        name, before = read_baseline(baseline)
+        found = changes(before, measure_pictures(paths, model or name))
     except (OSError, ValueError) as exc:
         raise click.ClickException(str(exc)) from exc
     for name, percent in found.items():

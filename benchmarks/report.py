@@ -1,35 +1,36 @@
 """The report of a run: plots, a crop sheet and one page that needs no other file."""
 
-import csv
-import io
 from base64 import b64encode
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from statistics import median
 
 from jinja2 import Environment
-from PIL import Image
 
-from aecodec.format.tiling import Region
 from aecodec.storage.files import write_bytes
-from benchmarks.codecs import FACTORIES, REFERENCE, CodecUnavailableError, ImageCodec, describe
-from benchmarks.comparison import OURS, Comparison, compare, measurements
+from benchmarks.codecs import (
+    FACTORIES,
+    OURS,
+    REFERENCE,
+    CodecUnavailableError,
+    describe,
+    is_ours,
+)
+from benchmarks.comparison import Comparison, compare, measurements
 from benchmarks.cost_plots import plot_decode_time, plot_multiplications
-from benchmarks.crops import Panel, sheet
+from benchmarks.crops import RATES, as_png, crop_rows, middle, sheet
 from benchmarks.curves import BdRate
 from benchmarks.decode_cost import Standing, decoding_kmac, standings
+from benchmarks.glance import against_avif, bd_rates_csv, glance, pairs
 from benchmarks.metrics import METRICS
 from benchmarks.pictures import load_picture
 from benchmarks.plots import FORMATS, draw, plot_bars, plot_curves, plot_speed
 from benchmarks.published import is_kodak, published_curves
 from benchmarks.report_template import PAGE
-from benchmarks.results import CODEC_FACT, Results, speeds_of
+from benchmarks.results import CODEC_FACT, Results
 
-CROP_CODECS = (REFERENCE, "avif-iq")
-MEAN_CURVES = "(mean curves)"
-CROP_SIDE = 200
-CROP_QUALITY = 35.0
+CROP_CODECS = ("avif-iq", REFERENCE)
 
 
 @dataclass(frozen=True)
@@ -59,7 +60,8 @@ def write_report(
     images = _plots(results, costs, folder)
     try:
         pictures = list(dict.fromkeys(cell.picture for cell in results.cells))
-        crops = crop_sheet(Path(pictures[len(pictures) // 2]), model, side)
+        names = [cell.codec for cell in results.cells]
+        crops = crop_sheet(Path(pictures[len(pictures) // 2]), names, model, side)
         _write(folder / "crops.png", crops)
         images["Crops at equal file size"] = crops
     except Exception as exc:  # a codec may fail in any way, and the rest of the page still counts
@@ -76,8 +78,9 @@ def write_report(
             rows=table(compared),
             of_pictures=of_pictures(compared),
             reference=REFERENCE,
-            ours=OURS,
+            ours=[cell.codec for cell in results.cells if is_ours(cell.codec)],
             glance=glance(results, compared),
+            against_avif=against_avif(results, compared),
             means=_means(results),
             labels={name: METRICS[name].label for name in results.metrics},
             left_out=lines,
@@ -90,7 +93,7 @@ def write_report(
 
 def _ours_kmac(results: Results, model: str | None, lines: list[str]) -> float | None:
     """What our decoding multiplies, if we took part; a line more if it cannot be counted."""
-    if not any(cell.codec.startswith(OURS) for cell in results.cells):
+    if not any(is_ours(cell.codec) for cell in results.cells):
         return None
     try:
         return decoding_kmac(model)
@@ -137,52 +140,6 @@ def _plots(results: Results, costs: Sequence[Standing], folder: Path) -> dict[st
 def table(compared: Sequence[tuple[str, Comparison]]) -> list[Row]:
     """BD-rate and its range, BD-PSNR, mean and worst picture, for each metric and pair."""
     return [_row(metric, comparison) for metric, comparison in compared]
-
-
-def pairs(results: Results) -> list[tuple[str, Comparison]]:
-    """Each codec against the reference, then against ours, in each metric."""
-    found = []
-    for metric in results.metrics:
-        measured = measurements(results, metric)
-        anchors = [name for name in (REFERENCE, OURS) if name in measured.curves]
-        found += [
-            (metric, compare(measured, test, anchor))
-            for anchor in anchors
-            for test in measured.curves
-            if test != anchor
-        ]
-    return found
-
-
-def bd_rates_csv(compared: Sequence[tuple[str, Comparison]]) -> str:
-    """One line for each metric, pair of codecs and picture, and one for the mean curves."""
-    stream = io.StringIO()
-    writer = csv.writer(stream, lineterminator="\n")
-    writer.writerow(["metric", "codec", "anchor", "picture", "bd_rate_percent", "low", "high"])
-    for metric, c in compared:
-        lines = {MEAN_CURVES: c.of_means} | dict(c.of_pictures)
-        for picture, rate in lines.items():
-            values = (rate.percent, rate.low, rate.high) if rate else ("", "", "")
-            writer.writerow([metric, c.test, c.anchor, picture, *values])
-    return stream.getvalue()
-
-
-def glance(results: Results, compared: Sequence[tuple[str, Comparison]]) -> list[list[str]]:
-    """Each codec with its BD-rates against the reference in each metric, and its two speeds."""
-    names = list(dict.fromkeys(cell.codec for cell in results.cells))
-    if REFERENCE not in names:
-        return []
-    rates = {
-        (metric, c.test): f"{c.of_means.percent:+.0f} %"
-        for metric, c in compared
-        if c.anchor == REFERENCE and c.of_means
-    }
-    rows = []
-    for name in names:
-        shown = ["0 %" if name == REFERENCE else rates.get((m, name), "-") for m in results.metrics]
-        speeds = [f"{median(speeds_of(results, name, what)):.3g}" for what in ("encode", "decode")]
-        rows.append([name, *shown, *speeds])
-    return rows
 
 
 def published_rows(costs: Sequence[Standing]) -> list[list[str]]:
@@ -256,43 +213,27 @@ def _means(results: Results) -> list[dict[str, str | float]]:
     return rows
 
 
-def crop_sheet(path: Path, model: str | None, side: int | None = None) -> bytes:
-    """Original, other codecs and aecodec at the file size of aecodec, as PNG.
+def crop_sheet(
+    path: Path, names: Sequence[str], model: str | None, side: int | None = None
+) -> bytes:
+    """The middle of a picture: original, our rows and some others at equal sizes, as PNG.
+
+    Args:
+        path: of the picture.
+        names: of the codecs of the run.
+        model: of the row aecodec.
+        side: of a larger picture only so many pixels a side, in its middle.
 
     Raises:
         Exception: the picture cannot be read, or a codec fails.
     """
     image = load_picture(path, side)
-    ours = FACTORIES[OURS](model)
-    data = ours.encode(image, CROP_QUALITY)
-    panels = [Panel("original", image)]
-    for name in CROP_CODECS:
-        try:
-            codec = FACTORIES[name](None)
-        except CodecUnavailableError:
-            continue
-        other = at_size(codec, image, len(data))
-        panels.append(Panel(f"{name}, {len(other)} bytes", codec.decode(other)))
-    panels.append(Panel(f"{OURS}, {len(data)} bytes", ours.decode(data)))
-    width, height = (min(CROP_SIDE, side) for side in image.size)
-    middle = Region((image.width - width) // 2, (image.height - height) // 2, width, height)
-    stream = io.BytesIO()
-    sheet(panels, middle, 2).save(stream, "PNG")
-    return stream.getvalue()
-
-
-def at_size(codec: ImageCodec, image: Image.Image, size: int) -> bytes:
-    """The file of at most `size` bytes with the highest quality, else that of quality 1."""
-    low, high = 1, 100
-    best = codec.encode(image, low)
-    while low < high:
-        middle = (low + high + 1) // 2
-        data = codec.encode(image, middle)
-        if len(data) <= size:
-            low, best = middle, data
-        else:
-            high = middle - 1
-    return best
+    codecs = []
+    for name in (*dict.fromkeys(n for n in names if is_ours(n)), *CROP_CODECS):
+        with suppress(CodecUnavailableError):
+            codecs.append(FACTORIES[name](model))
+    rows = crop_rows(path.name, image, middle(image), codecs, RATES)
+    return as_png(sheet(rows, 2))
 
 
 def _write(path: Path, data: bytes) -> None:

@@ -43,9 +43,16 @@ all pictures and qualities.</p>
 <tr><th>codec</th>
 {% for label in labels.values() %}<th>bits at equal {{ label.split(',')[0] }}</th>{% endfor %}
 <th>encode, megapixels/s</th><th>decode, megapixels/s</th></tr>
-{% for row in glance %}<tr{% if row[0] == ours %} class="ours"{% endif %}>
+{% for row in glance %}<tr{% if row[0] in ours %} class="ours"{% endif %}>
 {% for cell in row %}<td>{{ cell }}{% if loop.first and details[cell] %}
 <small>{{ details[cell] }}</small>{% endif %}</td>{% endfor %}</tr>
+{% endfor %}</table></div>{% endif %}
+{% if against_avif %}<h2>Against AVIF directly</h2>
+<p>Bits at equal quality; below 0 %, aecodec needs fewer than this AVIF.</p>
+<div class="wide"><table class="glance names">
+<tr><th>codec</th><th>against</th>
+{% for label in labels.values() %}<th>bits at equal {{ label.split(',')[0] }}</th>{% endfor %}</tr>
+{% for row in against_avif %}<tr>{% for cell in row %}<td>{{ cell }}</td>{% endfor %}</tr>
 {% endfor %}</table></div>{% endif %}
 {% if left_out %}<h2>Left out</h2><ul>{% for line in left_out %}<li>{{ line }}</li>{% endfor %}</ul>
 {% endif %}

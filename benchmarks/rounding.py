@@ -23,7 +23,7 @@ from aecodec.encoder.networks import EncoderModel, load_encoder
 from aecodec.errors import AecError
 from aecodec.format.constants import MEAN_FRACTION
 from aecodec.format.quality import quality_index, relative_quality
-from aecodec.models.registry import DEFAULT_MODEL, load_model
+from aecodec.models.registry import load_model, tuned_model
 from aecodec.models.weights import Weights
 from aecodec.picture.metrics import pixels_psnr
 from aecodec.picture.pixels import Pixels
@@ -164,7 +164,7 @@ def load_parent(checkpoint: Path, weights: Weights) -> HyperpriorModel:
 @click.command()
 @click.argument("run", type=click.Path(exists=True, file_okay=False, path_type=Path))
 @click.option(
-    "--model", default=DEFAULT_MODEL, show_default=True,
+    "--model", default=tuned_model("psnr").name, show_default=True,
     help="Name or weights file of what was exported from the run.",
 )  # fmt: skip
 @click.option("--tiles", type=click.IntRange(1), default=10, show_default=True)

@@ -28,7 +28,8 @@ from benchmarks.pictures import SIZES_HELP, load_picture, of_size, parse_sizes
 from benchmarks.rounds import Sweep, sweep
 
 _NOTES = (
-    "aecodec-numpy and aecodec-native: the two runtimes; against: another checkout, as it is.\n"
+    "aecodec-numpy and aecodec-native: the two runtimes; aecodec-psnr or -visual: the other model; "
+    "against: another checkout, as it is.\n"
     "JPEG 4:2:0 optimize, WebP method 4, AVIF 4:4:4 speed 6 tune=iq, JPEG XL effort 7, each at the "
     "same number on its own\nquality scale; JPEG and WebP use one thread. "
     "CPU: of all threads together."

@@ -17,6 +17,8 @@ from typing import Any
 
 import pytest
 
+from aecodec.models import registry
+
 ROOT = Path(__file__).resolve().parents[1]
 SCRIPTS = ROOT / "aecodec" / "viewer" / "web"
 MODELS = ROOT / "aecodec" / "models"
@@ -49,7 +51,9 @@ class Node:
 
     kernel: Path = SCRIPTS / "kernel.wasm"
     models: Mapping[str, Path] = field(
-        default_factory=lambda: {MODEL: MODELS / "aec-1.safetensors"}
+        default_factory=lambda: {
+            each.model_id.hex(): MODELS / f"{each.name}.safetensors" for each in registry.MODELS
+        }
     )
     tables: Mapping[str, Path] = field(
         default_factory=lambda: {TABLES: MODELS / "residual-1.safetensors"}

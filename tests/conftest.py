@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from aecodec.autoencoder.model import HyperpriorModel
     from aecodec.codec import Codec
     from aecodec.encoder.networks import EncoderModel
+    from aecodec.models.registry import ReleasedModel, Tune
 
 TINY = ModelConfig(
     channels=12,
@@ -107,6 +108,26 @@ def tiny_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("weights") / "tiny.safetensors"
     export_tiny(make_tiny_model(), path)
     return path
+
+
+@pytest.fixture
+def tunings(
+    tmp_path_factory: pytest.TempPathFactory, tiny_weights: Path, monkeypatch: pytest.MonkeyPatch
+) -> "dict[Tune, ReleasedModel]":
+    """A released model of each tuning, of which that for the eye has the tiny weights."""
+    from aecodec.models import registry, tensor_file
+    from aecodec.models.weights import read_weights
+
+    folder = tmp_path_factory.mktemp("released")
+    for path in tensor_file.FOLDER.glob("*.safetensors"):
+        (folder / path.name).symlink_to(path)
+    tiny = registry.ReleasedModel("tiny-visual", read_weights(tiny_weights).model_id, "visual")
+    (folder / "tiny-visual.safetensors").symlink_to(tiny_weights)
+    psnr = registry.tuned_model("psnr")
+    others = [each for each in registry.MODELS if each.tune is None]
+    monkeypatch.setattr(registry, "MODELS", (*others, psnr, tiny))
+    monkeypatch.setattr(tensor_file, "FOLDER", folder)
+    return {"psnr": psnr, "visual": tiny}
 
 
 @pytest.fixture(scope="session")

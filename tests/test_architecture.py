@@ -17,7 +17,8 @@ ROWS = (
     {"encoder"},
     {"decoder", "training"},
     {"coding", "autoencoder", "info"},
-    {"models", "picture", "options", "storage"},
+    {"options"},
+    {"models", "picture", "storage"},
     {"format"},
     {"errors"},
 )

@@ -15,6 +15,7 @@ from aecodec.errors import LimitError, TruncatedError
 from aecodec.format.chunks import HEADER_BYTES, Limits
 from aecodec.format.container import chunk_table, parse
 from aecodec.info import FileInfo, read_file_info, read_info
+from aecodec.models.registry import tuned_model
 
 
 @pytest.fixture
@@ -57,8 +58,8 @@ def test_released_models_are_named(tmp_path: Path) -> None:
     path = tmp_path / "a.aec"
     path.write_bytes(aecodec.compress(make_picture(9, 9), lossless=True))
     found = read_file_info(str(path))
-    assert found.model == "aec-1"
-    assert "model aec-1 (" in found.text()
+    assert found.model == tuned_model().name
+    assert f"model {found.model} (" in found.text()
 
 
 def test_urls_are_surveyed_without_their_payloads(packed: Path) -> None:

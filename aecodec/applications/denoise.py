@@ -42,7 +42,7 @@ def denoise(
         image: what `Codec.compress` takes.
         strength: standard deviation of the noise in 8-bit steps, 0 to 100, or "auto" to estimate
             it. A clean picture stays as it is.
-        codec: its model and limits are used; by default the default model.
+        codec: its model and limits are used; by default the released model for PSNR.
 
     Returns:
         Pixels as `Codec.decompress_array` gives them; alpha stays as it is.
@@ -83,7 +83,7 @@ def denoised(
     level = noise_level(PictureRows(picture)) if strength == "auto" else float(strength)
     if not level:
         return picture, 0.0
-    clean = _clean(codec.encoder, picture.pixels, level, quality_index(quality))
+    clean = _clean(codec.encoder_for("psnr"), picture.pixels, level, quality_index(quality))
     return replace(picture, pixels=clean), level
 
 

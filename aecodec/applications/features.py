@@ -43,7 +43,7 @@ def features(
     Args:
         images: each a path, a URL, the bytes of a picture or of an .aec file, or what
             `Codec.compress` takes.
-        codec: its model makes the latents; by default the default model.
+        codec: its model makes the latents; by default the released one for PSNR.
         quality: 0 to 100, at which pixels are analyzed; .aec files keep their own.
 
     Returns:

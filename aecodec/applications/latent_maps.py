@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from aecodec.coding.dead_zone import DeadZone
 from aecodec.coding.lossless import decode_pixels
 from aecodec.decoder.code_lengths import PlaceBits
 from aecodec.decoder.latents import Floats, Grid, decode_latents, hyper_numbers
 from aecodec.decoder.networks import Levels, Prior, Symbols, YHat
 from aecodec.encoder.latent_refinement import EFFORTS
 from aecodec.encoder.latents import encode_latents
-from aecodec.encoder.rdoq import DeadZone
 from aecodec.encoder.tile import TileEncoder
 from aecodec.errors import InputError, LimitError
 from aecodec.format.chunks import Buffer, Header, LosslessTile, PixelFormat, Tile
@@ -81,7 +81,7 @@ class LatentReader:
         """Loads nothing yet.
 
         Args:
-            codec: its model analyzes pixels, and its limits hold.
+            codec: its model, or else that for PSNR, analyzes pixels, and its limits hold.
             quality: 0 to 100, at which pixels are analyzed; files keep their own.
 
         Raises:
@@ -95,8 +95,7 @@ class LatentReader:
         Alpha is left out, and gray has three equal channels.
 
         Raises:
-            InputError: no picture, a damaged one, or a file with lossless tiles of a model that is
-                not the codec's own.
+            InputError: no picture, or a damaged one.
             FormatError: the file is damaged.
             UnsupportedError: the file needs a newer version or an unknown model.
             LimitError: the picture exceeds the codec's limits.
@@ -117,7 +116,7 @@ class LatentReader:
     def of_pixels(self, pixels: Pixels) -> LatentMap:
         """The map of pixels, `(H, W, 3)` or `(H, W)`, uint8 or uint16."""
         self.codec.limits.check_pixels(pixels.shape[1], pixels.shape[0])
-        encoder = self.codec.encoder
+        encoder = self.codec.encoder_for("psnr")
         header = Header(
             pixels.shape[1], pixels.shape[0], PixelFormat.RGB8, TILE_EXPONENT, self._index,
             encoder.decoder.model_id,
@@ -141,18 +140,9 @@ class LatentReader:
             else:
                 pixels = _stored(header, number, tile)
                 whole = latent_grid(*pixels.shape[:2])
-                encoder = self._encoder_of(header)
+                encoder = self.codec.encoder_of(header.model_id)
                 canvas.put(box, *_analyzed(encoder, pixels, whole, header.quality_index))
         return canvas.map()
-
-    def _encoder_of(self, header: Header) -> "EncoderModel":
-        encoder = self.codec.encoder
-        if encoder.decoder.model_id != header.model_id:
-            raise InputError(
-                f"the file has lossless tiles, which need its model {header.model_id.hex()} "
-                f"for their latents, not {encoder.decoder.model_id.hex()}"
-            )
-        return encoder
 
 
 def channel_order(prior: Prior) -> npt.NDArray[np.intp]:

@@ -54,7 +54,7 @@ class AecFeatures(TransformerMixin, BaseEstimator):  # type: ignore[misc]  # no 
         """Takes its parameters.
 
         Args:
-            model: what `Codec` takes; by default the default model.
+            model: what `Codec` takes; by default the released one for PSNR.
             quality: 0 to 100, at which pixels are analyzed; .aec files keep their own.
             side: pictures whose shorter side has fewer pixels are enlarged to it, with 8 bits;
                 None leaves them. The smallest detail of latents has 16 pixels.

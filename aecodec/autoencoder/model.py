@@ -78,6 +78,8 @@ class HyperpriorModel(nn.Module):
     ) -> LatentEstimate:  # fmt: skip
         """Quantizes `y` `(N, M, h, w)` and estimates its rate; see `ContextPrior.forward`."""
         quantized = self.quantized
+        if self.prior.dead_zone is not None:
+            y = y.detach()  # the analysis stays as it is
         norm = self.prior.norm(self.prior.base_index(q).detach())
         z = self.hyper_analysis(y / norm, mixed=mixed)
         z_hat = quantize_ste(z)

@@ -28,6 +28,7 @@ from aecodec.autoencoder.quantization import (
     Part,
     lower_bound,
     quantize,
+    quantize_dead_zone,
     quantize_noise,
     quantize_ste,
 )
@@ -205,10 +206,17 @@ class ContextPrior(nn.Module):
     A base scale for each channel and rate, read from `base`, is the prior before any network
     speaks; it also gives the norm `sqrt(base_scale**2 + 1/4)` by which latents are divided
     before networks read them and by which the networks' means are multiplied.
+
+    Attributes:
+        dead_zone: if set, latents are rounded with these edges, see `quantize_dead_zone`; their
+            rate is then that of the rounded ones.
     """
+
+    dead_zone: Tensor | None
 
     def __init__(self, latent_channels: int, channels: int, hyper_channels: int) -> None:
         super().__init__()
+        self.dead_zone = None
         order = torch.tensor(PASS_POSITION)  # (passes, channel quarters)
         position = order.repeat_interleave(latent_channels // PASSES, 1)[:, :, None, None]
         self.register_buffer("_pass_position", position, persistent=False)
@@ -249,15 +257,18 @@ class ContextPrior(nn.Module):
         Returns:
             `y_hat` and bits, both `(N, M, h, w)`.
         """
-        coded = self.code(
-            y,
-            z_hat,
-            self.rate_point(q),
-            lambda residual, _index, _mask: quantize_ste(residual),
-            mixed=mixed,
-            quantized=quantized,
-        )
-        values = quantize_noise(coded.residual, part) if noisy else quantize(coded.residual)
+        edges = self.dead_zone
+
+        def rounded(residual: Tensor, index: Tensor, _mask: Tensor | None = None) -> Tensor:
+            if edges is None:
+                return quantize_ste(residual)
+            return quantize_dead_zone(residual, index, edges)
+
+        coded = self.code(y, z_hat, self.rate_point(q), rounded, mixed=mixed, quantized=quantized)
+        if edges is not None:
+            values = rounded(coded.residual, coded.index)
+        else:
+            values = quantize_noise(coded.residual, part) if noisy else quantize(coded.residual)
         return coded.y_hat, gaussian_bits(values, self.scales(coded.index))
 
     def rate_point(self, q: Tensor) -> RatePoint:

@@ -36,6 +36,24 @@ def quantize_noise(x: Tensor, part: Part = WHOLE) -> Tensor:
     return x + torch.rand_like(whole, dtype=x.dtype)[first::parts] - 0.5
 
 
+def quantize_dead_zone(residual: Tensor, levels: Tensor, edges: Tensor) -> Tensor:
+    """Rounds as encoders do, towards zero where bits weigh more than the error, straight-through.
+
+    Args:
+        residual: latents less their means, any shape.
+        levels: scale levels (fractional), same shape.
+        edges: `(SCALE_LEVELS, n)`; by the level and the whole part of a magnitude, the last one for
+            all beyond, from which rest on the magnitude is rounded up; `coding/dead_zone.py`.
+    """
+    magnitude = residual.detach().abs()
+    whole = magnitude.floor()
+    rows = quantize(levels.detach()).clamp(0, len(edges) - 1).long()
+    columns = whole.clamp(max=edges.shape[1] - 1).long()
+    up = magnitude - whole > edges.flatten()[rows * edges.shape[1] + columns]
+    symbols = torch.copysign(whole + up, residual)
+    return residual + (symbols - residual).detach()
+
+
 class _LowerBound(torch.autograd.Function):
     """max(x, bound) whose gradient still lets x rise from below the bound."""
 

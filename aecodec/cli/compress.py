@@ -19,6 +19,7 @@ from aecodec.cli.denoise import Strength
 from aecodec.cli.options import (
     SUFFIX,
     Batching,
+    check_one_model,
     dry_run_option,
     force_option,
     inputs_argument,
@@ -32,6 +33,7 @@ from aecodec.cli.options import (
     preserve_option,
     recursive_option,
     resume_option,
+    tune_option,
 )
 from aecodec.cli.report import Style, run_batch
 from aecodec.errors import InputError
@@ -40,6 +42,7 @@ from aecodec.jobs.batch import Batch
 from aecodec.jobs.conversion import Compression, Converted, Manner
 from aecodec.jobs.folders import PICTURES, FileTask
 from aecodec.jobs.journal import fingerprint
+from aecodec.models.registry import Tune
 from aecodec.options import SEARCH_EFFORT, Denoise, EncodeOptions, Target, parse_size
 
 
@@ -63,6 +66,7 @@ class _Arguments(Batching, Engine):
     keep_smaller: bool
     full_names: bool
     psnr_column: bool
+    tune: Tune | None
 
 
 @click.command()
@@ -117,6 +121,7 @@ class _Arguments(Batching, Engine):
 @dry_run_option
 @json_option
 @force_option
+@tune_option
 @model_option
 @engine_options
 @click.option(
@@ -128,6 +133,7 @@ def compress(
     model: str | None, **arguments: Unpack[_Arguments],
 ) -> int:  # fmt: skip
     """Compress pictures to .aec files beside them, or folders of pictures."""
+    check_one_model(model, arguments["tune"])
     options, recursive, resume = (
         _options(arguments), arguments["recursive"], arguments["resume"],
     )  # fmt: skip
@@ -198,6 +204,7 @@ def _options(arguments: _Arguments) -> EncodeOptions:
             keep=_kept(arguments),
             checksum=arguments["checksum"],
             denoise=arguments["denoise"],
+            tune=arguments["tune"],
         )
     except InputError as exc:
         raise click.UsageError(str(exc)) from exc

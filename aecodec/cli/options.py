@@ -10,7 +10,7 @@ import click
 from aecodec.errors import InputError, WeightsError
 from aecodec.format.chunks import DEFAULT_LIMITS, Limits
 from aecodec.jobs.folders import Plan, file_tasks, plan_folders
-from aecodec.models.registry import check_model
+from aecodec.models.registry import DEFAULT_TUNE, TUNES, Tune, check_model, tuned_model
 from aecodec.storage.names import (
     STANDARD,
     STANDARD_INPUT,
@@ -35,6 +35,23 @@ def known_model(_context: click.Context, option: click.Parameter, value: str | N
 model_option = click.option(
     "--model", metavar="NAME|PATH", callback=known_model,
     help="A released model, or weights made by `aecodec export`.",
+)  # fmt: skip
+
+
+def known_tune(_context: click.Context, option: click.Parameter, value: Tune | None) -> Tune | None:
+    """Refuses a tuning for which there is no model."""
+    if value is not None:
+        try:
+            tuned_model(value)
+        except WeightsError as exc:
+            raise click.UsageError(f"{option.opts[0]}: {exc}") from exc
+    return value
+
+
+tune_option = click.option(
+    "--tune", type=click.Choice(TUNES), callback=known_tune,
+    help=f"The released model: for the least squared error, or for the eye; {DEFAULT_TUNE} by "
+    "default.",
 )  # fmt: skip
 inputs_argument = click.argument("inputs", nargs=-1, required=True, metavar="INPUT...")
 output_option = click.option(
@@ -64,6 +81,12 @@ preserve_option = click.option(
     "--preserve", is_flag=True, help="Give outputs the times and permissions of their inputs."
 )
 force_option = click.option("-f", "--force", is_flag=True, help="Overwrite existing outputs.")
+
+
+def check_one_model(model: str | None, tune: Tune | None) -> None:
+    """Refuses a tuning beside a model, which it would choose."""
+    if model is not None and tune is not None:
+        raise click.UsageError("--model and --tune exclude each other")
 
 
 def limits_of(max_pixels: int | None) -> Limits:

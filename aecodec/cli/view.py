@@ -1,7 +1,7 @@
 """`aecodec view`: pictures and the decoder in a browser."""
 
 import webbrowser
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, TypedDict, Unpack
@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, TypedDict, Unpack
 import click
 
 from aecodec.cli.console import say
-from aecodec.cli.options import force_option, limits_of, max_pixels_option
+from aecodec.cli.options import force_option, limits_of, max_pixels_option, tune_option
 from aecodec.cli.startup import prepare_process
 from aecodec.jobs.runner import JobLog, Task, for_each
+from aecodec.models.registry import Tune, tuned_model
 from aecodec.storage.files import check_output, write_bytes
 from aecodec.storage.names import is_standard_output
 
@@ -31,6 +32,7 @@ class _Arguments(TypedDict):
     scripts: str | None
     force: bool
     max_pixels: int | None
+    tune: Tune | None
 
 
 @click.command()
@@ -54,11 +56,14 @@ class _Arguments(TypedDict):
 )  # fmt: skip
 @max_pixels_option
 @force_option
+@tune_option
 def view(files: tuple[str, ...], **arguments: Unpack[_Arguments]) -> int:
     """Look at pictures and at what compression does to them, in a browser.
 
     A FILE is a picture, or an .aec file; an .aec and a picture of one name stem are compared. The
     page is served on loopback only, to whoever has the URL that is printed, until Ctrl-C.
+    `--tune` says for what pictures are compressed; beside `--decoder` or `--scripts`, of which
+    model alone weights are written.
 
     Any web server can serve the files that `--scripts` writes: `decode.html` shows pictures, and
     the script `aec-img.js` makes `<img src="x.aec">` work in other pages.
@@ -68,7 +73,9 @@ def view(files: tuple[str, ...], **arguments: Unpack[_Arguments]) -> int:
     if targets:
         if files or arguments["export"] is not None:
             raise click.UsageError("--decoder and --scripts show no files")
-        return _write_decoder(targets, force=arguments["force"])
+        tune = arguments["tune"]
+        models = None if tune is None else {tuned_model(tune).model_id}
+        return _write_decoder(targets, models, force=arguments["force"])
     if arguments["export"] is not None:
         if not files:
             raise click.UsageError("--export needs files to show")
@@ -76,29 +83,33 @@ def view(files: tuple[str, ...], **arguments: Unpack[_Arguments]) -> int:
     return _serve(files, arguments)
 
 
-def _write_decoder(targets: dict[str, str], *, force: bool) -> int:
+Models = Collection[bytes] | None
+"""Ids of the models whose weights are written; None for all."""
+
+
+def _write_decoder(targets: dict[str, str], models: Models, *, force: bool) -> int:
     def work(task: Task, log: JobLog) -> None:
         write = _write_page if task.source == "decoder" else _write_scripts
-        log.say(write(task.target, force=force), err=is_standard_output(task.target))
+        log.say(write(task.target, models, force=force), err=is_standard_output(task.target))
 
     return for_each([Task(*each) for each in targets.items()], work, say=say)
 
 
-def _write_page(target: str, *, force: bool) -> str:
+def _write_page(target: str, models: Models, *, force: bool) -> str:
     """Writes the page that works without a server; what to say about it."""
     from aecodec.viewer.bundle import decoder_page
 
     check_output(target, force=force)
-    page = decoder_page().encode()
+    page = decoder_page(models).encode()
     write_bytes(target, page)
     return f"{target}: {len(page)} bytes"
 
 
-def _write_scripts(target: str, *, force: bool) -> str:
+def _write_scripts(target: str, models: Models, *, force: bool) -> str:
     """Writes what a web server needs into a folder; what to say about it."""
     from aecodec.viewer.bundle import web_files
 
-    found = {Path(target) / path: data for path, data in web_files().items()}
+    found = {Path(target) / path: data for path, data in web_files(models=models).items()}
     for path in found:
         path.parent.mkdir(parents=True, exist_ok=True)
         check_output(str(path), force=force)
@@ -153,7 +164,8 @@ def _studio(files: Sequence[str], arguments: _Arguments) -> "Studio":
     from aecodec.viewer.studio import Studio
 
     limits = limits_of(arguments["max_pixels"])
-    return Studio(Codec(limits=limits), load_exhibits(files, limits))
+    exhibits = load_exhibits(files, limits)
+    return Studio(Codec(limits=limits), exhibits, tune=arguments["tune"])
 
 
 def _warn(text: str) -> None:

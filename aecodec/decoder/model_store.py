@@ -7,17 +7,19 @@ from aecodec.decoder.networks import DecoderModel
 from aecodec.decoder.threads import check_threads
 from aecodec.errors import UnsupportedError
 from aecodec.models.registry import (
-    DEFAULT_MODEL,
+    DEFAULT_TUNE,
+    Tune,
     find_model,
     load_model,
     named_model,
     released_weights,
+    tuned_model,
 )
 from aecodec.models.weights import Weights
 
 
 class ModelStore:
-    """Weights and decoders of released models and of one model of one's own, by model id.
+    """Weights and decoders of released models and of one model of a caller's choice, by model id.
 
     It is safe to use from several threads.
     """
@@ -28,19 +30,25 @@ class ModelStore:
         """Loads nothing yet.
 
         Args:
-            own: what `load_model` takes; the default model by default.
+            own: what `load_model` takes: the one model that compresses; by default the released
+                models do, each for its tuning.
             threads: see `load_decoder`.
 
         Raises:
             InputError: `threads` is no whole number from 1 on.
         """
         check_threads(threads)
-        self._name: str | os.PathLike[str] = DEFAULT_MODEL if own is None else own
+        self._name = own
         self._threads = threads
         self._lock = threading.RLock()
         self._weights: dict[bytes, Weights] = {}
         self._decoders: dict[bytes, DecoderModel] = {}
         self._own_id: bytes | None = None
+
+    @property
+    def has_own(self) -> bool:
+        """Whether one model was chosen that compresses."""
+        return self._name is not None
 
     def clear(self) -> None:
         """Frees what was loaded."""
@@ -49,13 +57,15 @@ class ModelStore:
             self._decoders.clear()
             self._own_id = None
 
-    def own(self) -> Weights:
-        """The weights of one's own model, or of the default one.
+    def weights(self, tune: Tune = DEFAULT_TUNE) -> Weights:
+        """The weights that compress for a tuning; those of one's own model, if there is one.
 
         Raises:
-            WeightsError: they are missing or damaged.
+            WeightsError: they are missing or damaged, or there are none for this tuning.
         """
         with self._lock:
+            if self._name is None:
+                return self._weights_of(tuned_model(tune).model_id)
             if self._own_id is None:
                 weights = load_model(self._name)
                 self._weights[weights.model_id] = weights
@@ -78,9 +88,9 @@ class ModelStore:
             return self._decoders[model_id]
 
     def _weights_of(self, model_id: bytes) -> Weights:
-        is_file = named_model(os.fspath(self._name)) is None
+        is_file = self._name is not None and named_model(os.fspath(self._name)) is None
         if is_file and model_id not in self._weights:
-            self.own()  # only reading a file tells its id
+            self.weights()  # only reading a file tells its id
         if model_id not in self._weights:
             released = find_model(model_id)
             if released is None:

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from aecodec.encoder.rdoq import DeadZone, Floats
+from aecodec.coding.dead_zone import DeadZone, Floats
 from aecodec.format.quality import LAMBDA_RATIO, QUALITY_INDEX_MAX
 from aecodec.models.config import SearchSettings
 

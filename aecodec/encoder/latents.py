@@ -3,6 +3,7 @@
 import numpy as np
 
 from aecodec.coding.ans import SYMBOL_MAX, SYMBOL_MIN, SymbolEncoder
+from aecodec.coding.dead_zone import DeadZone
 from aecodec.decoder.latents import (
     MEAN_STEP,
     Floats,
@@ -15,7 +16,6 @@ from aecodec.decoder.latents import (
 from aecodec.decoder.networks import Levels, Means, Prior, Symbols, YHat
 from aecodec.decoder.passes import take_quarter
 from aecodec.decoder.prior_tables import Ints
-from aecodec.encoder.rdoq import DeadZone
 from aecodec.format.chunks import Tile
 from aecodec.format.constants import ACTIVATION_MAX
 

@@ -5,12 +5,12 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Protocol
 
+from aecodec.coding.dead_zone import symbol_costs
 from aecodec.decoder.latents import Floats
 from aecodec.decoder.loading import load_decoder
 from aecodec.decoder.networks import DecoderModel
 from aecodec.decoder.runtime_choice import LibraryError
 from aecodec.encoder.numpy_analysis import NumpyAnalysis
-from aecodec.encoder.rdoq import symbol_costs
 from aecodec.models.config import SearchSettings
 from aecodec.models.tensor_file import Array
 from aecodec.models.weights import Weights

@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from aecodec.encoder.tile_view import TileView
 
 Rounding = Callable[[Floats, npt.NDArray[np.uint8]], Floats]
-"""Residuals and the levels of their tables to symbols, see `rdoq.DeadZone`."""
+"""Residuals and the levels of their tables to symbols, see `dead_zone.DeadZone`."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from aecodec.encoder.rdoq import Floats
+from aecodec.coding.dead_zone import Floats
 from aecodec.format.constants import MEAN_FRACTION
 from aecodec.picture.pixels import SIXTEEN_BIT_PEAK, SIXTEEN_BIT_STEP, Pixels
 

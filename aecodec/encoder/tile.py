@@ -4,12 +4,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from aecodec.coding.dead_zone import DeadZone
 from aecodec.decoder.networks import YHat
 from aecodec.decoder.tile_synthesis import Mask
 from aecodec.encoder.latent_refinement import Effort, refine
 from aecodec.encoder.latents import encode_latents
 from aecodec.encoder.noise import is_gray
-from aecodec.encoder.rdoq import DeadZone
 from aecodec.encoder.shrinkage import Shrinkage
 from aecodec.encoder.tile_view import BegunTiles, TileView, cut_pixels
 from aecodec.format.chunks import Tile

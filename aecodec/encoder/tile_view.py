@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from aecodec.coding.dead_zone import Floats
 from aecodec.decoder.tile_synthesis import Mask
-from aecodec.encoder.rdoq import Floats
 from aecodec.format.constants import STRIDE
 from aecodec.format.tiling import Box
 from aecodec.models.weights import Array

@@ -11,10 +11,10 @@ import numpy.typing as npt
 import torch
 
 from aecodec.autoencoder.model import HyperpriorModel
+from aecodec.coding.dead_zone import DeadZone
 from aecodec.decoder.prior_tables import Ints
 from aecodec.encoder.latents import encode_latents
 from aecodec.encoder.networks import load_encoder
-from aecodec.encoder.rdoq import DeadZone
 from aecodec.export.input_statistics import InputStatistics, picture_statistics
 from aecodec.export.prior import OBSERVED_RADIUS
 from aecodec.export.weights import export_in_memory

@@ -4,7 +4,7 @@ They can travel to worker processes, where each loads its model once, when it is
 """
 
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -15,7 +15,7 @@ from aecodec.jobs.folders import FileTask
 from aecodec.jobs.journal import BEGUN, Entry, digest_of, fingerprint
 from aecodec.jobs.runner import JobLog, Task
 from aecodec.jobs.saving import Saving
-from aecodec.models.registry import DEFAULT_MODEL, named_model
+from aecodec.models.registry import named_model, tuned_model
 from aecodec.options import DecodeOptions, EncodeOptions
 from aecodec.storage.files import check_output
 from aecodec.storage.names import STANDARD, is_pipe
@@ -75,11 +75,13 @@ class Manner:
 def identity_of_model(model: str | None) -> str:
     """What tells a model from others: the name of a released one, or a digest of its file.
 
+    It is empty where released models are chosen otherwise.
+
     Raises:
         OSError: the file cannot be read.
     """
-    name = model or DEFAULT_MODEL
-    return name if named_model(name) else digest_of(name)
+    name = model or ""
+    return digest_of(name) if name and named_model(name) is None else name
 
 
 @dataclass(kw_only=True)
@@ -87,7 +89,7 @@ class _Coding:
     """What needs a codec, which is loaded once in each process.
 
     Attributes:
-        model: name or path of a model; None for the default one.
+        model: name or path of a model; None for the released ones.
         limits: what decoding may use.
     """
 
@@ -205,8 +207,9 @@ class Compression(_Conversion):
         return Converted(state, done.before, done.after, done.width, done.height)
 
     def facts(self) -> tuple[object, ...]:
-        """The options, and which inputs are refused."""
-        return "compress", self.options, self.limits
+        """The options, the model that they choose, and which inputs are refused."""
+        chosen = "" if self.model else tuned_model(self.options.model_tune).name
+        return "compress", replace(self.options, tune=None), chosen, self.limits
 
 
 @dataclass(kw_only=True)

@@ -1,15 +1,23 @@
-"""Models that have been released. Append only: files of every entry stay decodable for ever."""
+"""Models that have been released. Append only: files of every entry stay decodable for ever.
+
+To release one, put its weights beside this module, and add its line to `MODELS`.
+"""
 
 import os
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal, get_args
 
 from aecodec.errors import WeightsError
 
 if TYPE_CHECKING:
     from aecodec.models.weights import Weights
+
+
+Tune = Literal["psnr", "visual"]
+"""What a model was trained for: the least squared error, or what the eye sees."""
+TUNES: tuple[Tune, ...] = get_args(Tune)
 
 
 @dataclass(frozen=True)
@@ -19,15 +27,18 @@ class ReleasedModel:
     Attributes:
         name: what people call it, and `--model` takes.
         model_id: 4 bytes that stand in each file; a digest of all that decoding depends on.
+        tune: what it compresses for where no model is named; None for one that has a successor.
+            No two models have the same.
     """
 
     name: str
     model_id: bytes
+    tune: Tune | None = None
 
 
-MODELS: tuple[ReleasedModel, ...] = (ReleasedModel("aec-1", bytes.fromhex("88374332")),)
-DEFAULT_MODEL = "aec-1"
-"""Compresses where no other is asked for; not always the newest one."""
+MODELS: tuple[ReleasedModel, ...] = (ReleasedModel("aec-1", bytes.fromhex("88374332"), "psnr"),)
+DEFAULT_TUNE: Tune = "psnr"
+"""Of compression where neither a tuning nor a model is asked for."""
 
 
 def find_model(model_id: bytes) -> ReleasedModel | None:
@@ -38,6 +49,18 @@ def find_model(model_id: bytes) -> ReleasedModel | None:
 def named_model(name: str) -> ReleasedModel | None:
     """The released model of this name, if there is one."""
     return next((model for model in MODELS if model.name == name), None)
+
+
+def tuned_model(tune: Tune = DEFAULT_TUNE) -> ReleasedModel:
+    """The released model that compresses for a tuning.
+
+    Raises:
+        WeightsError: there is none.
+    """
+    for model in MODELS:
+        if model.tune == tune:
+            return model
+    raise WeightsError(f"no model has been released for the tuning {tune}")
 
 
 @cache

@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from aecodec.errors import InputError, PayloadError
 from aecodec.format.chunks import Buffer
+from aecodec.models.registry import Tune
 from aecodec.options import DEFAULT_EFFORT, EncodeOptions
 from aecodec.picture.pixels import Pixels
 from aecodec.plugins.codecs import plugin_codec
@@ -30,6 +31,7 @@ class ChunkOptions:
     effort: int = DEFAULT_EFFORT
     lossless: bool = False
     max_error: int | None = None
+    tune: Tune | None = None
 
     def __post_init__(self) -> None:
         """Checks the fields.

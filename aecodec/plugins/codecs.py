@@ -9,7 +9,7 @@ def use_codec(codec: Codec | None) -> None:
     """Lets all plugins of this process use a codec, for example one with a model of your own.
 
     Args:
-        codec: what to use; None for the default models.
+        codec: what to use; None for the released models.
 
     Example:
         >>> use_codec(Codec("aec-1"))

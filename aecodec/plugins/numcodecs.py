@@ -6,6 +6,7 @@ import numpy as np
 from numcodecs.abc import Codec as Numcodec
 from numcodecs.compat import ensure_contiguous_ndarray, ndarray_copy
 
+from aecodec.models.registry import Tune
 from aecodec.plugins.chunks import NAME, ChunkOptions, decode_chunk, encode_chunk
 
 
@@ -23,7 +24,7 @@ class AecNumcodec(Numcodec):  # type: ignore[misc]  # numcodecs has no types
 
     def __init__(
         self, *, quality: float | None = None, effort: int = 1, lossless: bool = False,
-        max_error: int | None = None,
+        max_error: int | None = None, tune: Tune | None = None,
     ) -> None:  # fmt: skip
         """Takes wishes of `EncodeOptions`.
 
@@ -31,7 +32,7 @@ class AecNumcodec(Numcodec):  # type: ignore[misc]  # numcodecs has no types
             InputError: one is not acceptable.
         """
         self.options = ChunkOptions(
-            quality=quality, effort=effort, lossless=lossless, max_error=max_error
+            quality=quality, effort=effort, lossless=lossless, max_error=max_error, tune=tune
         )
 
     def encode(self, buf: Any) -> bytes:  # noqa: ANN401  # whatever exports a buffer

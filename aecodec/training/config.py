@@ -20,6 +20,19 @@ NOISE_MAX = 16.0
 
 
 @dataclass(frozen=True)
+class Phase:
+    """A part of a run.
+
+    Attributes:
+        quantized: whether the fixed-point networks train rounded.
+        dead_zone: whether latents are rounded as encoders do it.
+    """
+
+    quantized: bool = False
+    dead_zone: bool = False
+
+
+@dataclass(frozen=True)
 class TrainConfig:
     """Settings of a run; stored in its folder, so that resuming needs none of them.
 
@@ -43,6 +56,8 @@ class TrainConfig:
         decay_shape: "sqrt" or "linear", see `schedule.rate_factor`.
         quantized_start: fraction of the run after which the fixed-point networks train rounded;
             a run without decay trains them as they are.
+        dead_zone_start: fraction of the run after which latents are rounded as encoders round them,
+            for the decoder to learn from, while the analysis stays as it is; 1 for never.
         downscale: part of the patches of a batch that are scaled down, by 0.6 to 1.
         noise: largest deviation of the noise in a patch, in levels of 256.
         ema: decay of the exponential moving average of the weights, which is what ships.
@@ -71,6 +86,7 @@ class TrainConfig:
     decay_start: float = 0.5
     decay_shape: str = "sqrt"
     quantized_start: float = 0.9
+    dead_zone_start: float = 1.0
     downscale: float = 0.5
     noise: float = 0.5
     ema: float = 0.9995
@@ -109,16 +125,25 @@ class TrainConfig:
     def _check_shares(self) -> None:
         if not 0.0 <= self.ema < 1.0:
             raise TrainingError("ema must lie in [0, 1)")
-        for name in ("warmup_share", "decay_start", "downscale"):
+        for name in ("warmup_share", "decay_start", "dead_zone_start", "downscale"):
             if not 0.0 <= getattr(self, name) <= 1.0:
                 raise TrainingError(f"{name} must lie in [0, 1]")
         if not 0.0 <= self.noise <= NOISE_MAX:
             raise TrainingError(f"noise must lie between 0 and {NOISE_MAX}, not {self.noise}")
 
-    def rounds_at(self, share: float) -> bool:
-        """Whether the fixed-point networks train rounded after this share of the run."""
-        ends = self.decay_start < 1.0 and self.quantized_start < 1.0
-        return ends and share >= self.quantized_start
+    def phase_at(self, share: float) -> Phase:
+        """What is rounded after this share of the run; nothing in a run without decay."""
+        quantized, dead_zone = (
+            self.decay_start < 1.0 and start < 1.0 and share >= start
+            for start in (self.quantized_start, self.dead_zone_start)
+        )
+        return Phase(quantized, dead_zone)
+
+    @property
+    def phases(self) -> list[Phase]:
+        """The phases of the run, in their order."""
+        starts = sorted({0.0, self.quantized_start, self.dead_zone_start})
+        return list(dict.fromkeys(self.phase_at(start) for start in starts))
 
     def save(self, path: Path) -> None:
         """Writes the settings as JSON."""

@@ -201,9 +201,7 @@ class Trainer:
         config, number = self.config, self.progress.step
         moment = self.budget.moment(number)
         set_rate(self.optimizers, rate_factor(moment, config))
-        self.model.set_quantized(
-            config.decay_start < 1.0 and moment.share >= config.quantized_start
-        )
+        self.passes.enter(config.phase_at(moment.share))
         torch.manual_seed(config.seed * 1_000_003 + number)
         with self._waits.of("data"):
             x, q = self._batches.at(number)
@@ -345,7 +343,7 @@ class Trainer:
 
     def warm_up(self) -> None:
         """Compiles what steps will need, if anything."""
-        self.passes.warm_up(*self._batches.at(START_STEP), self.loss)
+        self.passes.warm_up(*self._batches.at(START_STEP), self.loss, self.config.phases)
 
     def _expected_validation(self) -> float:
         """Seconds that a validation will take."""
@@ -375,6 +373,7 @@ class Trainer:
     def _averaged_model(self) -> HyperpriorModel:
         model = HyperpriorModel(self.model.config)
         model.load_state_dict(self.average)
+        model.prior.dead_zone = self.model.prior.dead_zone
         self._place(model.eval())
         return model
 

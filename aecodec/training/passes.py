@@ -1,13 +1,20 @@
 """Passes of a model over batches, forward and backward, compiled where that is wanted."""
 
+from collections.abc import Iterable
+from functools import cached_property
 from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from aecodec.autoencoder.model import ForwardOutput, HyperpriorModel
+from aecodec.autoencoder.priors import ContextPrior, gaussian_bits
 from aecodec.autoencoder.quantization import WHOLE, Part
-from aecodec.training.config import TrainConfig
+from aecodec.coding.dead_zone import COSTS, DeadZone
+from aecodec.format.constants import SCALE_LEVELS
+from aecodec.models.config import SearchSettings
+from aecodec.training.config import Phase, TrainConfig
 from aecodec.training.device import compiled, computes_bfloat16
 from aecodec.training.loss import LossTerms, RateDistortionLoss
 
@@ -48,11 +55,27 @@ class Passes:
         output: ForwardOutput = self._forward(x, q, noisy=True, mixed=self._mixed, part=self._part)
         return output, loss(output, x, q)
 
-    def warm_up(self, x: Tensor, q: Tensor, loss: RateDistortionLoss) -> None:
+    def enter(self, phase: Phase) -> None:
+        """Makes the model round as this phase of a run wants it."""
+        self._model.set_quantized(phase.quantized)
+        self._model.prior.dead_zone = self._edges if phase.dead_zone else None
+
+    @cached_property
+    def _edges(self) -> Tensor:
+        """Of the encoder's dead zone under Gaussians, on the device; see `quantize_dead_zone`."""
+        levels = torch.arange(SCALE_LEVELS, dtype=torch.float64)[:, None]
+        symbols = torch.arange(COSTS + 1, dtype=torch.float64).expand(SCALE_LEVELS, -1)
+        costs = gaussian_bits(symbols, ContextPrior.scales(levels)).numpy()
+        edges = DeadZone(costs.astype(np.float32), SearchSettings().plain_weight).edges
+        return torch.from_numpy(edges).to(self._device)
+
+    def warm_up(
+        self, x: Tensor, q: Tensor, loss: RateDistortionLoss, phases: Iterable[Phase]
+    ) -> None:
         """Compiles what steps will need, so that none of them takes a minute."""
         if not self._config.compile:
             return
-        for quantized in (False, True) if self._config.rounds_at(1.0) else (False,):
-            self._model.set_quantized(quantized)
+        for phase in phases:
+            self.enter(phase)
             for _ in range(3 if self._device.type == "cuda" else 1):  # the others record graphs
                 self.backward(x, q, loss)

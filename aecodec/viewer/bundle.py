@@ -10,14 +10,15 @@ import json
 import re
 import struct
 import zlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 from typing import Any
 
 from aecodec.coding.residual_tables import RELEASED
 from aecodec.errors import WeightsError
-from aecodec.models.registry import MODELS
+from aecodec.models import registry
+from aecodec.models.tensor_file import released_data
 from aecodec.models.weights import DECODER_PARTS
 
 PAGE, KERNEL, INDEX = "decode.html", "kernel.wasm", "resources.json"
@@ -33,11 +34,14 @@ _LEFT = re.compile(r"^(?:import|export)\b|\bimport\.meta\b", re.MULTILINE)
 _LENGTH = struct.Struct("<Q")
 
 
-def web_files(pages: tuple[str, ...] = ()) -> dict[str, bytes]:
+def web_files(
+    pages: tuple[str, ...] = (), models: Collection[bytes] | None = None
+) -> dict[str, bytes]:
     """Everything that a web server needs, by paths in one folder.
 
     Args:
         pages: `PAGES` for the viewer, too.
+        models: ids of the released models whose files can be decoded; None for all.
 
     `decode.html` shows pictures, also that of a link `decode.html?src=PATH`, and `aec-img.js` makes
     `<img src="x.aec">` work in other pages. Weights are without what only encoders need.
@@ -47,28 +51,31 @@ def web_files(pages: tuple[str, ...] = ()) -> dict[str, bytes]:
     """
     left_out = (*_NOT_SERVED, *(each for each in PAGES if each not in pages))
     found = {path: data for path, data in _scripts() if not path.startswith(left_out)}
-    models, tables = _stored()
-    found.update((*models.values(), *tables.values()))
+    weights, tables = _stored(models)
+    found.update((*weights.values(), *tables.values()))
     index = {
         "kernel": KERNEL,
-        "models": {key: name for key, (name, _) in models.items()},
+        "models": {key: name for key, (name, _) in weights.items()},
         "tables": {key: name for key, (name, _) in tables.items()},
     }
     found[INDEX] = json.dumps(index, indent=2).encode()
     return found
 
 
-def decoder_page() -> str:
+def decoder_page(models: Collection[bytes] | None = None) -> str:
     """`decode.html` as one file, weights included, which works when it is opened without a server.
+
+    Args:
+        models: see `web_files`.
 
     Raises:
         WeightsError: a file of the package is missing or damaged.
     """
     scripts = dict(_scripts())
-    models, tables = _stored()
+    weights, tables = _stored(models)
     embedded = {
         "kernel": _embedded(scripts[KERNEL]),
-        "models": {key: _embedded(data) for key, (_, data) in models.items()},
+        "models": {key: _embedded(data) for key, (_, data) in weights.items()},
         "tables": {key: _embedded(data) for key, (_, data) in tables.items()},
     }
     style = scripts["page.css"].decode()
@@ -176,20 +183,19 @@ Stored = dict[str, tuple[str, bytes]]
 """Names and bytes of files, by the ids that .aec files name."""
 
 
-def _stored() -> tuple[Stored, Stored]:
-    """The released weights, as far as decoders need them, and residual tables."""
-    folder = files("aecodec") / "models"
-    models, tables = {}, {}
+def _stored(models: Collection[bytes] | None) -> tuple[Stored, Stored]:
+    """Released weights, as far as decoders need them, and residual tables."""
+    weights, tables = {}, {}
     try:
-        for model in MODELS:
-            name = f"{model.name}.safetensors"
-            models[model.model_id.hex()] = name, decoder_weights((folder / name).read_bytes())
+        for model in registry.MODELS:
+            if models is None or model.model_id in models:
+                data = decoder_weights(bytes(released_data(model.name)))
+                weights[model.model_id.hex()] = f"{model.name}.safetensors", data
         for key, stem in RELEASED.items():
-            name = f"{stem}.safetensors"
-            tables[key.hex()] = name, (folder / name).read_bytes()
+            tables[key.hex()] = f"{stem}.safetensors", bytes(released_data(stem))
     except OSError as exc:
         raise WeightsError(f"cannot read weights: {exc}") from exc
-    return models, tables
+    return weights, tables
 
 
 def decoder_weights(data: bytes) -> bytes:

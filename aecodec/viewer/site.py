@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable, Iterator, Sequence
 
 from aecodec.errors import AecError
+from aecodec.format.container import parse_header
 from aecodec.format.quality import QUALITY_STEPS
 from aecodec.viewer.bundle import PAGES, VIEWER, web_files
 from aecodec.viewer.rivals import RIVAL_NAMES, RIVALS
@@ -18,7 +19,7 @@ def site_files(
     studio: Studio, qualities: Sequence[float] = QUALITIES, *,
     progress: Callable[[int, str], None] = lambda _number, _key: None,
 ) -> Iterator[tuple[str, bytes]]:  # fmt: skip
-    """Paths and bytes of a page that shows the studio's pictures.
+    """Paths and bytes of a page that shows the studio's pictures, with the models that they need.
 
     Args:
         studio: the pictures.
@@ -28,9 +29,7 @@ def site_files(
     Raises:
         AecError: something cannot be computed.
     """
-    for path, data in web_files(PAGES).items():
-        yield ("index.html" if path == VIEWER else path), data
-    described = []
+    described, used = [], set()
     for number in studio.numbers:
         exhibit = studio.exhibit(number)
         keys = [GIVEN] if exhibit.given is not None else []
@@ -40,10 +39,13 @@ def site_files(
         lacking: dict[str, str] = studio.described(number)["lacking"]
         for key in keys:
             progress(number, key)
+            used.add(parse_header(studio.answer(f"{number}/{key}/picture.aec").data).model_id)
             yield from _version(studio, f"{number}/{key}/", set(RIVALS) - set(lacking))
         described.append(studio.described(number) | {"keys": keys})
     index = {"pictures": described, "rivals": RIVAL_NAMES, "static": True}
     yield "data/pictures.json", json.dumps(index).encode()
+    for path, data in web_files(PAGES, used).items():
+        yield ("index.html" if path == VIEWER else path), data
 
 
 def _version(studio: Studio, base: str, rivals: set[str]) -> Iterator[tuple[str, bytes]]:

@@ -26,6 +26,7 @@ from aecodec.codec import Codec
 from aecodec.errors import InputError
 from aecodec.format.chunks import Limits
 from aecodec.format.quality import QUALITY_STEPS
+from aecodec.models.registry import Tune
 from aecodec.picture.decoding import read_picture
 from aecodec.picture.metadata import turned
 from aecodec.picture.orientation import orientation_in
@@ -84,15 +85,19 @@ class _Version:
 class Studio:
     """Answers addresses; safe to use from several threads."""
 
-    def __init__(self, codec: Codec, exhibits: Sequence[Exhibit] = (), *, most: int = 8) -> None:
+    def __init__(
+        self, codec: Codec, exhibits: Sequence[Exhibit] = (), *, most: int = 8,
+        tune: Tune | None = None,
+    ) -> None:  # fmt: skip
         """Computes nothing yet.
 
         Args:
             codec: encodes and decodes; its limits hold.
             exhibits: the first pictures.
             most: pictures that are kept of those that are added; more push out older ones.
+            tune: of what is encoded, see `EncodeOptions`.
         """
-        self.codec = codec
+        self.codec, self._tune = codec, tune
         self._most, self._first, self._next = most, len(exhibits), len(exhibits)
         self._exhibits = dict(enumerate(exhibits))
         self._versions: OrderedDict[tuple[int, str], _Version] = OrderedDict()
@@ -255,7 +260,12 @@ class Studio:
         if exhibit.original is None or quality > 100:
             raise UnknownError("qualities are 0 to 100")
         return self.codec.compress(
-            exhibit.original, quality, effort=EFFORT, keep=KEPT, progress=lambda _: check()
+            exhibit.original,
+            quality,
+            effort=EFFORT,
+            keep=KEPT,
+            tune=self._tune,
+            progress=lambda _: check(),
         )
 
     def _decoded(self, data: bytes) -> Picture:

@@ -14,7 +14,7 @@ from aecodec.applications.anomaly import AnomalyProfile
 from aecodec.applications.latent_maps import LatentReader, channel_order
 
 pictures = [np.full((40, 40, 3), 100 + 5 * number, np.uint8) for number in range(4)]
-pictures.append(aecodec.compress(pictures[0]))
+pictures.append(aecodec.compress(pictures[0], tune="psnr"))
 assert aecodec.features(pictures).shape == (5, 960)
 codec = aecodec.Codec()
 maps = [LatentReader(codec).read(each) for each in pictures]

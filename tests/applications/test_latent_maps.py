@@ -5,14 +5,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 from conftest import make_picture, make_sixteen_bit
+from mutation import with_model
 from PIL import Image, ImageDraw
 
 from aecodec.applications.latent_maps import LatentMap, LatentReader, channel_order
 from aecodec.codec import Codec
 from aecodec.decoder.code_lengths import CodeLengths
-from aecodec.errors import FormatError, InputError, LimitError
+from aecodec.errors import FormatError, InputError, LimitError, UnsupportedError
 from aecodec.format.chunks import Limits, Tile
 from aecodec.format.container import parse
+from aecodec.models.registry import ReleasedModel, Tune
 
 SAMPLES = Path(__file__).resolve().parents[2] / "samples"
 
@@ -87,11 +89,20 @@ def test_sixteen_bit_and_gray_pictures_work(tiny_codec: Codec, channels: int) ->
     assert np.isfinite(found.y).all()
 
 
-def test_files_of_an_own_model_need_it_for_lossless_tiles(tiny_codec: Codec) -> None:
-    flat = Codec().compress(np.full((64, 64, 3), 255, np.uint8), 75)
-    assert parse(flat).lossless_count == 1
-    with pytest.raises(InputError, match="lossless tiles"):
-        LatentReader(tiny_codec).read(flat)
+def test_lossless_tiles_are_analyzed_by_the_model_that_made_the_file(
+    tiny_codec: Codec, tunings: dict[Tune, ReleasedModel]
+) -> None:
+    pixels = np.full((64, 64, 3), 255, np.uint8)
+    for tune, model in tunings.items():
+        flat = Codec().compress(pixels, 75, tune=tune)
+        assert parse(flat).lossless_count == 1
+        expected = LatentReader(Codec(model.name)).of_pixels(pixels)
+        for reader in (LatentReader(Codec()), LatentReader(tiny_codec)):
+            found = reader.read(flat)
+            assert found.model_id == model.model_id
+            np.testing.assert_array_equal(found.y, expected.y)
+    with pytest.raises(UnsupportedError, match="needs model"):
+        LatentReader(Codec()).read(with_model(flat, b"none"))
 
 
 def test_damaged_and_large_pictures_are_refused(tiny_codec: Codec, compressed: bytes) -> None:

@@ -1,8 +1,16 @@
 """Rounding, and the gradients of its stand-ins."""
 
+import numpy as np
 import torch
 
-from aecodec.autoencoder.quantization import lower_bound, quantize, quantize_noise, quantize_ste
+from aecodec.autoencoder.quantization import (
+    lower_bound,
+    quantize,
+    quantize_dead_zone,
+    quantize_noise,
+    quantize_ste,
+)
+from aecodec.coding.dead_zone import COSTS, DeadZone
 
 HALVES = [-2.5, -1.5, -0.5, -0.49, 0.0, 0.49, 0.5, 1.5, 2.5]
 
@@ -39,3 +47,18 @@ def test_lower_bound_lets_values_rise_but_not_fall() -> None:
     # A descent step subtracts the gradient: negative ones lift x.
     (gradient,) = torch.autograd.grad(y, x, torch.tensor([-3.0, 3.0, 3.0, -3.0, 3.0]))
     assert gradient.tolist() == [-3.0, 0.0, 3.0, -3.0, 3.0]
+
+
+def test_the_dead_zone_of_training_is_that_of_encoders() -> None:
+    costs = np.abs(np.arange(COSTS + 1, dtype=np.float32)) * np.array([[1.0], [9.0], [40.0]])
+    zone = DeadZone(costs.astype(np.float32), 25.0)
+    rng = np.random.default_rng(5)
+    residual = rng.normal(0, 3, 4000).astype(np.float32)
+    levels = rng.integers(0, 3, 4000).astype(np.uint8)
+    expected = zone(residual, levels)
+    x = torch.from_numpy(residual).requires_grad_()
+    symbols = quantize_dead_zone(x, torch.from_numpy(levels).float(), torch.from_numpy(zone.edges))
+    assert np.array_equal(symbols.detach().numpy(), expected)
+    assert (expected != np.round(residual)).any()
+    (gradient,) = torch.autograd.grad(symbols.sum(), x)
+    assert torch.equal(gradient, torch.ones_like(x))

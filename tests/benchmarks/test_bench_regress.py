@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
+from aecodec.models.registry import MODELS, tuned_model
 from benchmarks import regress
 from benchmarks.__main__ import cli
 from benchmarks.curves import Point
@@ -23,7 +24,7 @@ def dearer(factor: float) -> list[Point]:
 def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[float], Result]:
     """Runs the command on curves that cost `factor` times what the baseline says."""
     baseline = tmp_path / "baseline.json"
-    regress.write_baseline(baseline, {"a.png": CURVE, "b.png": CURVE})
+    regress.write_baseline(baseline, "any", {"a.png": CURVE, "b.png": CURVE})
 
     def command(factor: float) -> Result:
         curves = {"a.png": dearer(factor), "b.png": dearer(factor)}
@@ -48,7 +49,10 @@ def test_one_worse_picture_shows_but_does_not_fail_alone() -> None:
     assert 0.0 < found["mean"] < regress.TOLERANCE
 
 
-@pytest.mark.parametrize("text", ["", "{}", "[]", '{"points": {"a": [[1]]}}', '{"points": 3}'])
+@pytest.mark.parametrize(
+    "text",
+    ["", "{}", "[]", '{"model": "a", "points": {"a": [[1]]}}', '{"points": {}}', '{"points": 3}'],
+)
 def test_what_is_no_baseline(tmp_path: Path, text: str) -> None:
     path = tmp_path / "baseline.json"
     path.write_text(text, encoding="utf-8")
@@ -65,7 +69,28 @@ def test_other_pictures_or_no_overlap_are_named() -> None:
         regress.changes({"a.png": CURVE}, {"a.png": far})
 
 
-def test_the_stored_baseline_is_of_the_samples() -> None:
+def test_each_released_model_has_a_baseline_of_the_samples() -> None:
     names = {p.name for p in regress.SAMPLES.glob("*.png")} - regress.NO_SAMPLES
-    assert set(regress.read_baseline(BASELINE)) == names
-    assert "torch" in json.loads(BASELINE.read_text(encoding="utf-8"))["machine"]
+    models = []
+    for path in BASELINE.parent.glob("baseline*.json"):
+        model, points = regress.read_baseline(path)
+        models.append(model)
+        assert set(points) == names
+        assert "torch" in json.loads(path.read_text(encoding="utf-8"))["machine"]
+    assert sorted(models) == sorted(model.name for model in MODELS)
+
+
+def test_a_baseline_is_compared_with_its_own_model(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str | None] = []
+
+    def measured(_paths: object, model: str | None = None) -> dict[str, list[Point]]:
+        asked.append(model)
+        return {"a.png": CURVE}
+
+    monkeypatch.setattr(regress, "measure_pictures", measured)
+    path = str(tmp_path / "baseline.json")
+    for options in (["--write", "--model", "mine"], [], ["--model", "other"], ["--write"]):
+        assert CliRunner().invoke(cli, ["regress", path, *options]).exit_code == 0
+    assert asked == ["mine", "mine", "other", tuned_model().name]

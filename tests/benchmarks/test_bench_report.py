@@ -16,6 +16,7 @@ from PIL import Image
 from benchmarks import codecs, rd, report
 from benchmarks.codecs import jpeg420
 from benchmarks.curves import bd_psnr, bd_rate
+from benchmarks.glance import against_avif, bd_rates_csv, format_glance, glance, pairs
 from benchmarks.published import published_curves
 from benchmarks.results import Cell, Results, load_results
 
@@ -43,7 +44,8 @@ def test_report_command_writes_everything(tmp_path: Path) -> None:
     result = CliRunner().invoke(rd.main, [*arguments, "--full"])
     assert result.exit_code == 0, result.output
     plots = {f"{stem}.{kind}" for kind in ("png", "svg") for stem in (
-        "rd_psnr", "rd_y_psnr", "rd_ms_ssim_db", "rd_ssimulacra2", "rd_flip", "bd_rate", "speed",
+        "rd_psnr", "rd_y_psnr", "rd_chroma_psnr", "rd_ms_ssim_db", "rd_ssimulacra2", "rd_flip",
+        "bd_rate", "speed",
         "bd_rate_decode_time",
     )}  # fmt: skip
     files = {path.name for path in output.iterdir()}
@@ -57,7 +59,7 @@ def test_report_command_writes_everything(tmp_path: Path) -> None:
     }
     page = (output / "report.html").read_text(encoding="utf-8")
     assert "broken&lt;b&gt;.png: UnidentifiedImageError" in page
-    assert page.count("data:image/png;base64,") == 9
+    assert page.count("data:image/png;base64,") == 10
     assert not re.search(r"""(src|href)=["'](?!data:)""", page)
     assert "(published)" not in page
     assert "butteraugli: no package was found on PyPI" in page
@@ -148,26 +150,40 @@ def test_published_curves_stand_beside_kodak_pictures_only(
 def test_table_names_the_worst_picture_and_the_gain() -> None:
     found = Results(cells("jpeg420", "a", 0.2, 40) + cells("jpeg420", "b", 0.2, 40)
                     + cells("webp", "a", 0.1, 40) + cells("webp", "b", 0.3, 40))  # fmt: skip
-    compared = report.pairs(found)
+    compared = pairs(found)
     (row,) = report.table(compared)
     assert (row.test, row.anchor, row.over) == ("webp", "jpeg420", "21.00 to 30.00")
     assert row.worst == "+50.00 % b"
     assert row.mean == "+0.00 % (2/2)"
     assert row.gain == "+0.00"
     assert report.of_pictures(compared) == (["webp"], [["a", "-50.0"], ["b", "+50.0"]])
-    lines = report.bd_rates_csv(compared).splitlines()
+    lines = bd_rates_csv(compared).splitlines()
     assert lines[0] == "metric,codec,anchor,picture,bd_rate_percent,low,high"
     assert [line.split(",")[3] for line in lines[1:]] == ["(mean curves)", "a", "b"]
     assert float(lines[3].split(",")[4]) == pytest.approx(50)
 
 
-def test_a_file_at_a_size_is_the_best_that_fits() -> None:
-    image = Image.fromarray(np.random.default_rng(1).integers(0, 256, (32, 32, 3), np.uint8))
-    codec = jpeg420()
-    data = report.at_size(codec, image, 1000)
-    fitting = [codec.encode(image, q) for q in range(1, 101)]
-    assert len(data) == max(len(f) for f in fitting if len(f) <= 1000)
-    assert report.at_size(codec, image, 10) == fitting[0]
+def test_our_rows_are_compared_with_each_avif_directly() -> None:
+    found = Results(
+        [cell for name, bpp in (
+            ("aecodec-psnr", 0.2), ("aecodec-visual", 0.1), ("jpeg420", 0.8), ("avif-iq", 0.4),
+            ("avif-psnr", 0.2), ("webp", 0.4),
+        ) for cell in cells(name, "a", bpp, 40)]
+    )  # fmt: skip
+    compared = pairs(found)
+    assert against_avif(found, compared) == [
+        ["aecodec-psnr", "avif-psnr", "+0.0 %"],
+        ["aecodec-visual", "avif-psnr", "-50.0 %"],
+        ["aecodec-psnr", "avif-iq", "-50.0 %"],
+        ["aecodec-visual", "avif-iq", "-75.0 %"],
+    ]
+    rates = {row[0]: row[1] for row in glance(found, compared)}
+    assert rates["aecodec-visual"] == "-87.5 %"
+    assert rates["webp"] == "-50.0 %"
+    text = format_glance(found, compared)
+    assert "RGB PSNR" in text
+    assert re.search(r"^aecodec-visual  avif-iq +-75.0 %$", text, re.MULTILINE)
+    assert re.search(r"^avif-iq         jpeg420 +-50.0 %$", text, re.MULTILINE)
 
 
 @pytest.mark.parametrize("metric", ["psnr", "ms_ssim_db"])

@@ -68,6 +68,19 @@ def test_y_psnr_weighs_channels_as_bt601() -> None:
     assert metrics.y_psnr(black, black) == math.inf
 
 
+def test_chroma_is_that_of_jpeg() -> None:
+    """Cb and Cr of ITU-T T.871, section 7: +0.5 and -0.0813 of blue, and 0 of gray."""
+    black, blue = Image.new("RGB", (4, 4)), Image.new("RGB", (4, 4), (0, 0, 10))
+    mse = (5.0**2 + 0.81312411**2) / 2
+    assert metrics.chroma_psnr(black, blue) == pytest.approx(20 * math.log10(255 / mse**0.5))
+    assert metrics.chroma_psnr(black, Image.new("RGB", (4, 4), (9, 9, 9))) > 200
+    original, restored = noisy(64, 16)
+    planes = (np.asarray(image.convert("YCbCr"), np.float64) for image in (original, restored))
+    first, second = (plane[..., 1:] for plane in planes)
+    rounded = 10 * math.log10(255**2 / np.square(first - second).mean())
+    assert metrics.chroma_psnr(original, restored) == pytest.approx(rounded, abs=0.05)
+
+
 @pytest.mark.parametrize("name", list(metrics.METRICS))
 def test_each_metric_grows_with_fidelity(name: str) -> None:
     pytest.importorskip("ssimulacra2")
@@ -82,7 +95,7 @@ def test_known_values_of_equal_pictures() -> None:
     image, _ = noisy(256, 1)
     values, lines = measure_all(image, image)
     assert lines == []
-    assert values == {"psnr": math.inf, "y_psnr": math.inf, "ms_ssim_db": math.inf} | {
+    assert values == dict.fromkeys(("psnr", "y_psnr", "chroma_psnr", "ms_ssim_db"), math.inf) | {
         "ssimulacra2": 100.0,
         "flip": 1.0,
     }
@@ -100,7 +113,7 @@ def test_too_small_pictures_lose_a_metric_and_not_the_run() -> None:
     assert set(values) == set(metrics.METRICS) - {"ssimulacra2"}
     assert lines == ["SSIMULACRA2: needs sides of at least 256 pixels, got 255x255"]
     values, lines = measure_all(*noisy(160, 4))
-    assert set(values) == {"psnr", "y_psnr", "flip"}
+    assert set(values) == {"psnr", "y_psnr", "chroma_psnr", "flip"}
     assert len(lines) == 2
     assert "ms_ssim_db" in measure_all(*noisy(161, 4))[0]
 

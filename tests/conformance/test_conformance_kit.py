@@ -88,6 +88,10 @@ def test_the_kit_is_small_and_covers_the_format() -> None:
     assert any(entry.get("regions") for entry in VALID)
 
 
+def test_the_kit_has_files_of_every_released_model() -> None:
+    assert {entry["model"] for entry in VALID} == {m.model_id.hex() for m in registry.MODELS}
+
+
 def test_a_missing_or_unlisted_vector_is_noticed(tmp_path: Path) -> None:
     (tmp_path / "manifest.json").write_text((KIT / "manifest.json").read_text(encoding="utf-8"))
     with pytest.raises(FileNotFoundError, match=r"missing: .*'invalid/bit-flipped.aec'"):

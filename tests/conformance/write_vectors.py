@@ -2,11 +2,12 @@
 
 From the root of the repository:
 
-    PYTHONPATH=. python tests/conformance/write_vectors.py [-f]
+    PYTHONPATH=. python tests/conformance/write_vectors.py [--tune visual] [-f]
 
-Files are made with the default model, from pictures that are made here. Released models
-decode for ever, so a written kit is right for ever; write it again only before the format's first
-release, or to add files.
+Files are made with the released model of a tuning, from pictures that are made here: all of them
+for PSNR, and a few for each other tuning, beside those that are there. Released models decode for
+ever, so a written kit is right for ever; write it again only before the format's first release, or
+to add files.
 """
 
 import argparse
@@ -53,7 +54,7 @@ from aecodec.format.constants import STRIDE
 from aecodec.format.container import Stream, parse, serialize
 from aecodec.format.digest import PixelDigest, with_digest
 from aecodec.format.tiling import tile_box
-from aecodec.models.registry import DEFAULT_MODEL
+from aecodec.models.registry import TUNES, Tune, find_model, tuned_model
 from aecodec.picture.pixels import Pixels as AnyPixels
 from aecodec.picture.pixels import split as split_alpha
 
@@ -62,6 +63,12 @@ Pixels = npt.NDArray[np.uint8]
 PROFILE_DATE = 2026, 11, 25, 15, 25, 52
 """When the ICC profile was made, which ImageCms would write anew each time: ICC.1:2022, 7.2.10."""
 Entry = dict[str, Any]
+FIRST: Tune = "psnr"
+FURTHER = (
+    "rgb-17x33", "gray-61x45", "quality-0", "quality-100", "extremes-100", "tiles-3x2",
+    "tiles-mixed", "gray16", "layer-bound-2",
+)  # fmt: skip
+"""Files of which each further model has its own."""
 
 
 def smooth(height: int, width: int, seed: int = 0) -> Pixels:
@@ -331,24 +338,32 @@ def list_optional(chunks: Iterable[Chunk]) -> list[list[Any]]:
     return listed
 
 
-def main() -> None:
-    """Writes the kit."""
-    parser = argparse.ArgumentParser(description="Writes the conformance kit.")
-    parser.add_argument("-f", "--force", action="store_true", help="replace what exists")
-    force = parser.parse_args().force
-    if not force and (KIT / "manifest.json").exists():
-        sys.exit("the kit exists; -f replaces it")
-    codec = Codec()
-    for folder in ("valid", "invalid"):
-        (KIT / folder).mkdir(exist_ok=True)
-        for path in (KIT / folder).iterdir():
-            path.unlink()
-    valid, invalid = [], []
-    for name, (what, data) in valid_files(codec).items():
+def files_of(tune: Tune, codec: Codec) -> dict[str, tuple[str, bytes]]:
+    """The files of a tuning's model: all for PSNR, else a few that its weights could break."""
+    files = valid_files(codec)
+    if tune == FIRST:
+        return files
+    about = f", by the model of the tuning {tune}"
+    return {f"{tune}-{name}": (files[name][0] + about, files[name][1]) for name in FURTHER}
+
+
+def write_valid(tune: Tune, codec: Codec) -> list[Entry]:
+    """Writes the valid files of a tuning's model; their entries in the manifest."""
+    entries = []
+    for name, (what, data) in files_of(tune, codec).items():
         entry, pixels = describe_valid(codec, name, what, data)
         (KIT / entry["file"]).write_bytes(data)
         Image.fromarray(pixels).save(KIT / entry["pixels"], optimize=True)
-        valid.append(entry)
+        entries.append(entry)
+    return entries
+
+
+def write_invalid(codec: Codec) -> list[Entry]:
+    """Writes the files that a decoder must refuse; their entries in the manifest.
+
+    Raises:
+        RuntimeError: one decodes, or is refused for another reason.
+    """
     one = learned(codec, smooth(20, 30, 4))
     tile_end = len(one) - 12
     faults = broken_bytes(one, tile_end) | broken_chunks(one, tiled(codec, smooth(20, 70, 4)))
@@ -356,6 +371,7 @@ def main() -> None:
         learned(codec, with_alpha(smooth(9, 9)[..., 0]))
     )
     faults |= broken_layer(layered(codec, smooth(20, 30, 4), 0))
+    entries = []
     for name, (what, data, *errors) in faults.items():
         try:
             codec.decompress_array(data)
@@ -365,12 +381,53 @@ def main() -> None:
         else:
             raise RuntimeError(f"{name} decodes")
         (KIT / f"invalid/{name}.aec").write_bytes(data)
-        invalid.append({"file": f"invalid/{name}.aec", "what": what, "errors": errors})
+        entries.append({"file": f"invalid/{name}.aec", "what": what, "errors": errors})
+    return entries
+
+
+def clear(tune: Tune, manifest: dict[str, list[Entry]]) -> None:
+    """Removes the files and entries of a tuning's model, and with those of PSNR all faults."""
+
+    def is_old(entry: Entry) -> bool:
+        tuned = [each for each in TUNES if entry["file"].startswith(f"valid/{each}-")]
+        return tuned == ([] if tune == FIRST else [tune])
+
+    old = [entry for entry in manifest["valid"] if is_old(entry)]
+    manifest["valid"] = [entry for entry in manifest["valid"] if not is_old(entry)]
+    if tune == FIRST:
+        old += manifest["invalid"]
+        manifest["invalid"] = []
+    for name in [each[key] for each in old for key in ("file", "pixels") if key in each]:
+        (KIT / name).unlink(missing_ok=True)
+
+
+def main() -> None:
+    """Writes the files of one model into the kit."""
+    parser = argparse.ArgumentParser(description="Writes the conformance kit.")
+    parser.add_argument("-f", "--force", action="store_true", help="replace what exists")
+    parser.add_argument("--tune", choices=TUNES, default=FIRST, help="whose model makes the files")
+    arguments = parser.parse_args()
+    tune: Tune = arguments.tune
+    path = KIT / "manifest.json"
+    manifest: dict[str, Any] = {"valid": [], "invalid": []}
+    if path.exists():
+        manifest = json.loads(path.read_text(encoding="utf-8"))
+    model = tuned_model(tune)
+    if model.name in manifest.get("made_with", []) and not arguments.force:
+        sys.exit(f"the kit has files of {model.name}; -f replaces them")
+    for folder in ("valid", "invalid"):
+        (KIT / folder).mkdir(exist_ok=True)
+    clear(tune, manifest)
+    codec = Codec(model.name)
+    entries = write_valid(tune, codec)
+    valid = [*entries, *manifest["valid"]] if tune == FIRST else [*manifest["valid"], *entries]
     about = "See check_decoder.py for the meaning of the fields."
-    manifest = {"about": about, "format_version": 1, "made_with": DEFAULT_MODEL}
-    manifest |= {"valid": valid, "invalid": invalid}
-    text = json.dumps(manifest, indent=1, ensure_ascii=False)
-    (KIT / "manifest.json").write_text(text + "\n", encoding="utf-8")
+    ids = dict.fromkeys(bytes.fromhex(entry["model"]) for entry in valid)
+    made_with = [found.name for found in map(find_model, ids) if found]
+    written = {"about": about, "format_version": 1, "made_with": made_with, "valid": valid}
+    written["invalid"] = write_invalid(codec) if tune == FIRST else manifest["invalid"]
+    text = json.dumps(written, indent=1, ensure_ascii=False)
+    path.write_text(text + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -9,11 +9,11 @@ import torch
 from conftest import TINY, export_tiny, make_picture, make_tiny_model
 
 from aecodec.codec import Codec
+from aecodec.coding.dead_zone import Floats
 from aecodec.decoder.networks import DecoderModel, YHat
 from aecodec.decoder.tile_synthesis import TileSynthesis
 from aecodec.encoder.latent_refinement import Effort
 from aecodec.encoder.networks import EncoderModel
-from aecodec.encoder.rdoq import Floats
 from aecodec.encoder.tile import TileEncoder
 from aecodec.format.chunks import Header, PixelFormat
 from aecodec.format.tiling import Region, latent_grid, tile_box, tile_boxes

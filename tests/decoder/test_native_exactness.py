@@ -6,11 +6,11 @@ from native_kernel import LEVELS, SIZES, needs_kernel, on_kernel, on_numpy
 from random_models import random_pixels, random_weights
 
 from aecodec.coding.ans import SYMBOL_MAX, SYMBOL_MIN
+from aecodec.coding.dead_zone import DeadZone
 from aecodec.decoder.latents import Grid
 from aecodec.decoder.networks import TilePasses, YHat
 from aecodec.encoder.latents import encode_latents
 from aecodec.encoder.networks import EncoderModel
-from aecodec.encoder.rdoq import DeadZone
 from aecodec.errors import PayloadError
 from aecodec.format.constants import PASSES
 

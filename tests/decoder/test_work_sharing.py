@@ -185,7 +185,7 @@ def test_a_forked_process_decodes_though_it_has_no_helpers(
         "import os, sys, warnings\nfrom aecodec.codec import Codec\n"
         "warnings.simplefilter('ignore')\n"
         "codec = Codec(sys.argv[1], threads=2)\n"
-        "codec.decoder(codec._models.own().model_id).crew.share(lambda _: None, range(9))\n"
+        "codec.decoder(codec._models.weights().model_id).crew.share(lambda _: None, range(9))\n"
         "before = codec.decompress_array(sys.argv[2])\n"
         "child = os.fork()\n"
         "if not child:\n"

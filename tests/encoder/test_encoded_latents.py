@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 from native_kernel import LEVELS, needs_kernel
 
+from aecodec.coding.dead_zone import DeadZone
 from aecodec.decoder.latents import Floats
 from aecodec.decoder.loading import load_decoder
 from aecodec.decoder.networks import DecoderModel
 from aecodec.decoder.runtime_choice import VARIABLE
 from aecodec.encoder.latents import encode_latents
 from aecodec.encoder.networks import EncoderModel
-from aecodec.encoder.rdoq import DeadZone
 from aecodec.models.weights import read_weights
 
 SIZES = ((8, 8), (1, 1), (5, 7), (2, 13), (12, 3))

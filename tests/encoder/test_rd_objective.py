@@ -13,12 +13,12 @@ from conftest import make_picture
 from aecodec.autoencoder.quantization import quantize_ste
 from aecodec.autoencoder.transforms import to_model_space
 from aecodec.codec import Codec
+from aecodec.coding.dead_zone import DeadZone, Floats
 from aecodec.decoder.passes import take_quarter
 from aecodec.encoder.latent_refinement import Effort
 from aecodec.encoder.latents import encode_latents
 from aecodec.encoder.networks import EncoderModel
 from aecodec.encoder.rd_objective import LossGradient, Objective, rate_point
-from aecodec.encoder.rdoq import DeadZone, Floats
 from aecodec.encoder.symbol_costs import Costs
 from aecodec.encoder.tile import TileEncoder
 from aecodec.encoder.tile_view import TileView

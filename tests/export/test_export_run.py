@@ -9,10 +9,10 @@ from click.testing import CliRunner
 from conftest import FAST_RUN, TINY, make_picture, make_tiny_model
 
 from aecodec.cli.train import export
+from aecodec.coding.dead_zone import DeadZone
 from aecodec.decoder.loading import load_decoder
 from aecodec.encoder.latents import encode_latents
 from aecodec.encoder.networks import EncoderModel, load_encoder
-from aecodec.encoder.rdoq import DeadZone
 from aecodec.errors import TrainingError
 from aecodec.export.run import export_run
 from aecodec.export.statistics import observe_inputs, observe_symbols

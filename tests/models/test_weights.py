@@ -11,7 +11,7 @@ from safetensors.numpy import load_file, save_file
 
 from aecodec.decoder.loading import load_decoder
 from aecodec.errors import WeightsError
-from aecodec.models.registry import DEFAULT_MODEL, MODELS, load_model
+from aecodec.models.registry import MODELS, load_model
 from aecodec.models.tensor_file import Array
 from aecodec.models.weights import (
     FORMAT,
@@ -63,7 +63,6 @@ def test_files_are_read_as_they_were_written(tiny_weights: Path, tmp_path: Path)
 @pytest.mark.parametrize("name", [model.name for model in MODELS])
 def test_released_weights_have_their_id(name: str) -> None:
     assert load_model(name).model_id in {model.model_id for model in MODELS}
-    assert DEFAULT_MODEL in {model.name for model in MODELS}
 
 
 def test_models_have_names_or_paths(tiny_weights: Path, tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from conftest import FAST_RUN, TINY, make_tiny_model
 from aecodec.errors import TrainingError
 from aecodec.training import optimizers
 from aecodec.training.checkpoint import load_average
-from aecodec.training.config import CHECKPOINT, SETTINGS, TrainConfig
+from aecodec.training.config import CHECKPOINT, SETTINGS, Phase, TrainConfig
 from aecodec.training.loop import Trainer
 from aecodec.training.validation import VALIDATION_QUALITIES
 
@@ -71,6 +71,29 @@ def test_rounded_fine_tuning(picture_folder: Path, tmp_path: Path) -> None:
     assert not torch.equal(before, trainer.model.prior.hyper_synthesis.head.weight)
     trainer.save()
     assert set(load_average(run / CHECKPOINT)) == set(trainer.model.state_dict())
+
+
+def test_the_dead_zone_teaches_the_decoder_alone(picture_folder: Path, tmp_path: Path) -> None:
+    trainer = prepared(picture_folder, tmp_path / "run", decay_start=0.0, dead_zone_start=0.0)
+    before = {name: value.clone() for name, value in trainer.model.state_dict().items()}
+    for _ in range(2):
+        trainer.step()
+    assert trainer.collect() is not None
+    moved = {
+        name.split(".")[0]
+        for name, value in trainer.model.state_dict().items()
+        if not torch.equal(value, before[name])
+    }
+    assert {"prior", "synthesis"} <= moved
+    assert "analysis" not in moved
+
+
+def test_phases_come_in_order_and_only_while_a_run_decays() -> None:
+    config = replace(FAST_RUN, decay_start=0.5, quantized_start=0.6, dead_zone_start=0.8)
+    assert config.phases == [Phase(), Phase(quantized=True), Phase(quantized=True, dead_zone=True)]
+    assert config.phase_at(0.7) == Phase(quantized=True)
+    assert replace(config, decay_start=1.0).phases == [Phase()]
+    assert replace(config, dead_zone_start=1.0).phase_at(1.0) == Phase(quantized=True)
 
 
 def test_steps_without_finite_gradient_are_skipped(picture_folder: Path, tmp_path: Path) -> None:

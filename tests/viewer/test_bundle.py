@@ -18,6 +18,8 @@ from aecodec.decoder.build_kernel import (
     wasm_digest_script,
 )
 from aecodec.errors import WeightsError
+from aecodec.models import registry
+from aecodec.models.registry import ReleasedModel, Tune
 from aecodec.models.weights import model_digest
 from aecodec.viewer.bundle import (
     PAGES,
@@ -113,12 +115,25 @@ def test_the_viewer_is_served_only_where_it_is_wished_for(files: dict[str, bytes
 
 def test_resources_are_named_by_their_ids(files: dict[str, bytes]) -> None:
     index = json.loads(files["resources.json"])
-    assert set(index["models"]) == {MODEL}
+    assert set(index["models"]) == {each.model_id.hex() for each in registry.MODELS}
     assert set(index["tables"]) == {TABLES}
     weights = files[index["models"][MODEL]]
     assert model_digest(load(weights)).hex() == MODEL
     assert len(weights) < 0.7 * (MODELS / "aec-1.safetensors").stat().st_size
     assert files[index["kernel"]] == (SCRIPTS / "kernel.wasm").read_bytes()
+
+
+def test_only_the_models_that_are_wished_for_are_there(tunings: dict[Tune, ReleasedModel]) -> None:
+    ids = {each.model_id.hex() for each in tunings.values()}
+    assert json.loads(web_files()["resources.json"])["models"].keys() == ids
+    for each in tunings.values():
+        found, page = web_files(models={each.model_id}), decoder_page({each.model_id})
+        key = each.model_id.hex()
+        assert json.loads(found["resources.json"])["models"] == {key: f"{each.name}.safetensors"}
+        assert sum(name.endswith(".safetensors") for name in found) == 2  # and the residual tables
+        resources = re.search(r'id="resources">(.*?)</script>', page)
+        assert resources
+        assert json.loads(resources[1])["models"].keys() == {key}
 
 
 def test_only_weights_files_become_smaller() -> None:
@@ -128,7 +143,7 @@ def test_only_weights_files_become_smaller() -> None:
 
 
 def test_the_page_holds_everything() -> None:
-    page = decoder_page()
+    page = decoder_page({bytes.fromhex(MODEL)})
     assert not re.search(r'<(?:script|link|img)[^>]+(?:src|href)="(?!data:)', page)
     policy = re.search(r'Content-Security-Policy" content="([^"]+)"', page)
     assert policy

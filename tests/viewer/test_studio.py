@@ -15,10 +15,13 @@ from PIL import Image
 from aecodec.codec import Codec
 from aecodec.errors import AecError
 from aecodec.format.chunks import DEFAULT_LIMITS
+from aecodec.format.container import parse
+from aecodec.models.registry import TUNES, Tune, tuned_model
 from aecodec.picture.metrics import pixels_psnr
 from aecodec.viewer.exhibits import exhibit_of, load_exhibits
 from aecodec.viewer.heat import bit_map
 from aecodec.viewer.rivals import RIVALS, nearest
+from aecodec.viewer.site import site_files
 from aecodec.viewer.studio import Studio, UnknownError
 
 SAMPLES = ROOT / "samples"
@@ -51,6 +54,20 @@ def map_of(fields: dict[str, Any]) -> np.ndarray[Any, Any]:
     data = base64.b64decode(fields["png"].removeprefix("data:image/png;base64,"))
     with Image.open(BytesIO(data)) as image:
         return np.asarray(image)
+
+
+@pytest.mark.usefixtures("tunings")
+@pytest.mark.parametrize("tune", TUNES)
+def test_a_studio_encodes_for_its_tuning_and_a_site_holds_the_models_of_its_files(
+    tune: Tune,
+) -> None:
+    exhibit = exhibit_of("a.png", png(make_picture(70, 90)), DEFAULT_LIMITS)
+    studio = Studio(Codec(), [exhibit], tune=tune)
+    key = tuned_model(tune).model_id
+    assert parse(studio.answer("0/q100/picture.aec").data).header.model_id == key
+    found = dict(site_files(studio, [25.0]))
+    assert json.loads(found["resources.json"])["models"].keys() == {key.hex()}
+    assert "index.html" in found
 
 
 def test_pairs_are_found_by_their_stems(studio: Studio) -> None:

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from aecodec.coding.ans import SymbolTable
+from aecodec.coding.dead_zone import COST_STEP, COSTS, DeadZone, symbol_costs
 from aecodec.decoder.prior_tables import PriorTables
-from aecodec.encoder.rdoq import COST_STEP, COSTS, DeadZone, symbol_costs
-from aecodec.models.registry import DEFAULT_MODEL, load_model
+from aecodec.models.registry import load_model, tuned_model
 
 TABLES = [
     SymbolTable(-1, np.array([2**10, 2**24 - 2**11 - 16, 2**10, 16])),
@@ -50,7 +50,7 @@ def test_endless_weight_is_plain_rounding() -> None:
 
 
 def test_costs_do_not_hang_on_the_last_places_of_logarithms() -> None:
-    tables = PriorTables(load_model(DEFAULT_MODEL).tensors["prior"]["tables"]).scale_tables
+    tables = PriorTables(load_model(tuned_model().name).tensors["prior"]["tables"]).scale_tables
     symbols = np.arange(COSTS + 1, dtype=np.int32)
     steps = np.array([table.bits(symbols) for table in tables]) / COST_STEP
     assert np.abs(steps % 1 - 0.5).min() > 1e-7
