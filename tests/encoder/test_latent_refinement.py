@@ -5,9 +5,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from conftest import make_picture
 from PIL import Image
 
+from aecodec.autoencoder.mixture_text import parse_mixture
 from aecodec.codec import Codec
 from aecodec.encoder.latent_refinement import EFFORTS
 from aecodec.errors import InputError
@@ -36,6 +38,24 @@ def test_more_effort_costs_less() -> None:
     assert losses == sorted(losses, reverse=True)
     assert losses[1] < 0.99 * losses[0]
     assert losses[3] < 0.985 * losses[1]
+
+
+def test_the_model_for_the_eye_lowers_what_it_was_trained_for() -> None:
+    with Image.open(CHELSEA) as image:
+        pixels = np.asarray(image.convert("RGB").crop((120, 40, 296, 216)))
+    codec = Codec("aec-1-visual")
+    mixture = parse_mixture(codec.encoder.search.distortion)
+    losses = []
+    for effort in (1, 3):
+        data = codec.compress(pixels, QUALITY, effort=effort, variance_boost=0)
+        decoded = codec.decompress_array(data)
+        found, original = (
+            torch.from_numpy(each.astype(np.float32) / 255).permute(2, 0, 1)[None]
+            for each in (decoded, pixels)
+        )
+        rate = 8 * len(data) / (pixels.shape[0] * pixels.shape[1])
+        losses.append(rate + 0.001 * 200.0 ** (QUALITY / 100) * mixture(found, original).item())
+    assert losses[1] < 0.995 * losses[0]
 
 
 def test_tiles_and_odd_sides(tiny_codec: Codec) -> None:
