@@ -254,7 +254,7 @@ def _wishes(work: _Scoring, profile: str, *, as_json: bool) -> Wishes:
     options = fingerprint(__version__, "score", identity_of_model(work.model), work.limits, profile)
     return Wishes(
         work, _columns, options, PICTURES | {SUFFIX},
-        fields=_FIELDS, line=_json if as_json else _line,
+        fields=_FIELDS, line=_json if as_json else _line, as_json=as_json,
     )  # fmt: skip
 
 

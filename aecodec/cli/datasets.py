@@ -127,6 +127,7 @@ class Wishes:
         dry_run: whether to say only what would be done.
         torch: whether the work needs torch.
         line: says in a line what became of a picture, by its name and row; None where `Style` does.
+        as_json: whether such lines are JSON, and nothing else may stand between them.
     """
 
     work: Work[FileTask, Any]
@@ -140,6 +141,7 @@ class Wishes:
     dry_run: bool = False
     torch: bool = False
     line: "Callable[[str, Row], str] | None" = None
+    as_json: bool = False
 
 
 def run_dataset(
@@ -171,7 +173,7 @@ def run_dataset(
     check_engine()
     from aecodec.datasets.ray_engine import Cluster
 
-    speaker = _Speaker(style, wishes.line)
+    speaker = _Speaker(style, wishes)
     run = DatasetRun(_job(inputs[0], output, wishes, engine), speaker.tell)
     speaker.run = run
     try:
@@ -244,10 +246,10 @@ def _job(name: str, output: str, wishes: Wishes, engine: Engine) -> "Job[object]
 class _Speaker:
     """Says what becomes of pictures, in the order in which they end, and shows a counter."""
 
-    def __init__(self, style: Style | None, line: "Callable[[str, Row], str] | None") -> None:
+    def __init__(self, style: Style | None, wishes: Wishes) -> None:
         self.run: DatasetRun | None = None
-        self.as_json = style is not None and style.as_json
-        self._style, self._line, self._start = style, line, time.monotonic()
+        self.as_json = wishes.as_json if style is None else style.as_json
+        self._style, self._line, self._start = style, wishes.line, time.monotonic()
         self._wanted = sys.stderr is not None and sys.stderr.isatty()
         self._bar: Any = None
 

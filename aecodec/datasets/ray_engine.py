@@ -80,7 +80,7 @@ def joined(cluster: Cluster) -> Iterator[int]:
     """Ray, started here or joined, in the block; yields the number of workers.
 
     Raises:
-        InputError: there is no cluster at the address.
+        InputError: there is no cluster at the address, or Ray does not start here.
     """
     for name in ("ray", "ray.data"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
@@ -98,10 +98,12 @@ def joined(cluster: Cluster) -> Iterator[int]:
     with cluster.starting(), _without_errors():
         try:
             ray.init(**about)
-        except (ConnectionError, ValueError, RuntimeError) as exc:
-            where = cluster.address or "this machine"
-            reason = " ".join(str(exc).split())
-            raise InputError(f"no Ray cluster at {where}: {reason}") from exc
+        except Exception as exc:  # Ray raises that very class when nodes start too slowly
+            ray.shutdown()
+            what = f"no Ray cluster at {cluster.address}"
+            if cluster.address is None:
+                what = "Ray does not start on this machine"
+            raise InputError(f"{what}: {' '.join(str(exc).split())}") from exc
     try:
         yield cluster.workers or _cpus()
     finally:

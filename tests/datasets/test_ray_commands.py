@@ -1,32 +1,29 @@
 """The commands over Ray, as users run them: same bytes, manifest, reruns, shards, object store."""
 
 import json
-import os
-import shutil
 import subprocess
 import sys
 import tarfile
-import tempfile
-import time
 from collections.abc import Iterator, Mapping
+from contextlib import closing
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
+from cluster import Cluster
 from conftest import make_picture
 from data_kit import GOOD, files_below, make_kit
+from object_store import ACCESS, Bucket, S3Server
 from PIL import Image
-from test_stores import bucket
+from shell import ENVIRONMENT
 
 from aecodec.datasets.manifest import read_manifest
 
 pytestmark = pytest.mark.slow
-ROOT = Path(__file__).resolve().parents[2]
 SECONDS = 300
-"""What a busy machine may need for Ray to start, or for a run of a few pictures."""
-STORE_BYTES = 128 * 2**20
+"""What a busy machine may need for a run of a few pictures."""
 
 
 @dataclass(frozen=True)
@@ -41,69 +38,38 @@ class Run:
 class Runner:
     """Runs commands in a folder, with the tiny model, over Ray or without it."""
 
-    def __init__(self, folder: Path, weights: Path, address: str) -> None:
-        self.folder, self._weights, self._address = folder, weights, address
+    def __init__(self, folder: Path, weights: Path, cluster: Cluster) -> None:
+        self.folder, self._weights, self._cluster = folder, weights, cluster
 
-    def plain(self, *arguments: str, variables: Mapping[str, str] | None = None) -> Run:
+    def plain(self, *arguments: str, environment: Mapping[str, str] = ENVIRONMENT) -> Run:
         """Runs `aecodec` with these arguments and the tiny model."""
         done = subprocess.run(
             [sys.executable, "-m", "aecodec", *arguments, "--model", str(self._weights)],
-            cwd=self.folder, env={**_environment(), **(variables or {})}, capture_output=True,
-            text=True, timeout=SECONDS, check=False,
+            cwd=self.folder, env=environment, capture_output=True, text=True, timeout=SECONDS,
+            check=False,
         )  # fmt: skip
         return Run(done.returncode, done.stdout, done.stderr)
 
-    def ray(self, *arguments: str, variables: Mapping[str, str] | None = None) -> Run:
+    def ray(self, *arguments: str) -> Run:
         """The same over the cluster."""
-        engine = ("--engine", "ray", "--address", self._address)
-        return self.plain(*arguments, *engine, variables=variables)
-
-
-def _environment() -> dict[str, str]:
-    return {
-        **os.environ, "RAY_AUTH_MODE": "disabled", "RAY_USAGE_STATS_ENABLED": "0",
-        "RAY_worker_niceness": "0", "RAY_raylet_start_wait_time_s": "240",
-        "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT),
-    }  # fmt: skip
+        engine = ("--engine", "ray", "--address", self._cluster.address)
+        return self.plain(*arguments, *engine, environment=self._cluster.environment)
 
 
 @pytest.fixture(scope="module")
-def ray_address() -> Iterator[str]:
-    """The address of a cluster with two CPUs."""
-    folder = Path(tempfile.mkdtemp(prefix="aec"))  # short, for names of sockets
-    port = 20000 + os.getpid() % 10000
-    command = [
-        sys.executable, "-m", "ray.scripts.scripts", "start", "--head", "--block",
-        f"--port={port}", "--node-ip-address=127.0.0.1", "--num-cpus=2",
-        f"--object-store-memory={STORE_BYTES}", "--include-dashboard=false",
-        "--disable-usage-stats", f"--temp-dir={folder}", "--min-worker-port=0",
-        "--max-worker-port=0", f"--ray-client-server-port={port + 10000}",
-        "--dashboard-agent-listen-port=0",
-    ]  # fmt: skip
-    log = folder / "head.log"
-    with log.open("wb") as out:
-        head = subprocess.Popen(command, env=_environment(), stdout=out, stderr=out)
-    try:
-        deadline = time.monotonic() + SECONDS
-        while "Ray runtime started" not in log.read_text(errors="replace"):
-            assert head.poll() is None, log.read_text(errors="replace")
-            assert time.monotonic() < deadline, log.read_text(errors="replace")
-            time.sleep(0.1)
-        yield f"127.0.0.1:{port}"
-    finally:
-        head.terminate()
-        head.wait(60)
-        shutil.rmtree(folder, ignore_errors=True)
+def cluster() -> Iterator[Cluster]:
+    with Cluster(1, ENVIRONMENT) as started:
+        yield started
 
 
 @pytest.fixture
-def runner(tmp_path: Path, tiny_weights: Path, ray_address: str) -> Runner:
+def runner(tmp_path: Path, tiny_weights: Path, cluster: Cluster) -> Runner:
     make_kit(tmp_path / "in")
-    return Runner(tmp_path, tiny_weights, ray_address)
+    return Runner(tmp_path, tiny_weights, cluster)
 
 
-def rows_of(folder: Path | str, **about: str) -> dict[str, dict[str, object]]:
-    return {row["path"]: row for row in read_manifest(str(folder), **about).to_pylist()}
+def rows_of(folder: Path | str) -> dict[str, dict[str, object]]:
+    return {row["path"]: row for row in read_manifest(str(folder)).to_pylist()}
 
 
 def test_the_same_pictures_give_the_same_files(runner: Runner) -> None:
@@ -196,30 +162,24 @@ def test_scores(runner: Runner) -> None:
 
 
 def test_an_object_store(runner: Runner, monkeypatch: pytest.MonkeyPatch) -> None:
-    with bucket(monkeypatch) as name:
-        variables = {key: value for key, value in os.environ.items() if key.startswith("AWS_")}
-        import boto3
-
-        client = boto3.client("s3")
-        for picture in (*GOOD, "broken.png"):
-            client.upload_file(str(runner.folder / "in" / picture), name, f"in/{picture}")
-        arguments = ("compress", f"s3://{name}/in", "-o", f"s3://{name}/out")
-        # A Ray of its own: the workers of a cluster have the variables of their node.
+    """With a Ray of its own, which starts and ends with the command."""
+    with S3Server() as server, closing(Bucket(server, "pictures")) as bucket:
+        access = {**ACCESS, "AWS_ENDPOINT_URL": f"http://{server.server}"}
+        names = (*GOOD, "broken.png")
+        source = bucket.put({n: (runner.folder / "in" / n).read_bytes() for n in names}, "in")
+        target = source.removesuffix("in") + "out"
         done = runner.plain(
-            *arguments, "--engine", "ray", "--workers", "2", variables={**variables, **_TOKEN}
-        )
+            "compress", source, "-o", target, "--engine", "ray", "--workers", "2",
+            environment={**ENVIRONMENT, **access},
+        )  # fmt: skip
         assert done.code == 1
-        assert f"aecodec: s3://{name}/in/broken.png: " in done.err
+        assert f"aecodec: {source}/broken.png: " in done.err
         plain = runner.plain("compress", "-r", "in", "-o", "out")
         assert plain.code == 1
-        keys = [each["Key"] for each in client.list_objects_v2(Bucket=name)["Contents"]]
-        files = {
-            key.removeprefix("out/"): client.get_object(Bucket=name, Key=key)["Body"].read()
-            for key in keys if key.startswith("out/") and "_manifest" not in key
-        }  # fmt: skip
+        objects = bucket.objects("out")
+        files = {name: data for name, data in objects.items() if "_manifest" not in name}
         assert files == files_below(runner.folder / "out")
-        assert not any("begun" in key for key in keys)
-        assert sorted(rows_of(f"s3://{name}/out")) == sorted((*GOOD, "broken.png"))
-
-
-_TOKEN = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": "0" * 64}
+        assert not any("begun" in name for name in objects)
+        for name, value in access.items():
+            monkeypatch.setenv(name, value)
+        assert sorted(rows_of(target)) == sorted(names)
