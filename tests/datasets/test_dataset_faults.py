@@ -103,6 +103,7 @@ def test_a_node_is_lost(site: Site, expected: dict[str, bytes]) -> None:
     assert sum(put_counts(site).values()) <= len(KIT) + 4  # of the block in the lost hands
 
 
+@pytest.mark.cluster
 @pytest.mark.parametrize("whole_workers", [False, True])
 def test_a_picture_takes_all_memory(
     site: Site, expected: dict[str, bytes], whole_workers: bool, tmp_path: Path
@@ -216,6 +217,7 @@ def assert_interrupted(run: Run) -> None:
     assert time.monotonic() - sent < 60
 
 
+@pytest.mark.cluster
 def test_folders_of_this_machine_are_left_clean(
     site: Site, expected: dict[str, bytes], tmp_path: Path
 ) -> None:
