@@ -352,6 +352,8 @@ class Codec:
     def _search(self, picture: Picture, target: Target, how: EncodeOptions) -> tuple[bytes, Found]:
         from aecodec.encoder.rate_control import search_file
 
+        if not self._models.has_own:
+            how = replace(how, tune=how.model_tune)
         return search_file(target, picture, how, self.compress_rows, self.decompress_array)
 
 

@@ -15,7 +15,6 @@ from aecodec.format.chunks import (
 from aecodec.format.constants import GROUP
 from aecodec.format.container import Stream, chunk_table, parse, parse_header
 from aecodec.format.quality import QUALITY_STEPS
-from aecodec.format.quality_map import cell_qualities
 from aecodec.format.reader import FileReader
 from aecodec.format.tiling import tile_box
 from aecodec.models.registry import find_model
@@ -180,10 +179,14 @@ def quality_range(stream: Stream) -> tuple[float, float] | None:
     Raises:
         PayloadError: a tile's words hold no map.
     """
+    header = stream.header
+    if not header.has_quality_map:
+        return None
     from aecodec.coding.map_words import split_map  # late, as few files need an entropy coder
+    from aecodec.format.quality_map import cell_qualities
 
-    header, found = stream.header, set()
-    for number, tile in enumerate(stream.tiles if header.has_quality_map else ()):
+    found: set[int] = set()
+    for number, tile in enumerate(stream.tiles):
         if isinstance(tile, Tile):
             box = tile_box(header, number)
             cells = -(-box.height // GROUP), -(-box.width // GROUP)

@@ -267,9 +267,10 @@ class EncodeOptions:
 
     @property
     def model_tune(self) -> Tune:
-        """Of the model that compresses; that for PSNR takes out noise and bounds errors."""
-        plain = self.denoise is None and self.bound is None
-        return self.tune or (DEFAULT_TUNE if plain else "psnr")
+        """Of the model that compresses; that for PSNR where noise, errors or PSNR are spoken of."""
+        of_psnr = self.target is not None and self.target.kind == "psnr"
+        of_errors = of_psnr or self.denoise is not None or self.bound is not None
+        return self.tune or ("psnr" if of_errors else DEFAULT_TUNE)
 
     @property
     def quality_index(self) -> int:

@@ -18,9 +18,9 @@ import torch
 from PIL import Image, ImageFilter
 from torch import Tensor
 
+from aecodec.autoencoder.distortion import Distortion
+from aecodec.autoencoder.mixture_text import DISTORTIONS
 from aecodec.picture.perceptual import SSIMULACRA2_SIDE, ssimulacra2
-from aecodec.training.distortion import Distortion
-from aecodec.training.loss import DISTORTIONS
 from benchmarks.codecs import FACTORIES, ImageCodec
 from benchmarks.pictures import collect_pictures, load_picture
 

@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from aecodec.autoencoder.distortion import mean_squared_error
 from aecodec.autoencoder.model import HyperpriorModel
 from aecodec.autoencoder.transforms import to_model_space
 from aecodec.decoder.latents import Grid, decode_latents
@@ -30,7 +31,6 @@ from aecodec.picture.pixels import Pixels
 from aecodec.training.checkpoint import load_average, load_state
 from aecodec.training.config import CHECKPOINT
 from aecodec.training.data import HELD_OUT
-from aecodec.training.distortion import mean_squared_error
 from benchmarks.codecs import describe
 
 QUALITIES = (10.0, 25.0, 50.0, 75.0, 100.0)

@@ -88,7 +88,7 @@ def test_released_models_are_named(tmp_path: Path) -> None:
     path = tmp_path / "a.aec"
     path.write_bytes(aecodec.compress(make_picture(9, 9), lossless=True))
     found = read_file_info(str(path))
-    assert found.model == tuned_model().name
+    assert found.model == tuned_model("psnr").name
     assert f"model {found.model} (" in found.text()
 
 

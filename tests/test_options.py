@@ -144,7 +144,10 @@ def test_a_view_is_of_the_whole_picture_or_a_part() -> None:
         DecodeOptions(region=Region(0, 0, 31, 20)).view(HEADER)
 
 
-@pytest.mark.parametrize("wishes", [{"denoise": 5}, {"lossless": True}, {"max_error": 2}])
+@pytest.mark.parametrize(
+    "wishes",
+    [{"denoise": 5}, {"lossless": True}, {"max_error": 2}, {"target": Target("psnr", 35)}],
+)
 def test_what_is_near_the_original_takes_the_model_for_psnr(wishes: dict[str, Any]) -> None:
     assert EncodeOptions(**wishes).model_tune == "psnr"
     assert EncodeOptions(tune="visual", **wishes).model_tune == "visual"

@@ -32,7 +32,7 @@ from aecodec.format.constants import (
     NORM_FRACTION,
     NORM_OFFSET,
 )
-from aecodec.format.container import SIGNATURE, parse
+from aecodec.format.container import SIGNATURE, parse, parse_header
 from aecodec.format.quality import quality_index
 from aecodec.format.quality_map import Quality
 from aecodec.format.tiling import Box, latent_grid, tile_box, tile_sides
@@ -95,7 +95,8 @@ class LatentReader:
     def read(self, source: "PictureSource") -> LatentMap:
         """The map of a picture or of an .aec file.
 
-        Alpha is left out, and gray has three equal channels.
+        Alpha is left out, and gray has three equal channels. A file of another model than that of
+        pixels is decoded and analyzed, so that all maps can be compared.
 
         Raises:
             InputError: no picture, or a damaged one.
@@ -108,7 +109,7 @@ class LatentReader:
             return self.of_pixels(to_picture(source, limits=self.codec.limits).pixels)
         data = bytes(read_all(source, self.codec.limits))
         if data.startswith(SIGNATURE):
-            return self.of_file(data)
+            return self._of_any_file(data)
         try:
             return self.of_pixels(decode_picture(data, limits=self.codec.limits).pixels)
         except (InputError, LimitError) as exc:
@@ -129,6 +130,12 @@ class LatentReader:
             box = tile_box(header, number)
             canvas.put(box, self._index, *_analyzed(encoder, pixels, box, self._index))
         return canvas.map()
+
+    def _of_any_file(self, data: Buffer) -> LatentMap:
+        own = self.codec.encoder_for("psnr").decoder.model_id
+        if parse_header(data).model_id == own:
+            return self.of_file(data)
+        return self.of_pixels(self.codec.decompress_picture(data).pixels)
 
     def of_file(self, data: Buffer) -> LatentMap:
         """The map of an .aec file at its own qualities; a residual layer is left out."""

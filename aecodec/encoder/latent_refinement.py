@@ -1,13 +1,14 @@
 """The encoder's search for cheaper latents of one tile; the decoder does not know of it.
 
 Analysis and rounding are one good guess. The search starts there and repeats: quantize, and take
-the gradient of `bits + lambda * 255**2 * squared error` at what a decoder would see
-(`rd_objective.py`). The latents that are to be quantized move towards the point where a quadratic
-model of the loss has its minimum; its curvature is known from the model, so that the step needs no
-tuning. What a latent's own symbol costs is no part of that gradient, for the dead zone weighs it
-exactly: together they are one step of proximal gradient descent (Daubechies, Defrise, De Mol, "An
-iterative thresholding algorithm for linear inverse problems", section 2). The hyper-latents, which
-are few, descend plainly and are drawn to the integers beside them. The cheapest round is coded.
+the gradient of `bits + pixels * lambda * distortion` at what a decoder would see
+(`rd_objective.py`), with the distortion that the model was trained for. The latents that are to be
+quantized move towards the point where a quadratic model of the loss has its minimum; its curvature
+is known from the model, so that the step needs no tuning. What a latent's own symbol costs is no
+part of that gradient, for the dead zone weighs it exactly: together they are one step of proximal
+gradient descent (Daubechies, Defrise, De Mol, "An iterative thresholding algorithm for linear
+inverse problems", section 2). The hyper-latents, which are few, descend plainly and are drawn to
+the integers beside them. The cheapest round is coded.
 
 Source of the idea: Yang, Bamler, Mandt, "Improving Inference for Neural Image Compression",
 section 3.1 (iterative inference).

@@ -21,10 +21,13 @@ class PictureQuality:
     Attributes:
         index: the quality index of HEAD.
         cells: `(rows, columns)`, that of each cell of the picture; None where all have `index`.
+        asked: likewise, what regions ask for alone: the variance boost does not ask that a cell be
+            nearer to the original.
     """
 
     index: int
     cells: Indices | None = None
+    asked: Indices | None = None
 
     @property
     def map_index(self) -> int | None:
@@ -39,12 +42,19 @@ class PictureQuality:
             lossless: `(h, w)` of the box, which of its latents belong to lossless tiles: these
                 have the picture's quality.
         """
-        if self.cells is None:
+        return self._within(self.cells, box, lossless)
+
+    def asked_of(self, box: Box) -> Quality:
+        """What is asked for of the latents of a box, `(h, w)` if they differ."""
+        return self._within(self.asked, box)
+
+    def _within(self, cells: Indices | None, box: Box, lossless: Mask | None = None) -> Quality:
+        if cells is None:
             return self.index
         rows, columns = (
             np.arange(*ends) // CELL for ends in ((box.top, box.bottom), (box.left, box.right))
         )
-        found = self.cells[rows[:, None], columns]
+        found = cells[rows[:, None], columns]
         if lossless is not None:
             found = np.where(lossless, np.int16(self.index), found)
         first = int(found[0, 0])

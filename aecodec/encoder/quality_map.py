@@ -56,10 +56,16 @@ def mapped(header: Header, source: "RowSource", options: "EncodeOptions") -> Pic
     offsets = np.rint(interests(source, options.roi) / UNIT).astype(np.int32)
     if options.bound is not None and source.sixteen_bit:  # it has no learned tile
         return PictureQuality(header.quality_index)
+    asked = quality_of(header.quality_index, offsets.clip(-LIMIT, LIMIT))
     boost = boost_of(header.model_id, options)
-    if boost:
-        offsets += quantized(boosts(source, boost) / UNIT)
-    return quality_of(header.quality_index, offsets.clip(-LIMIT, LIMIT))
+    if not boost:
+        return asked
+    more = quantized(boosts(source, boost) / UNIT)
+    if (more == more[0, 0]).all():  # it tells nothing apart
+        return asked
+    found = quality_of(header.quality_index, (offsets + more).clip(-LIMIT, LIMIT))
+    wishes = cell_qualities(header.quality_index, offsets.clip(-LIMIT, LIMIT))
+    return replace(found, asked=wishes)
 
 
 def boost_of(model_id: bytes, options: "EncodeOptions") -> float:
@@ -74,7 +80,8 @@ def quality_of(index: int, offsets: Offsets) -> PictureQuality:
     """The qualities that offsets `(rows, columns)` of cells give; no map where they are equal."""
     cells = cell_qualities(index, offsets)
     first = int(cells[0, 0])
-    return PictureQuality(first) if (cells == first).all() else PictureQuality(index, cells)
+    same = (cells == first).all()
+    return PictureQuality(first) if same else PictureQuality(index, cells, cells)
 
 
 def interests(source: "RowSource", wishes: Iterable[Interest]) -> Floats:

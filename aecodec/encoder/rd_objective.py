@@ -20,6 +20,8 @@ from torch import Tensor
 
 from aecodec.autoencoder.caller_settings import undisturbed
 from aecodec.autoencoder.layers import ACTIVATION_STEP
+from aecodec.autoencoder.mixture import Mixture
+from aecodec.autoencoder.mixture_text import parse_mixture
 from aecodec.autoencoder.priors import RatePoint
 from aecodec.autoencoder.quantization import quantize
 from aecodec.autoencoder.transforms import to_model_space
@@ -37,6 +39,7 @@ from aecodec.format.constants import (
 )
 from aecodec.format.quality import QUALITY_INDEX_MAX
 from aecodec.format.quality_map import Quality, whole_cells
+from aecodec.picture.ms_ssim import MS_SSIM_SIDE
 
 if TYPE_CHECKING:
     from aecodec.encoder.networks import EncoderModel
@@ -52,7 +55,7 @@ class LossGradient:
 
     Attributes:
         bits: of all symbols, without the coder's last words.
-        distortion: `weight * squared error` over the window.
+        distortion: of the window, times its weight.
         decoded: `(h, w, M)`, the decoded latents.
         latents: `(h, w, M)`, by how much the loss rises for each step of a decoded latent, but for
             what its own symbol costs.
@@ -72,9 +75,12 @@ class LossGradient:
 
 
 class Objective:
-    """`bits + lambda * 255**2 * squared error` of one tile, for each of its pixels' samples.
+    """`bits + pixels * lambda * distortion` of one tile in its window.
 
-    Lambda is that of the cell which a pixel lies in.
+    The distortion is what the settings of the search name, in lambda units. The squared error is
+    weighed by the lambda of the cell which a pixel lies in. A mixture is a number for the whole
+    window and takes the mean lambda of the window's latents. Windows of less than 161 pixels a side
+    are too small for a mixture, and count by the squared error.
     """
 
     def __init__(self, model: "EncoderModel", view: "TileView") -> None:
@@ -90,6 +96,7 @@ class Objective:
             self._x, self._y = to_model_space(view.pixels), _batch(view.y).clone()
             self._point = rate_point(model, view.tile_quality)
             self._weight = _weight(view)
+            self._mixture = _mixture(model.search.distortion, view)
 
     def __call__(self, target: Floats, z: Floats, rounding: Rounding) -> LossGradient:
         """Loss and gradient of what `target` and `z` are quantized to.
@@ -140,14 +147,18 @@ class Objective:
         return LossGradient(bits.item(), distortion.item(), decoded, found, hyper)
 
     def distortion(self, y_hat: Tensor) -> Tensor:
-        """The weighted squared error over the window, if `y_hat` `(1, M, h, w)` is decoded."""
+        """The weighted distortion of the window, if `y_hat` `(1, M, h, w)` is decoded."""
         view, y = self._view, y_hat
         if y.shape != self._y.shape:
             y = self._y.clone()
             y[:, :, view.rows, view.columns] = y_hat
         height, width = view.size
-        x_hat = self._model.trainable.synthesis(y, self._q)
-        error = (x_hat.clamp(0.0, 1.0) - self._x)[:, :, :height, :width]
+        x_hat = self._model.trainable.synthesis(y, self._q).clamp(0.0, 1.0)
+        shown, x = (each[:, :, :height, :width] for each in (x_hat, self._x))
+        if self._mixture is not None:
+            weight = height * width * float(np.mean(lambda_of(view.quality)))
+            return self._mixture(shown, x).sum() * weight
+        error = shown - x
         if isinstance(self._weight, float):
             squared: Tensor = error.square().sum() * self._weight
         else:
@@ -168,6 +179,13 @@ def rate_point(model: "EncoderModel", quality: Quality) -> RatePoint:
         for part in (base / SCALE_FRACTION, norm, steps * ACTIVATION_STEP, stored * ACTIVATION_STEP)
     )
     return RatePoint(base_index, norms, reciprocal, features)
+
+
+def _mixture(text: str, view: "TileView") -> Mixture | None:
+    """The distortion that a text names; None stands for the squared error."""
+    if text == "mse" or min(view.size) < MS_SSIM_SIDE:
+        return None
+    return parse_mixture(text)
 
 
 def _weight(view: "TileView") -> float | Tensor:

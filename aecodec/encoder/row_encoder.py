@@ -175,7 +175,7 @@ class RowEncoder:
         part, alpha = self._pixels(box)
         tile, expected = choose_tile(
             self._header, state.tile, part, without_hidden_colours(part, alpha),
-            lambda_of(quality),
+            lambda_of(self._quality.asked_of(box)),
             LoneTile(
                 self._model.decoder, self._header, part.shape[:2], state.y_hat, quality
             ).pixels,

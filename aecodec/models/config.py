@@ -1,5 +1,7 @@
 """What a weights file says of its model: sizes, and settings of the encoder's search."""
 
+import math
+import re
 from dataclasses import dataclass
 
 from aecodec.errors import WeightsError
@@ -9,6 +11,9 @@ SIZE_MAX = 4096
 """Largest width or number of blocks of a model."""
 HYPER_CHANNELS_MAX = 256
 """Each has a table, whose number has 8 bits."""
+DISTORTION_NAMES = frozenset({"mse", "ms_ssim", "ms_ssim_chroma", "structure_xyb"})
+"""What a search can lower; `autoencoder.mixture_text` has the functions."""
+_PART = re.compile(r"(\d*\.?\d+) ([a-z_]+)@(\d*\.?\d+)", re.ASCII)
 
 
 @dataclass(frozen=True)
@@ -79,6 +84,8 @@ class SearchSettings:
         hyper_rounds: rounds for which both are meant; in more rounds they are smaller.
         hyper_index: row of the quality grid beyond which the steps of hyper-latents fall.
         hyper_fall: power of lambda with which they fall.
+        distortion: what the search weighs against bits: "mse", or the calibrated mixture that the
+            model was trained for, as `mixture_text.parse_mixture` reads it.
     """
 
     curvature: float = 7.5
@@ -91,14 +98,19 @@ class SearchSettings:
     hyper_rounds: float = 24.0
     hyper_index: float = 200.0
     hyper_fall: float = 0.4
+    distortion: str = "mse"
 
     def __post_init__(self) -> None:
         """Checks what a file can get wrong; JSON's lists become pairs.
 
         Raises:
-            WeightsError: a setting is no positive number, or no pair of them.
+            WeightsError: a setting is no positive number, or no pair of them, or the distortion
+                is unknown or not calibrated.
         """
+        check_distortion(self.distortion)
         for name, value in vars(self).items():
+            if name == "distortion":
+                continue
             pair = isinstance(type(self).__dataclass_fields__[name].default, tuple)
             if pair and isinstance(value, (list, tuple)) and len(value) == 2:
                 numbers: tuple[object, ...] = tuple(value)
@@ -108,3 +120,26 @@ class SearchSettings:
             for number in numbers:
                 if not isinstance(number, (int, float)) or not 0 < number < float("inf"):
                     raise WeightsError(f"search setting {name} is {value!r}")
+
+
+def check_distortion(text: object) -> None:
+    """Checks the distortion of a search, so that no search fails for it.
+
+    Raises:
+        WeightsError: it is neither "mse" nor parts `SHARE NAME@FACTOR` with known names, each once,
+            and shares that add up to 1.
+    """
+    if text == "mse":
+        return
+    found = [_PART.fullmatch(part) for part in text.split(" + ")] if isinstance(text, str) else []
+    parts = [match.groups() for match in found if match is not None]
+    names = [name for _, name, _ in parts]
+    numbers = [float(number) for share, _, factor in parts for number in (share, factor)]
+    fits = parts and len(parts) == len(found) and len(set(names)) == len(names)
+    if (
+        not fits
+        or not DISTORTION_NAMES.issuperset(names)
+        or not all(0 < number < math.inf for number in numbers)
+        or abs(sum(numbers[::2]) - 1) > 1e-6
+    ):
+        raise WeightsError(f"search setting distortion is {text!r}")

@@ -42,8 +42,8 @@ class TrainConfig:
         batch: patches a step.
         crop: side of a patch in pixels, divisible by 64.
         seed: seed of every random draw.
-        loss: what the loss weighs against bits, as `loss.parse_mixture` reads it; the folder of a
-            run has it with the factors that were found at its start.
+        loss: what the loss weighs against bits, as `mixture_text.parse_mixture` reads it; the
+            folder of a run has it with the factors that were found at its start.
         learning_rate: learning rate of AdamW, from which the ratios derive the others.
         muon_ratio: learning rate of Muon over that of AdamW.
         linear_ratio: learning rate of the four linear layers, which start near their optimum.

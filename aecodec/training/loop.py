@@ -14,6 +14,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from aecodec.autoencoder.mixture_text import parse_mixture
 from aecodec.autoencoder.model import HyperpriorModel
 from aecodec.training import data, validation
 from aecodec.training.averaging import Averager
@@ -24,7 +25,7 @@ from aecodec.training.data import RunTiles
 from aecodec.training.device import Backlog
 from aecodec.training.distributed import ALONE, Team
 from aecodec.training.logs import RunLog
-from aecodec.training.loss import RateDistortionLoss, parse_mixture
+from aecodec.training.loss import RateDistortionLoss
 from aecodec.training.optimizers import apply_gradients, make_optimizers, set_rate
 from aecodec.training.passes import Passes
 from aecodec.training.preparation import (

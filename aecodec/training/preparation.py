@@ -10,13 +10,14 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
+from aecodec.autoencoder.mixture_text import parse_mixture
 from aecodec.autoencoder.model import HyperpriorModel
 from aecodec.training.batches import Batches, MappedTiles
 from aecodec.training.checkpoint import load_state
 from aecodec.training.config import TrainConfig
 from aecodec.training.data import Tiles
 from aecodec.training.initialization import start_model
-from aecodec.training.loss import calibrate, parse_mixture
+from aecodec.training.loss import calibrate
 
 START_STEP = 2**62
 """Steps from here on serve the start alone."""

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 
 import torch
 
+from aecodec.autoencoder.distortion import LEVELS, Distortion, mean_squared_error
 from aecodec.autoencoder.model import HyperpriorModel
 from aecodec.training import data
 from aecodec.training.data import Tiles
-from aecodec.training.distortion import LEVELS, Distortion, mean_squared_error
 from aecodec.training.distributed import ALONE, Team
 from aecodec.training.loss import lagrangian
 

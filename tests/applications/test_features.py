@@ -13,7 +13,15 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 
 import aecodec
-from aecodec.applications.features import CELLS, SHADES, TEXTURES, features, pooled
+from aecodec.applications.features import (
+    CELLS,
+    SHADES,
+    TEXTURES,
+    VectorMaker,
+    features,
+    pooled,
+)
+from aecodec.applications.latent_maps import LatentReader
 from aecodec.applications.sklearn_transformer import AecFeatures
 from aecodec.codec import Codec
 from aecodec.errors import InputError
@@ -81,10 +89,21 @@ def test_bad_input_is_refused(tiny_codec: Codec, tmp_path: Path) -> None:
         features([tmp_path / "none.png"], codec=tiny_codec)
 
 
-def test_models_are_not_mixed(tiny_codec: Codec) -> None:
+def test_files_of_other_models_are_pictures(tiny_codec: Codec) -> None:
     other = Codec().compress(make_picture(64, 64), 75, lossless_tiles=False)
+    shown = Codec().decompress_array(other)
+    found, expected = (
+        features([make_picture(64, 64), each], codec=tiny_codec) for each in (other, shown)
+    )
+    np.testing.assert_array_equal(found, expected)
+
+
+def test_latents_of_models_are_not_mixed(tiny_codec: Codec) -> None:
+    maker = VectorMaker(tiny_codec)
+    maker.vector(LatentReader(tiny_codec).of_pixels(make_picture(64, 64)))
+    other = Codec("aec-1")
     with pytest.raises(InputError, match="cannot be compared"):
-        features([make_picture(64, 64), other], codec=tiny_codec)
+        maker.vector(LatentReader(other).of_pixels(make_picture(64, 64)))
 
 
 def test_the_transformer_is_a_step_of_a_pipeline(tiny_weights: Path) -> None:

@@ -101,6 +101,21 @@ def test_sixteen_bit_and_gray_pictures_work(tiny_codec: Codec, channels: int) ->
     assert np.isfinite(found.y).all()
 
 
+def test_files_of_another_model_are_analyzed_as_pixels(
+    tiny_codec: Codec, tunings: dict[Tune, ReleasedModel]
+) -> None:
+    pixels = make_picture(64, 96)
+    for tune in tunings:
+        data = Codec().compress(pixels, 75, tune=tune)
+        shown = Codec().decompress_array(data)
+        for codec in (Codec(), tiny_codec):
+            reader, own = LatentReader(codec), codec.encoder_for("psnr").decoder.model_id
+            found = reader.read(data)
+            assert found.model_id == own
+            of_file = parse(data).header.model_id == own
+            assert equal(found, reader.of_file(data) if of_file else reader.of_pixels(shown))
+
+
 def test_lossless_tiles_are_analyzed_by_the_model_that_made_the_file(
     tiny_codec: Codec, tunings: dict[Tune, ReleasedModel]
 ) -> None:
@@ -110,11 +125,11 @@ def test_lossless_tiles_are_analyzed_by_the_model_that_made_the_file(
         assert parse(flat).lossless_count == 1
         expected = LatentReader(Codec(model.name)).of_pixels(pixels)
         for reader in (LatentReader(Codec()), LatentReader(tiny_codec)):
-            found = reader.read(flat)
+            found = reader.of_file(flat)
             assert found.model_id == model.model_id
             np.testing.assert_array_equal(found.y, expected.y)
     with pytest.raises(UnsupportedError, match="needs model"):
-        LatentReader(Codec()).read(with_model(flat, b"none"))
+        LatentReader(Codec()).of_file(with_model(flat, b"none"))
 
 
 def test_damaged_and_large_pictures_are_refused(tiny_codec: Codec, compressed: bytes) -> None:

@@ -28,7 +28,7 @@ def loss(pixels: Pixels, decoded: Pixels, size: int) -> float:
 def test_more_effort_costs_less() -> None:
     with Image.open(CHELSEA) as image:
         pixels = np.asarray(image.convert("RGB").crop((120, 40, 312, 232)))
-    codec = Codec()
+    codec = Codec("aec-1")
     losses = []
     for effort in (0, 1, 3, 6):
         data = codec.compress(pixels, QUALITY, effort=effort)

@@ -174,7 +174,7 @@ def astronaut() -> Pixels:
 
 def test_a_region_gets_better_and_the_rest_stays(astronaut: Pixels) -> None:
     face = Region(192, 64, 64, 64)
-    with Codec() as codec:
+    with Codec("aec-1") as codec:
         flat, better, worse = (
             codec.compress(astronaut, 40, roi=[Roi(face, offset)]) for offset in (0, 24, -24)
         )
@@ -216,7 +216,7 @@ def test_a_search_lowers_the_cost_by_cell(astronaut: Pixels) -> None:
         for row, column in np.ndindex(2, 3)
     ]
     costs = []
-    with Codec() as codec:
+    with Codec("aec-1") as codec:
         for effort in (0, 1, 3):
             data = codec.compress(part, 50, effort=effort, roi=roi)
             error = np.square(codec.decompress_array(data).astype(float) - part)

@@ -2,6 +2,7 @@
 
 import gc
 import weakref
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ import pytest
 import torch
 from conftest import make_picture
 
+from aecodec.autoencoder.mixture_text import parse_mixture
 from aecodec.autoencoder.quantization import quantize_ste
 from aecodec.autoencoder.transforms import to_model_space
 from aecodec.codec import Codec
@@ -33,6 +35,8 @@ ZONE_WEIGHT = 12.0
 
 CELLS = np.array([[INDEX, 400], [56, INDEX + 80]], np.int16)
 """Of a map of up to 2x2 cells."""
+MIXTURE_CELLS = np.array([[INDEX, 400, 56], [56, INDEX, 80], [400, 80, 80]], np.int16)
+MIXTURE = "0.3 mse@2 + 0.4 ms_ssim@1.1 + 0.3 structure_xyb@0.6"
 
 
 def start(
@@ -104,6 +108,43 @@ def test_the_distortion_falls_as_the_gradient_says(tiny_coder: EncoderModel) -> 
         found.latents - plain[0].permute(1, 2, 0).numpy()
     )  # what latents do to the bits of later passes
     assert 0 < np.abs(difference).max() < np.inf
+
+
+def mixed(model: EncoderModel) -> EncoderModel:
+    """The model with a search that lowers a mixture."""
+    return replace(model, search=replace(model.search, distortion=MIXTURE))
+
+
+@pytest.mark.parametrize("cells", [None, MIXTURE_CELLS], ids=["one quality", "a map"])
+def test_a_mixture_counts_by_pixels_and_the_mean_lambda(
+    tiny_coder: EncoderModel, cells: Indices | None
+) -> None:
+    view, y, z = start(tiny_coder, 163, 170, cells)
+    found = gradient_at(tiny_coder, Objective(mixed(tiny_coder), view), y, z)
+    plain = gradient_at(tiny_coder, Objective(tiny_coder, view), y, z)
+    assert found.bits == plain.bits
+    qualities = np.broadcast_to(view.quality, y.shape[:2])
+    q = torch.from_numpy(qualities / QUALITY_INDEX_MAX).float()[None]
+    latents = torch.from_numpy(found.decoded).permute(2, 0, 1)[None]
+    x_hat = tiny_coder.trainable.synthesis(latents, q).clamp(0, 1)[:, :, :163, :170]
+    x = to_model_space(view.pixels)[:, :, :163, :170]
+    mean = np.mean([lmbda(relative_quality(int(index))) for index in qualities.flat])
+    expected = parse_mixture(MIXTURE)(x_hat, x).item() * 163 * 170 * mean
+    assert found.distortion == pytest.approx(expected, rel=1e-4)
+    assert found.distortion != pytest.approx(plain.distortion, rel=1e-3)
+    assert 0 < np.abs(found.latents - plain.latents).max() < np.inf
+
+
+@pytest.mark.parametrize("size", [(160, 170), (170, 160)])
+def test_small_windows_count_by_the_squared_error(
+    tiny_coder: EncoderModel, size: tuple[int, int]
+) -> None:
+    view, y, z = start(tiny_coder, *size)
+    losses = [
+        gradient_at(model, Objective(model, view), y, z).loss
+        for model in (tiny_coder, mixed(tiny_coder))
+    ]
+    assert losses[0] == losses[1]
 
 
 def test_costs_are_tabulated_with_their_slopes(tiny_coder: EncoderModel) -> None:

@@ -5,19 +5,12 @@ import math
 import pytest
 import torch
 
+from aecodec.autoencoder.distortion import Mse
+from aecodec.autoencoder.mixture_text import DISTORTIONS, parse_mixture
 from aecodec.autoencoder.model import ForwardOutput
 from aecodec.errors import TrainingError
 from aecodec.format import quality
-from aecodec.training.distortion import Mse
-from aecodec.training.loss import (
-    DISTORTIONS,
-    LOSS_SCALE,
-    RateDistortionLoss,
-    calibrate,
-    lagrangian,
-    lmbda,
-    parse_mixture,
-)
+from aecodec.training.loss import LOSS_SCALE, RateDistortionLoss, calibrate, lagrangian, lmbda
 
 
 def test_lambda_is_that_of_the_format() -> None:

@@ -8,11 +8,11 @@ from pytorch_msssim import ms_ssim as published_ms_ssim
 from torch import Tensor
 from torch.nn import functional
 
+from aecodec.autoencoder.mixture_text import DISTORTIONS
+from aecodec.autoencoder.ms_ssim import chroma, luma, ms_ssim
+from aecodec.autoencoder.structure_xyb import to_linear, to_xyb
 from aecodec.errors import TrainingError
 from aecodec.picture.ms_ssim import MS_SSIM_SIDE, WEIGHTS
-from aecodec.training.loss import DISTORTIONS
-from aecodec.training.ms_ssim import chroma, luma, ms_ssim
-from aecodec.training.structure_xyb import to_linear, to_xyb
 
 every_distortion = pytest.mark.parametrize("name", list(DISTORTIONS))
 sees_luma = pytest.mark.parametrize("name", ["mse", "ms_ssim", "structure_xyb"])

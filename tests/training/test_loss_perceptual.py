@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from aecodec.autoencoder.mixture_text import DISTORTIONS
 from aecodec.picture.perceptual import SSIMULACRA2_SIDE
-from aecodec.training.loss import DISTORTIONS
 from benchmarks.codecs import jpeg420
 from benchmarks.perceptual import (
     Sample,

@@ -8,11 +8,11 @@ import pytest
 import torch
 from conftest import FAST_RUN, make_tiny_model
 
+from aecodec.autoencoder.mixture_text import parse_mixture
 from aecodec.errors import TrainingError
 from aecodec.training import preparation
 from aecodec.training.config import SETTINGS, TrainConfig
 from aecodec.training.loop import Trainer
-from aecodec.training.loss import parse_mixture
 from aecodec.training.preparation import check_loss, keep_factors
 
 MIXTURE = "0.55 mse + 0.45 ms_ssim"

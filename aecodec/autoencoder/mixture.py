@@ -12,8 +12,8 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from aecodec.autoencoder.distortion import Distortion
 from aecodec.errors import TrainingError
-from aecodec.training.distortion import Distortion
 
 SHARE_DIGITS, FACTOR_DIGITS = 12, 6
 """Decimals in texts; factors that calibration finds are rounded so that their text is exact."""
@@ -41,7 +41,7 @@ class Part:
 
     @property
     def text(self) -> str:
-        """The part as `loss.parse_mixture` reads it."""
+        """The part as `mixture_text.parse_mixture` reads it."""
         shown = f"{_plain(self.share, SHARE_DIGITS)} {self.name}"
         return shown if self.factor is None else f"{shown}@{_plain(self.factor, FACTOR_DIGITS)}"
 
@@ -91,7 +91,7 @@ class Mixture:
 
     @property
     def text(self) -> str:
-        """The mixture as `loss.parse_mixture` reads it, exactly; the form for settings."""
+        """The mixture as `mixture_text.parse_mixture` reads it, exactly; the form for settings."""
         return " + ".join(part.text for part in self.parts)
 
     @property

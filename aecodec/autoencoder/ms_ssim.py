@@ -11,9 +11,9 @@ Source: Wang, Simoncelli, Bovik, "Multi-scale structural similarity for image qu
 import torch
 from torch import Tensor
 
+from aecodec.autoencoder.distortion import full_precision, need_side
+from aecodec.autoencoder.windows import compare_structure, halve
 from aecodec.picture.ms_ssim import MS_SSIM_SIDE, WEIGHTS
-from aecodec.training.distortion import full_precision, need_side
-from aecodec.training.windows import compare_structure, halve
 
 LUMINANCE = 0.01**2
 """C1 of SSIM on a range of 1."""

@@ -19,8 +19,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from aecodec.training.distortion import full_precision, need_side
-from aecodec.training.windows import compare_structure, halve
+from aecodec.autoencoder.distortion import full_precision, need_side
+from aecodec.autoencoder.windows import compare_structure, halve
 
 STRUCTURE_UNIT = 6.0
 """Lambda units of the weighted sum: by how much the squared error falls when it falls by 1.
