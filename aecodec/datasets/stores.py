@@ -34,6 +34,9 @@ READ_ONLY = frozenset({"http", "https", "data", "github"})
 _PACKAGES = {"s3": "s3fs", "s3a": "s3fs", "gs": "gcsfs", "gcs": "gcsfs"} | dict.fromkeys(
     ("abfs", "abfss", "az", "adl"), "adlfs"
 )
+_S3 = ("s3", "s3a")
+_ONE_TRY = {"retries": {"total_max_attempts": 1, "mode": "standard"}}
+"""For botocore: `patiently` tries again, and tries within its tries would multiply."""
 
 T = TypeVar("T")
 
@@ -189,8 +192,12 @@ class RemoteStore:
         try:
             import fsspec
 
-            alone = {"use_listings_cache": False, "skip_instance_cache": True}
+            alone: dict[str, Any] = {"use_listings_cache": False, "skip_instance_cache": True}
+            if self.protocol in _S3:
+                alone["config_kwargs"] = _ONE_TRY
             system, base = fsspec.core.url_to_fs(self.root, **alone)
+            if self.protocol in _S3:
+                system.retries = 1
         except ImportError as exc:
             package = _PACKAGES.get(self.protocol, "fsspec")
             reason = f"{self.root} needs a package: pip install {package} ({exc})"

@@ -65,3 +65,21 @@ def test_other_commands_load_no_engine(shell: Shell) -> None:
         capture_output=True, text=True,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.slow
+def test_a_ray_that_does_not_start_is_one_error(
+    shell: Shell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import ray
+
+    def fail(**_about: object) -> None:
+        raise Exception("The current node timed out\nduring startup.")  # as Ray does
+
+    monkeypatch.setattr(ray, "init", fail)
+    for name in ("RAY_AUTH_MODE", "RAY_AUTH_TOKEN"):
+        monkeypatch.setenv(name, "")
+    shell.picture("in.png")
+    result = shell.run("compress", "in.png", "-o", "out", "--engine", "ray")
+    reason = "Ray does not start on this machine: The current node timed out during startup."
+    assert_one_line(result, 1, reason)
