@@ -1,9 +1,11 @@
 """Rounding that weighs what a symbol costs against the error that it saves.
 
 A latent's error e adds `w * e**2` bits to the loss `bits + lambda * 255**2 * squared error`, with
-nearly the same w for all channels and qualities: the transforms are close to orthonormal and the
-gains close to one over the best uniform step, for which w = 6 / ln 2 = 8.7. Symbol k instead of
-k + 1 therefore pays off up to `(bits(k + 1) - bits(k)) / (2 * w)` beyond the middle between them.
+nearly the same w for all channels and qualities of a model that was trained for it: the transforms
+are close to orthonormal and the gains close to one over the best uniform step, for which
+w = 6 / ln 2 = 8.7. Weights files name the w that suits their model (`SearchSettings`). Symbol k
+instead of k + 1 therefore pays off up to `(bits(k + 1) - bits(k)) / (2 * w)` beyond the middle
+between them.
 Source: Sullivan, "Efficient Scalar Quantization of Exponential and Laplacian Random Variables",
 section IV (uniform reconstruction with a dead zone).
 """
