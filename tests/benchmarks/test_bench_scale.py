@@ -226,7 +226,8 @@ def test_ways_are_measured_in_turns(tmp_path: Path) -> None:
     plain, jobs = found.row(ways[0], "tiny"), found.row(ways[1], "tiny")
     assert plain.pictures == PLAIN_COUNTS
     assert jobs.pictures == 5
-    assert 0 < jobs.ready < jobs.start < jobs.wall
+    assert 0 < jobs.ready < jobs.start  # of runs of their own: `wall` is no bound
+    assert jobs.wall > 0
     assert plain.start == plain.run.manifest_bytes == 0
     assert found.row(ways[2], "more").run.manifest_bytes > 1000
     assert len(found.row(ways[2], "more").run.seconds) == 4
