@@ -59,8 +59,12 @@ class HyperpriorModel(nn.Module):
         super().__init__()
         self.config = c = config or ModelConfig()
         self.quantized = False
-        self.analysis = AnalysisTransform(c.channels, c.latent_channels, c.analysis_blocks)
-        self.synthesis = SynthesisTransform(c.channels, c.latent_channels, c.synthesis_blocks)
+        self.analysis = AnalysisTransform(
+            c.channels, c.latent_channels, c.analysis_blocks, c.analysis_coarse_blocks
+        )
+        self.synthesis = SynthesisTransform(
+            c.channels, c.latent_channels, c.synthesis_blocks, c.synthesis_coarse_blocks
+        )
         self.hyper_analysis = HyperAnalysis(c.latent_channels, c.context_channels, c.hyper_channels)
         self.hyper_prior = FactorizedPrior(c.hyper_channels)
         self.prior = ContextPrior(c.latent_channels, c.context_channels, c.hyper_channels)

@@ -52,13 +52,16 @@ def to_cells(x: Tensor) -> Tensor:
 class AnalysisTransform(nn.Module):
     """Pixels to latents, in units of one quantization step at quality q."""
 
-    def __init__(self, channels: int, latent_channels: int, blocks: int) -> None:
+    def __init__(
+        self, channels: int, latent_channels: int, blocks: int, coarse_blocks: int = 1
+    ) -> None:
         super().__init__()
         self.entry = nn.Conv2d(PATCH_CHANNELS, channels, 1)
         self.first = Block(channels)
         self.inner_gain = RateGain(channels)
         self.blocks = nn.Sequential(*(Block(channels) for _ in range(blocks - 1)))
         self.down = nn.Conv2d(channels, latent_channels, 2, stride=2)
+        self.coarse = nn.Sequential(*(Block(latent_channels) for _ in range(coarse_blocks - 1)))
         self.last = Block(latent_channels)
         self.outer_gain = RateGain(latent_channels)
 
@@ -84,7 +87,7 @@ class AnalysisTransform(nn.Module):
             h = self.blocks(h)
         h = self.down(h)  # (N, M, H/16, W/16)
         with autocast(h, enabled=mixed):
-            h = self.last(h)
+            h = self.last(self.coarse(h))
         y: Tensor = h * self.outer_gain(q)
         return y
 
@@ -92,10 +95,13 @@ class AnalysisTransform(nn.Module):
 class SynthesisTransform(nn.Module):
     """Latents to pixels."""
 
-    def __init__(self, channels: int, latent_channels: int, blocks: int) -> None:
+    def __init__(
+        self, channels: int, latent_channels: int, blocks: int, coarse_blocks: int = 1
+    ) -> None:
         super().__init__()
         self.outer_gain = RateGain(latent_channels)
         self.first = Block(latent_channels)
+        self.coarse = nn.Sequential(*(Block(latent_channels) for _ in range(coarse_blocks - 1)))
         self.up = nn.ConvTranspose2d(latent_channels, channels, 2, stride=2)
         self.blocks = nn.Sequential(*(Block(channels) for _ in range(blocks - 1)))
         self.inner_gain = RateGain(channels)
@@ -115,7 +121,7 @@ class SynthesisTransform(nn.Module):
         """What the last layer, which is linear, turns into patches: `(N, C, 2h, 2w)`."""
         h = y_hat * self.outer_gain(q)
         with autocast(h, enabled=mixed):
-            h = self.first(h)
+            h = self.coarse(self.first(h))
         h = self.up(h)  # (N, C, 2h, 2w)
         with autocast(h, enabled=mixed):
             h = self.blocks(h)

@@ -27,6 +27,8 @@ class ModelConfig:
         context_channels: H, width of the hyper and context networks.
         analysis_blocks: blocks at stride 8 in the analysis.
         synthesis_blocks: blocks at stride 8 in the synthesis.
+        analysis_coarse_blocks: blocks at stride 16 in the analysis.
+        synthesis_coarse_blocks: blocks at stride 16 in the synthesis.
     """
 
     channels: int = 128
@@ -35,6 +37,8 @@ class ModelConfig:
     context_channels: int = 128
     analysis_blocks: int = 3
     synthesis_blocks: int = 5
+    analysis_coarse_blocks: int = 1
+    synthesis_coarse_blocks: int = 1
 
     def __post_init__(self) -> None:
         """Checks what a file can get wrong.
@@ -52,17 +56,17 @@ class ModelConfig:
     @property
     def analysis_halo(self) -> int:
         """Latents around a tile that its latents depend on; SPECIFICATION.md, section 19.3."""
-        return _halo(self.analysis_blocks)
+        return _halo(self.analysis_blocks, self.analysis_coarse_blocks)
 
     @property
     def synthesis_halo(self) -> int:
         """Latents around a tile that its pixels depend on; SPECIFICATION.md, section 7.3."""
-        return _halo(self.synthesis_blocks)
+        return _halo(self.synthesis_blocks, self.synthesis_coarse_blocks)
 
 
-def _halo(blocks: int) -> int:
-    """Each block looks one place further: one at stride 16, the others at stride 8."""
-    return -(-(STRIDE + blocks * PATCH) // STRIDE)
+def _halo(blocks: int, coarse: int) -> int:
+    """Each block looks one place further, at stride 8 or, the coarse ones, at stride 16."""
+    return -(-(coarse * STRIDE + blocks * PATCH) // STRIDE)
 
 
 @dataclass(frozen=True)
