@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -30,6 +31,8 @@ TINY = ModelConfig(
     analysis_blocks=2,
     synthesis_blocks=2,
 )
+COARSE = replace(TINY, analysis_coarse_blocks=3, synthesis_coarse_blocks=2)
+"""Sizes with more than one block at stride 16 in each transform."""
 FAST_RUN = TrainConfig(
     steps=30, batch=2, crop=64, warmup=2, compile=False, mixed=False, ema=0.5, validate_every=10,
     report_every=5, start_patches=8, model=TINY,
@@ -53,6 +56,21 @@ def make_tiny_model(config: ModelConfig = TINY) -> "HyperpriorModel":
         for name, p in model.named_parameters():
             if not p.any():
                 p.normal_(0, 0.05 if name.startswith("prior") else 0.003)
+    return model
+
+
+def make_busy_model(config: ModelConfig = TINY) -> "HyperpriorModel":
+    """A tiny model whose blocks look sideways as much as they can."""
+    import torch
+
+    model = make_tiny_model(config)
+    torch.manual_seed(1)
+    for name, weight in model.named_parameters():
+        if name.startswith(("analysis", "synthesis")) and name.endswith("weight"):
+            if "depthwise" in name:
+                torch.nn.init.normal_(weight, std=0.7)
+            elif "mix_out" in name:
+                torch.nn.init.normal_(weight, std=0.3)
     return model
 
 

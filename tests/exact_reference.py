@@ -114,6 +114,8 @@ class SynthesisReference:
         """P of section 11.2, `(16h, 16w, 3)`, of `(M, h, w)` latents."""
         stream = self.scaled(y_hat, self.gains_at("outer_gain", quality))
         stream = self.block("first.", stream)
+        for number in range(len(self.tensors.parts.get("coarse", TensorTree()).parts)):
+            stream = self.block(f"coarse.{number}.", stream)
         _, h, w = stream.shape
         shift = self["up.shift"]
         wide = np.einsum("ihw,io->ohw", stream, self["up.weight"]) + self["up.bias"][:, None, None]
@@ -121,7 +123,7 @@ class SynthesisReference:
         stream = np.zeros((len(wide) // 4, 2 * h, 2 * w), np.int64)
         for position, part in enumerate(np.split(self.clipped(wide), 4)):
             stream[:, position // 2 :: 2, position % 2 :: 2] = part
-        for number in range(len(self.tensors.parts["blocks"].parts)):
+        for number in range(len(self.tensors.parts.get("blocks", TensorTree()).parts)):
             stream = self.block(f"blocks.{number}.", stream)
         places = quality if isinstance(quality, int) else np.kron(quality, np.ones((2, 2), int))
         stream = self.block("last.", self.scaled(stream, self.gains_at("inner_gain", places)))

@@ -16,6 +16,7 @@ SIZES = {
     "odd": ModelConfig(33, 36, 7, 17, 2, 3),
     "even": ModelConfig(64, 96, 16, 32, 3, 2),
     "wide": ModelConfig(20, 260, 130, 70, 1, 4),
+    "coarse": ModelConfig(12, 36, 5, 9, 1, 1, 2, 3),
 }
 
 

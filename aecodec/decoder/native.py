@@ -79,7 +79,7 @@ class NativeModel(NativeHandle):
         self.config = c = weights.config
         handle = library().aec_create(
             wish().level, c.channels, c.latent_channels, c.hyper_channels, c.context_channels,
-            c.synthesis_blocks,
+            c.synthesis_blocks, c.synthesis_coarse_blocks,
         )  # fmt: skip
         parts = {name: weights.tensors[name] for name in ("prior", "synthesis")}
         super().__init__(handle, dict(_flat(TensorTree({}, parts))), threads)
@@ -230,7 +230,7 @@ class NativeAnalysis(NativeHandle):
         self.config = c = weights.config
         handle = library().aec_create_analysis(
             wish().level, c.channels, c.latent_channels, c.hyper_channels, c.context_channels,
-            c.analysis_blocks,
+            c.analysis_blocks, c.analysis_coarse_blocks,
         )  # fmt: skip
         parts = {name: weights.tensors[name] for name in ("analysis", "hyper_analysis")}
         tables = weights.tensors["prior"]["tables"]

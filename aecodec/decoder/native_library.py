@@ -8,7 +8,7 @@ from typing import Final
 from aecodec.decoder.build_kernel import LIBRARY_NAME, SOURCES, source_digest
 from aecodec.decoder.runtime_choice import LEVELS, LibraryError
 
-ABI: Final = 2
+ABI: Final = 3
 OK, WEIGHTS, UNSUPPORTED, PAYLOAD, MEMORY, ARGUMENT = range(6)
 """What functions of the kernel return; `kernel/kernel.h` says when."""
 _POINTER, _INT, _SIZE = ctypes.c_void_p, ctypes.c_int32, ctypes.c_size_t
@@ -16,7 +16,7 @@ _FUNCTIONS: Final = {
     "aec_abi": (_INT, []),
     "aec_source": (ctypes.c_char_p, []),
     "aec_has_level": (_INT, [_INT]),
-    "aec_create": (_POINTER, [_INT] * 6),
+    "aec_create": (_POINTER, [_INT] * 7),
     "aec_tensor": (_INT, [_POINTER, ctypes.c_char_p, _POINTER, _INT, _INT, _POINTER]),
     "aec_ready": (_INT, [_POINTER]),
     "aec_message": (ctypes.c_char_p, [_POINTER]),
@@ -33,7 +33,7 @@ _FUNCTIONS: Final = {
     "aec_latents": (_INT, [_POINTER, _POINTER]),
     "aec_words": (_POINTER, [_POINTER, ctypes.POINTER(_SIZE)]),
     "aec_end": (None, [_POINTER]),
-    "aec_create_analysis": (_POINTER, [_INT] * 6),
+    "aec_create_analysis": (_POINTER, [_INT] * 7),
     "aec_analyze_begin": (_INT, [_POINTER, _POINTER, *[_INT] * 5, _POINTER]),
     "aec_analyze_finish": (
         _INT, [_POINTER, _POINTER, _INT, _INT, _INT, _POINTER, _INT, _POINTER],

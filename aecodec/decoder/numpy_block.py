@@ -147,6 +147,16 @@ class Hswish:
         )
 
 
+def exact_blocks(tensors: TensorTree, name: str) -> list[ExactBlock]:
+    """The numbered blocks of a part of a weights file; none where it has no such part.
+
+    Raises:
+        WeightsError: a number is missing, or something would not be exact.
+    """
+    parts = tensors.parts.get(name, TensorTree())
+    return [ExactBlock(parts[str(number)]) for number in range(len(parts.parts))]
+
+
 def add_to_stream(stream: Floats, branch: Floats) -> None:
     """Adds, and clips to the range of the stream, in place."""
     np.add(stream, branch, out=stream)

@@ -9,7 +9,7 @@ import numpy as np
 from aecodec.decoder.bounds import LINEAR_BIAS_LIMIT, SHIFT_MAX
 from aecodec.decoder.gains import Gains, multiply, round_to_stream
 from aecodec.decoder.networks import YHat
-from aecodec.decoder.numpy_block import ExactBlock
+from aecodec.decoder.numpy_block import ExactBlock, exact_blocks
 from aecodec.decoder.numpy_exit import Exit, Sampling
 from aecodec.decoder.numpy_layers import Rows, chunks
 from aecodec.decoder.work_sharing import Crew, Floats
@@ -32,8 +32,7 @@ class NumpySynthesis:
         self._outer = Gains(tensors.array("outer_gain"))
         self._inner = Gains(tensors.array("inner_gain"))
         self._first, self._last = (ExactBlock(tensors[name]) for name in ("first", "last"))
-        blocks = tensors.parts.get("blocks", TensorTree())
-        self._blocks = [ExactBlock(blocks[str(n)]) for n in range(len(blocks.parts))]
+        self._coarse, self._blocks = (exact_blocks(tensors, name) for name in ("coarse", "blocks"))
         self._up = _Up(tensors["up"])
         self._exit = Exit(tensors["exit"])
 
@@ -46,6 +45,8 @@ class NumpySynthesis:
         stream = np.empty(y_hat.shape, np.float32)
         self._scale(y_hat, self._outer, quality, stream)
         self._first(stream, crew)
+        for block in self._coarse:
+            block(stream, crew)
         stream = self._up(stream, crew)
         for block in self._blocks:
             block(stream, crew)

@@ -9,7 +9,7 @@ from typing import Final
 import numpy as np
 
 from aecodec.decoder.gains import Doubles, Gains, multiply, round_to_stream
-from aecodec.decoder.numpy_block import ExactBlock
+from aecodec.decoder.numpy_block import ExactBlock, exact_blocks
 from aecodec.decoder.numpy_layers import Rows, chunks
 from aecodec.decoder.prior_tables import PriorTables
 from aecodec.decoder.work_sharing import Crew, Floats
@@ -55,8 +55,7 @@ class NumpyAnalysis:
         self._inner = Gains(analysis.array("inner_gain"))
         self._outer = Gains(analysis.array("outer_gain"))
         self._first, self._last = (ExactBlock(analysis[name]) for name in ("first", "last"))
-        blocks = analysis.parts.get("blocks", TensorTree())
-        self._blocks = [ExactBlock(blocks[str(n)]) for n in range(len(blocks.parts))]
+        self._coarse, self._blocks = (exact_blocks(analysis, name) for name in ("coarse", "blocks"))
         self._down = _Linear(analysis["down"])
         self._hyper_layers = [_Linear(hyper_analysis[name]) for name in ("entry", "down", "exit")]
         self._hyper_blocks = [ExactBlock(hyper_analysis[name]) for name in ("first", "second")]
@@ -73,7 +72,8 @@ class NumpyAnalysis:
         for block in self._blocks:
             block(stream, self._crew)
         stream = self._down.of_places(stream, self._crew)
-        self._last(stream, self._crew)
+        for block in (*self._coarse, self._last):
+            block(stream, self._crew)
         return self._scaled(stream, self._outer.of_rows(quality), LATENT_STEP)
 
     def hyper(self, y: Floats, quality: Quality) -> Floats:

@@ -56,7 +56,9 @@ class TrainableNetworks:
         """The synthesis in real numbers."""
         c = self._weights.config
         with undisturbed():
-            synthesis = SynthesisTransform(c.channels, c.latent_channels, c.synthesis_blocks)
+            synthesis = SynthesisTransform(
+                c.channels, c.latent_channels, c.synthesis_blocks, c.synthesis_coarse_blocks
+            )
             import_synthesis(synthesis, self._weights.tensors["synthesis"])
             _freeze(synthesis)
         return synthesis

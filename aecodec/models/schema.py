@@ -90,6 +90,8 @@ def _synthesis(c: ModelConfig) -> Iterator[Entry]:
     yield "synthesis.exit.bias", ("int64", (PATCH_CHANNELS,))
     yield "synthesis.exit.shift", ("int8", ())
     yield from _exact_block("synthesis.first", c.latent_channels)
+    for number in range(c.synthesis_coarse_blocks - 1):
+        yield from _exact_block(f"synthesis.coarse.{number}", c.latent_channels)
     for number in range(c.synthesis_blocks - 1):
         yield from _exact_block(f"synthesis.blocks.{number}", c.channels)
     yield from _exact_block("synthesis.last", c.channels)
@@ -125,6 +127,8 @@ def _analysis(c: ModelConfig) -> Iterator[Entry]:
     for number in range(c.analysis_blocks - 1):
         yield from _exact_block(f"analysis.blocks.{number}", c.channels)
     yield from _linear("analysis.down", 4 * c.channels, c.latent_channels)
+    for number in range(c.analysis_coarse_blocks - 1):
+        yield from _exact_block(f"analysis.coarse.{number}", c.latent_channels)
     yield from _exact_block("analysis.last", c.latent_channels)
     yield "analysis.outer_gain", ("int32", (KNOTS, c.latent_channels))
 

@@ -304,9 +304,10 @@ static aec_model *any_model(int32_t level, uint64_t seed, bool analyzes, int wro
     random_state = seed;
     int32_t c = (int32_t)between(1, 40), m = 4 * (int32_t)between(1, 20),
             z = (int32_t)between(1, 9);
-    int32_t h = (int32_t)between(1, 40), blocks = (int32_t)between(1, 3);
-    aec_model *model = analyzes ? aec_create_analysis(level, c, m, z, h, blocks)
-                                : aec_create(level, c, m, z, h, blocks);
+    int32_t h = (int32_t)between(1, 40), blocks = (int32_t)between(1, 3),
+            coarse = (int32_t)between(1, 3);
+    aec_model *model = analyzes ? aec_create_analysis(level, c, m, z, h, blocks, coarse)
+                                : aec_create(level, c, m, z, h, blocks, coarse);
     check(model, "no model");
     *status = fill(model, seed, wrong);
     return model;
@@ -345,8 +346,9 @@ int main(int argc, char **argv)
 {
     uint64_t seed = argc > 1 ? strtoull(argv[1], NULL, 10) : 1;
     int rounds = argc > 2 ? atoi(argv[2]) : 10, taken = 0;
-    check(!aec_create(AEC_PLAIN, 0, 4, 1, 1, 1) && !aec_create(AEC_PLAIN, 1, 6, 1, 1, 1) &&
-              !aec_create(99, 1, 4, 1, 1, 1) && !aec_create(AEC_PLAIN, 1, 4, 257, 1, 1),
+    check(!aec_create(AEC_PLAIN, 0, 4, 1, 1, 1, 1) && !aec_create(AEC_PLAIN, 1, 6, 1, 1, 1, 1) &&
+              !aec_create(99, 1, 4, 1, 1, 1, 1) && !aec_create(AEC_PLAIN, 1, 4, 257, 1, 1, 1) &&
+              !aec_create(AEC_PLAIN, 1, 4, 1, 1, 1, 0),
           "sizes");
     for (int i = 0; i < rounds; i++)
         taken += one_round((seed * 1000003 + (uint64_t)i) * 2654435761u + 1, i % 2, i % 3 == 2);

@@ -1,12 +1,12 @@
 """Windows reach as far as a model's blocks look, also beyond the next tile; no less would do."""
 
+from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
+from functools import cache
 
 import numpy as np
 import pytest
-import torch
-from conftest import TINY, export_tiny, make_picture, make_tiny_model
+from conftest import TINY, export_tiny, make_busy_model, make_picture
 
 from aecodec.codec import Codec
 from aecodec.coding.dead_zone import Floats
@@ -18,36 +18,30 @@ from aecodec.encoder.picture_quality import PictureQuality
 from aecodec.encoder.tile import TileEncoder
 from aecodec.format.chunks import Header, PixelFormat
 from aecodec.format.tiling import Region, latent_grid, tile_box, tile_boxes
-from aecodec.models.config import ModelConfig
 from aecodec.picture.pixels import Pixels
 
 SIDE = 16 * 19
-DEEP_SYNTHESIS = replace(TINY, analysis_blocks=1, synthesis_blocks=7)
-DEEP_ANALYSIS = replace(TINY, analysis_blocks=7, synthesis_blocks=1)
+SHALLOW = replace(TINY, analysis_blocks=1, synthesis_blocks=1)
+SYNTHESES = {"synthesis_blocks": 7, "synthesis_coarse_blocks": 4}
+ANALYSES = {"analysis_blocks": 7, "analysis_coarse_blocks": 4}
+"""Sizes of which one of each kind makes a halo of 5 latents, and one less of it a smaller halo."""
 
 
-def busy_codec(path: Path, config: ModelConfig) -> Codec:
-    """A model whose blocks look sideways as much as they can."""
-    model = make_tiny_model(config)
-    torch.manual_seed(1)
-    for name, weight in model.named_parameters():
-        if name.startswith(("analysis", "synthesis")) and name.endswith("weight"):
-            if "depthwise" in name:
-                torch.nn.init.normal_(weight, std=0.7)
-            elif "mix_out" in name:
-                torch.nn.init.normal_(weight, std=0.3)
-    export_tiny(model, path)
-    return Codec(path)
+Codecs = Callable[[str], Codec]
 
 
 @pytest.fixture(scope="module")
-def deep_synthesis(tmp_path_factory: pytest.TempPathFactory) -> Codec:
-    return busy_codec(tmp_path_factory.mktemp("deep") / "a.safetensors", DEEP_SYNTHESIS)
+def deep(tmp_path_factory: pytest.TempPathFactory) -> Codecs:
+    """Models that are deep in one of their sizes."""
 
+    @cache
+    def made(size: str) -> Codec:
+        path = tmp_path_factory.mktemp("deep") / f"{size}.safetensors"
+        config = replace(SHALLOW, **{size: {**SYNTHESES, **ANALYSES}[size]})
+        export_tiny(make_busy_model(config), path)
+        return Codec(path)
 
-@pytest.fixture(scope="module")
-def deep_analysis(tmp_path_factory: pytest.TempPathFactory) -> Codec:
-    return busy_codec(tmp_path_factory.mktemp("deep") / "b.safetensors", DEEP_ANALYSIS)
+    return made
 
 
 def synthesized(model: DecoderModel, y_hat: YHat, exponent: int) -> Pixels:
@@ -65,21 +59,22 @@ def synthesized(model: DecoderModel, y_hat: YHat, exponent: int) -> Pixels:
     return pixels
 
 
-def test_small_tiles_decode_without_seams(deep_synthesis: Codec) -> None:
-    model = deep_synthesis.encoder.decoder
+@pytest.mark.parametrize(("size", "blocks"), SYNTHESES.items())
+def test_small_tiles_decode_without_seams(size: str, blocks: int, deep: Codecs) -> None:
+    model = deep(size).encoder.decoder
     assert model.config.synthesis_halo == 5  # more than the 4 latents of a tile
     shape = (SIDE // 16, SIDE // 16, TINY.latent_channels)
     y_hat = np.random.default_rng(0).integers(-60, 60, shape, np.int16)
     whole = synthesized(model, y_hat, 10)
     np.testing.assert_array_equal(synthesized(model, y_hat, 6), whole)
-    nearer = replace(model, config=replace(model.config, synthesis_blocks=6))
+    nearer = replace(model, config=replace(model.config, **{size: blocks - 1}))
     assert nearer.config.synthesis_halo == 4
     assert (synthesized(nearer, y_hat, 6) != whole).any()
 
 
-@pytest.mark.parametrize("which", ["deep_synthesis", "deep_analysis"])
-def test_regions_are_those_of_the_whole(which: str, request: pytest.FixtureRequest) -> None:
-    codec: Codec = request.getfixturevalue(which)
+@pytest.mark.parametrize("size", [*SYNTHESES, *ANALYSES])
+def test_regions_are_those_of_the_whole(size: str, deep: Codecs) -> None:
+    codec = deep(size)
     pixels = make_picture(200, 230)
     pixels[64:128, 64:128] = 40
     data = codec.compress(pixels, 90, tile_exponent=6)
@@ -101,13 +96,14 @@ def analyzed(model: EncoderModel, pixels: Pixels, exponent: int) -> Floats:
     return y
 
 
-def test_small_tiles_are_analyzed_without_seams(deep_analysis: Codec) -> None:
-    model = deep_analysis.encoder
+@pytest.mark.parametrize(("size", "blocks"), ANALYSES.items())
+def test_small_tiles_are_analyzed_without_seams(size: str, blocks: int, deep: Codecs) -> None:
+    model = deep(size).encoder
     assert model.decoder.config.analysis_halo == 5
     pixels = np.random.default_rng(0).integers(0, 256, (SIDE, SIDE, 3), np.uint8)
     whole = analyzed(model, pixels, 10)
     exact = np.abs(analyzed(model, pixels, 6) - whole).max()
-    config = replace(model.decoder.config, analysis_blocks=6)
+    config = replace(model.decoder.config, **{size: blocks - 1})
     assert config.analysis_halo == 4
     nearer = replace(model, decoder=replace(model.decoder, config=config))
     assert np.abs(analyzed(nearer, pixels, 6) - whole).max() > 10 * exact

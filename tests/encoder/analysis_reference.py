@@ -102,7 +102,10 @@ def analyze(pixels: Pixels, tree: TensorTree, config: ModelConfig, index: Qualit
     stream = stream_clip(rounded(stream * place_gains(read(part, "inner_gain"), index, 2), 16))
     for number in range(config.analysis_blocks - 1):
         stream = block(stream, part["blocks"][str(number)])
-    stream = block(linear(places(stream), part["down"]), part["last"])
+    stream = linear(places(stream), part["down"])
+    for number in range(config.analysis_coarse_blocks - 1):
+        stream = block(stream, part["coarse"][str(number)])
+    stream = block(stream, part["last"])
     return stream_clip(rounded(stream * place_gains(read(part, "outer_gain"), index, 1), 16))
 
 

@@ -68,9 +68,11 @@ def test_a_map_of_one_quality_is_that_quality(tiny_coder: EncoderModel) -> None:
 
 
 @pytest.mark.parametrize("seed", range(4))
-@pytest.mark.parametrize("blocks", [1, 3])
-def test_the_largest_weights_stay_exact(seed: int, blocks: int, tiny_coder: EncoderModel) -> None:
-    config = replace(TINY, analysis_blocks=blocks)
+@pytest.mark.parametrize(("blocks", "coarse"), [(1, 1), (3, 1), (1, 3)])
+def test_the_largest_weights_stay_exact(
+    seed: int, blocks: int, coarse: int, tiny_coder: EncoderModel
+) -> None:
+    config = replace(TINY, analysis_blocks=blocks, analysis_coarse_blocks=coarse)
     arrays = analysis_reference.random_tensors(config, seed)
     tree = TensorTree.of(arrays)
     tree.parts["prior"] = tiny_coder.weights.tensors["prior"]

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from conftest import TINY, make_tiny_model
+from conftest import COARSE, TINY, make_tiny_model
 from torch import Tensor
 
 from aecodec.autoencoder.dequantize import import_analysis, import_hyper_analysis
@@ -15,12 +15,13 @@ from aecodec.export.analysis import export_analysis, export_hyper_analysis
 from aecodec.export.input_statistics import InputStatistics, picture_statistics
 from aecodec.export.weights import export_in_memory
 from aecodec.format.constants import LINEAR_BIAS_MAX, LINEAR_SHIFTS, LINEAR_SUM_MAX
+from aecodec.models.config import ModelConfig
 from aecodec.models.weights import TensorTree
 
 
-def busy_model() -> HyperpriorModel:
+def busy_model(config: ModelConfig = TINY) -> HyperpriorModel:
     """A tiny model whose branches weigh as much as those of a trained one."""
-    model = make_tiny_model()
+    model = make_tiny_model(config)
     torch.manual_seed(1)
     for part in (model.analysis, model.hyper_analysis):
         for name, weight in part.named_parameters():
@@ -50,8 +51,9 @@ def relative_errors(model: HyperpriorModel, statistics: InputStatistics) -> tupl
     return max(errors[::2]), max(errors[1::2])
 
 
-def test_the_exact_transforms_are_near_the_real_ones() -> None:
-    model = busy_model()
+@pytest.mark.parametrize("config", [TINY, COARSE])
+def test_the_exact_transforms_are_near_the_real_ones(config: ModelConfig) -> None:
+    model = busy_model(config)
     for error in relative_errors(model, picture_statistics(model, pictures())):
         assert error < 0.01
 

@@ -46,10 +46,11 @@ def coded_bytes(encoder: EncoderModel, pixels: Pixels, index: int) -> int:
 def test_a_model_of_other_sizes_trains_is_exported_and_loads(
     picture_folder: Path, tmp_path: Path
 ) -> None:
-    run = saved_run(picture_folder, tmp_path / "run", synthesis_blocks=7)
+    sizes = {"synthesis_blocks": 7, "analysis_coarse_blocks": 3, "synthesis_coarse_blocks": 2}
+    run = saved_run(picture_folder, tmp_path / "run", **sizes)
     report = export_run(run, tmp_path / "w.safetensors")
     weights = read_weights(tmp_path / "w.safetensors")
-    assert weights.config == replace(TINY, synthesis_blocks=7)
+    assert weights.config == replace(TINY, **sizes)
     assert load_decoder(weights).model_id == report.model_id
     assert report.size == (tmp_path / "w.safetensors").stat().st_size
 

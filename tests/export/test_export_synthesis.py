@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from conftest import make_tiny_model
+from conftest import COARSE, TINY, make_tiny_model
 from torch import Tensor
 
 from aecodec.autoencoder.model import HyperpriorModel
@@ -13,12 +13,13 @@ from aecodec.decoder.work_sharing import Crew
 from aecodec.errors import WeightsError
 from aecodec.export.input_statistics import InputStatistics, picture_statistics
 from aecodec.export.synthesis import export_synthesis
+from aecodec.models.config import ModelConfig
 from aecodec.models.weights import TensorTree
 
 
-def busy_model() -> HyperpriorModel:
+def busy_model(config: ModelConfig = TINY) -> HyperpriorModel:
     """A tiny model whose branches weigh as much as those of a trained one."""
-    model = make_tiny_model()
+    model = make_tiny_model(config)
     torch.manual_seed(1)
     for name, weight in model.synthesis.named_parameters():
         if name.endswith(("mix_out.weight", "contract.weight")):
@@ -72,8 +73,9 @@ def test_statistics_of_a_part_bear_no_name() -> None:
     assert (list(part.reaches), list(part.moments)) == (["mix_in"], ["expand"])
 
 
-def test_the_exact_synthesis_is_near_the_real_one() -> None:
-    model = busy_model()
+@pytest.mark.parametrize("config", [TINY, COARSE])
+def test_the_exact_synthesis_is_near_the_real_one(config: ModelConfig) -> None:
+    model = busy_model(config)
     torch.manual_seed(2)
     x = torch.rand(4, 3, 64, 64)
     assert error(model, picture_statistics(model, x), x) < (0.01 * 65535) ** 2

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from conftest import TINY, export_tiny, make_picture, make_tiny_model
+from conftest import COARSE, TINY, export_tiny, make_picture, make_tiny_model
 from safetensors import safe_open
 from safetensors.torch import load_file
 
@@ -39,7 +39,12 @@ def changed(model: HyperpriorModel, name: str, change: float = 0.5) -> Hyperprio
 
 
 @pytest.mark.parametrize(
-    "config", [ModelConfig(12, 20, 5, 8, 2, 3), ModelConfig(10, 8, 3, 14, 1, 4)]
+    "config",
+    [
+        ModelConfig(12, 20, 5, 8, 2, 3),
+        ModelConfig(10, 8, 3, 14, 1, 4),
+        ModelConfig(10, 8, 3, 6, 1, 1, 3, 2),
+    ],
 )
 def test_the_schema_says_what_export_makes(config: ModelConfig) -> None:
     torch.manual_seed(0)
@@ -146,15 +151,17 @@ def test_the_id_leaves_the_encoder_free(name: str, stored: str, tmp_path: Path) 
     assert different_tensors(*paths) == [stored]
 
 
-def test_training_can_go_on_from_released_weights(tiny_weights: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("config", [TINY, COARSE])
+def test_training_can_go_on_from_released_weights(config: ModelConfig, tmp_path: Path) -> None:
     """What export rounded of the prior stays as it is, and the transforms do nearly the same."""
-    model = HyperpriorModel(TINY)
-    model.load_state_dict(trainable_state(read_weights(tiny_weights)))
-    path = tmp_path / "again.safetensors"
+    released, path = tmp_path / "released.safetensors", tmp_path / "again.safetensors"
+    export_tiny(make_tiny_model(config), released)
+    model = HyperpriorModel(config)
+    model.load_state_dict(trainable_state(read_weights(released)))
     export_tiny(model, path)
-    differ = different_tensors(path, tiny_weights)
+    differ = different_tensors(path, released)
     assert [name for name in differ if name.startswith(("prior", "parent"))] == []
-    before, after = (load_encoder(read_weights(each)) for each in (tiny_weights, path))
+    before, after = (load_encoder(read_weights(each)) for each in (released, path))
     pixels = make_picture(64, 96)
     y = before.analyze(pixels, 300)
     again = after.analyze(pixels, 300)

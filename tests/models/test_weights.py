@@ -151,11 +151,23 @@ def test_tensors_of_another_size_are_refused(tiny_weights: Path, tmp_path: Path)
 def test_another_config_than_the_tensors_have_is_refused(
     tiny_weights: Path, tmp_path: Path
 ) -> None:
-    for key in ("channels", "latent_channels", "hyper_channels", "synthesis_blocks"):
+    numbers = "synthesis_blocks", "synthesis_coarse_blocks", "analysis_coarse_blocks"
+    for key in ("channels", "latent_channels", "hyper_channels", *numbers):
         config = {key: getattr(TINY, key) + 4}
         path = forged(tiny_weights, tmp_path / "config.safetensors", config=config)
         with pytest.raises(WeightsError):
             read_weights(path)
+
+
+def test_sizes_that_a_file_does_not_state_are_one(tiny_weights: Path, tmp_path: Path) -> None:
+    config = json.loads(metadata_of(tiny_weights)["config"])
+    for name in ("analysis_coarse_blocks", "synthesis_coarse_blocks"):
+        assert config.pop(name) == 1
+    path = tmp_path / "older.safetensors"
+    metadata = metadata_of(tiny_weights) | {"config": json.dumps(config)}
+    save_file(load_file(tiny_weights), path, metadata=metadata)
+    older = read_weights(path)
+    assert (older.config, older.model_id) == (TINY, read_weights(tiny_weights).model_id)
 
 
 @pytest.mark.parametrize("name", ["parent.prior.base", "parent.hyper_prior.logits"])

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 from browsers import MODEL, MODELS, SCRIPTS, TABLES, Node, Result, Task
-from conftest import make_picture, make_sixteen_bit
+from conftest import COARSE, export_tiny, make_busy_model, make_picture, make_sixteen_bit
 from exif_bytes import make_exif, short
 from mutation import LIMITS, Mutator, seeds, with_model
 from PIL import Image
@@ -313,6 +313,18 @@ def test_weights_that_break_a_bound(tmp_path: Path, name: str, value: int) -> No
     result = Node(models={model_id.hex(): path}).decode(file)
     assert result["error"] == "WeightsError"
     assert "cannot be used" in result["message"]
+
+
+def test_a_model_of_other_sizes(tmp_path: Path) -> None:
+    """Tiles smaller than the halo, with several blocks at stride 16."""
+    path, file = tmp_path / "coarse.safetensors", tmp_path / "file.aec"
+    model_id = export_tiny(make_busy_model(COARSE), path)
+    codec = Codec(path)
+    file.write_bytes(codec.compress(make_picture(150, 201), 70, tile_exponent=6))
+    node = Node(models={model_id.hex(): path})
+    for scale in (1, 4):
+        expected = codec.decompress_array(file.read_bytes(), scale=scale)
+        assert is_same(node.decode(file, scale=scale), expected)
 
 
 def test_limits() -> None:

@@ -1,4 +1,4 @@
-/* Pixels to latents and hyper-latents, SPECIFICATION.md, section 19. */
+/* Pixels to latents, SPECIFICATION.md, section 19.3, and the weights for all of section 19. */
 
 #ifndef AEC_ANALYSIS_H
 #define AEC_ANALYSIS_H
@@ -11,10 +11,11 @@ enum { PATCH_INPUTS = COLOURS * PATCH_PIXELS };
 #define LINEAR_BIAS_MOST ((int64_t)1 << 38)
 
 typedef struct {
-    int32_t channels, latents, context, hypers, blocks;      /* C, M, H, Z and A */
+    int32_t channels, latents, context, hypers;              /* C, M, H and Z */
+    int32_t blocks, coarse_blocks;                           /* at stride 8 and at stride 16 */
     int32_t width, latent_width, context_width, hyper_width; /* the first four, padded */
     wide entry, down, hyper_entry, hyper_down, hyper_exit;
-    stream_block first, *rest, last; /* of stride 8, and of stride 16 */
+    stream_block first, *rest, *coarse; /* at stride 8, and at stride 16 with `last` at the end */
     stream_block hyper_first, hyper_second;
     int32_t *inner_knots, *outer_knots;
     int32_t *base, *reciprocals;
@@ -67,7 +68,8 @@ static void pack_analysis(packer *p, analysis *net, const sizes *s)
                       .latents = s->latents,
                       .context = s->context,
                       .hypers = s->hypers,
-                      .blocks = s->blocks};
+                      .blocks = s->blocks,
+                      .coarse_blocks = s->coarse};
     net->width = up_to(s->channels, WIDE);
     net->latent_width = up_to(s->latents, WIDE);
     net->context_width = up_to(s->context, WIDE);
@@ -82,12 +84,15 @@ static void pack_analysis(packer *p, analysis *net, const sizes *s)
                       SPLIT_BITS);
     pack_block(p, &net->first, "analysis.first", s->channels);
     net->rest = take_zeros(p->owner, (uint32_t)s->blocks, sizeof *net->rest);
-    for (int32_t n = 0; net->rest && n < s->blocks - 1; n++) {
+    net->coarse = take_zeros(p->owner, (uint32_t)s->coarse, sizeof *net->coarse);
+    for (int32_t n = 0; net->rest && net->coarse && n < s->blocks - 1 + s->coarse; n++) {
         char name[NAME_ROOM];
-        analysis_block_name(name, n);
-        pack_block(p, &net->rest[n], name, s->channels);
+        analysis_block_name(name, s, n);
+        if (n < s->blocks - 1)
+            pack_block(p, &net->rest[n], name, s->channels);
+        else
+            pack_block(p, &net->coarse[n - s->blocks + 1], name, s->latents);
     }
-    pack_block(p, &net->last, "analysis.last", s->latents);
     pack_block(p, &net->hyper_first, "hyper_analysis.first", s->context);
     pack_block(p, &net->hyper_second, "hyper_analysis.second", s->context);
     net->inner_knots = pack_knots(p, "analysis", "inner_gain");
@@ -107,7 +112,7 @@ typedef struct {
     team *team;
     memory own;
     int32_t rows, columns; /* in latents; of the hyper-analysis padded */
-    int32_t block;         /* of the rest, that is computed */
+    int32_t block;         /* of the rest or of the coarse ones, that is computed */
     const void *pixels;
     bool sixteen_bit, gray;
     const int32_t *begun_from; /* streams and latents outside of this are not padded */
@@ -116,11 +121,11 @@ typedef struct {
     int32_t from_rows, from_columns;
     float *to;
     quality_map map;
-    double *gains, *outer; /* of each quality of the map */
+    double *gains, *outer;  /* of each quality of the map */
     int32_t *large, *small; /* the stream before and after `down` */
     int32_t *row_scratch;   /* a row of numbers for each thread */
     size_t row_step;
-    padded large_padded[2], small_padded;
+    padded large_padded[2], small_padded[2];
     int16_t *scratch;
     size_t scratch_step;
 } analyzer;
@@ -148,19 +153,6 @@ static void to_floats(float *to, const int32_t *from, int32_t from_step, int32_t
     for (int32_t p = 0; p < places; p++, to += channels, from += from_step)
         for (int32_t c = 0; c < channels; c++)
             to[c] = (float)from[c] * unit;
-}
-
-/* The other way round, to the nearest, halves up, with zeros in the padding. */
-static void from_floats(int32_t *to, int32_t to_step, const float *from, int32_t channels,
-                        int32_t places, double units)
-{
-    for (int32_t p = 0; p < places; p++, to += to_step, from += channels) {
-        for (int32_t c = 0; c < to_step; c++) {
-            double v = c < channels ? (double)from[c] * units + 0.5 : 0;
-            v = v < STREAM_LOW ? STREAM_LOW : v > STREAM_HIGH ? STREAM_HIGH : v;
-            to[c] = (int32_t)(v + (1 << 23)) - (1 << 23);
-        }
-    }
 }
 
 /* One linear layer of each 2x2 places: rows 2 * row and 2 * row + 1 of a stream of `width`. */
@@ -263,7 +255,22 @@ static void down_row(void *context, int32_t row, int32_t thread)
     int16_t *scratch = analyzer_scratch(a, thread);
     int32_t *stream = a->small + (ptrdiff_t)row * a->columns * a->net->latent_width;
     halve_rows(a, &a->net->down, a->large, a->net->width, row, a->columns, scratch, stream);
-    enter_block_row(a->run, &a->net->last, stream, &a->small_padded, row, a->columns, scratch);
+    enter_block_row(a->run, &a->net->coarse[0], stream, &a->small_padded[0], row, a->columns,
+                    scratch);
+}
+
+/* Leaves a block at stride 16 with a row of the stream, and enters the next one if there is one. */
+static void analysis_coarse_row(void *context, int32_t row, int32_t thread)
+{
+    const analyzer *a = context;
+    int32_t block = a->block, next = block + 1;
+    int32_t *stream = a->small + (ptrdiff_t)row * a->columns * a->net->latent_width;
+    int16_t *scratch = analyzer_scratch(a, thread);
+    leave_block_row(a->run, &a->net->coarse[block], &a->small_padded[block % 2], stream, row,
+                    a->columns, scratch);
+    if (next < a->net->coarse_blocks)
+        enter_block_row(a->run, &a->net->coarse[next], stream, &a->small_padded[next % 2], row,
+                        a->columns, scratch);
 }
 
 static void latents_row(void *context, int32_t row, int32_t thread)
@@ -271,76 +278,24 @@ static void latents_row(void *context, int32_t row, int32_t thread)
     const analyzer *a = context;
     int32_t width = a->net->latent_width, latents = a->net->latents;
     int32_t *stream = a->small + (ptrdiff_t)row * a->columns * width;
-    leave_block_row(a->run, &a->net->last, &a->small_padded, stream, row, a->columns,
-                    analyzer_scratch(a, thread));
+    analysis_coarse_row(context, row, thread);
     scale_row(a->run, &a->map, a->outer, row, 1, width, stream);
     to_floats(a->to + (ptrdiff_t)row * a->columns * latents, stream, width, latents, a->columns,
               1.0f / LATENT_UNITS);
 }
 
-/* Latents over what their scales lead to expect, and the entry of the hyper-analysis. */
-static void hyper_entry_row(void *context, int32_t row, int32_t thread)
-{
-    const analyzer *a = context;
-    const analysis *net = a->net;
-    int32_t width = net->latent_width, context_width = net->context_width;
-    ptrdiff_t count = (ptrdiff_t)a->columns * width;
-    int16_t *high = analyzer_scratch(a, thread), *low = high + count;
-    int32_t *normed = a->row_scratch + (size_t)thread * a->row_step;
-    int32_t *stream = a->large + (ptrdiff_t)row * a->columns * context_width;
-    memset(normed, 0, (size_t)count * sizeof *normed);
-    if (row < a->from_rows)
-        from_floats(normed, width, a->from + (ptrdiff_t)row * a->from_columns * net->latents,
-                    net->latents, a->from_columns, LATENT_UNITS);
-    scale_row(a->run, &a->map, a->gains, row, 1, width, normed);
-    a->run->split(normed, (size_t)count, high, low);
-    a->run->to_stream(&net->hyper_entry, (inputs){high, width}, (inputs){low, width}, a->columns,
-                      stream, context_width);
-    enter_block_row(a->run, &net->hyper_first, stream, &a->large_padded[0], row, a->columns, high);
-}
-
-/* The rest of a block of the hyper-analysis, of one row. */
-static void hyper_block_row(void *context, int32_t row, int32_t thread)
-{
-    const analyzer *a = context;
-    int32_t width = a->net->context_width, columns = a->block ? a->columns / UP : a->columns;
-    int32_t *stream = (a->block ? a->small : a->large) + (ptrdiff_t)row * columns * width;
-    leave_block_row(a->run, a->block ? &a->net->hyper_second : &a->net->hyper_first,
-                    a->block ? &a->small_padded : &a->large_padded[0], stream, row, columns,
-                    analyzer_scratch(a, thread));
-}
-
-static void hyper_down_row(void *context, int32_t row, int32_t thread)
-{
-    const analyzer *a = context;
-    int32_t width = a->net->context_width, columns = a->columns / UP;
-    int16_t *scratch = analyzer_scratch(a, thread);
-    int32_t *stream = a->small + (ptrdiff_t)row * columns * width;
-    halve_rows(a, &a->net->hyper_down, a->large, width, row, columns, scratch, stream);
-    enter_block_row(a->run, &a->net->hyper_second, stream, &a->small_padded, row, columns, scratch);
-}
-
-static void hyper_exit_row(void *context, int32_t row, int32_t thread)
-{
-    const analyzer *a = context;
-    int32_t columns = a->columns / GROUP, hypers = a->net->hypers, width = a->net->hyper_width;
-    int32_t *out = a->row_scratch + (size_t)thread * a->row_step;
-    halve_rows(a, &a->net->hyper_exit, a->small, a->net->context_width, row, columns,
-               analyzer_scratch(a, thread), out);
-    to_floats(a->to + (ptrdiff_t)row * columns * hypers, out, width, hypers, columns,
-              1.0f / (1 << STREAM_FRACTION));
-}
-
-/* Memory for streams of given widths before and after they are halved. */
+/* Memory for streams of given widths before and after they are halved, with `small_count` padded
+   arrays for the blocks after that. */
 static void take_streams(analyzer *a, int32_t rows, int32_t columns, int32_t width,
-                         int32_t small_width)
+                         int32_t small_width, int32_t small_count)
 {
     uint64_t places = (uint64_t)rows * (uint32_t)columns;
     a->large = take(&a->own, places * (uint32_t)width, sizeof *a->large);
     for (int i = 0; i < 2; i++)
         a->large_padded[i] = take_padded(&a->own, rows, columns, width, 1);
     a->small = take(&a->own, places / 4 * (uint32_t)small_width, sizeof *a->small);
-    a->small_padded = take_padded(&a->own, rows / UP, columns / UP, small_width, 1);
+    for (int i = 0; i < small_count; i++)
+        a->small_padded[i] = take_padded(&a->own, rows / UP, columns / UP, small_width, 1);
 }
 
 /* Scratch memory for `elements` of 16 bits in each thread. */
@@ -359,7 +314,7 @@ static size_t larger(size_t a, size_t b)
 static bool begin_analysis(analyzer *a)
 {
     size_t places = UP * (size_t)a->columns;
-    take_streams(a, UP * a->rows, UP * a->columns, a->net->width, 0);
+    take_streams(a, UP * a->rows, UP * a->columns, a->net->width, 0, 0);
     if (!take_analyzer_scratch(a, places * larger(2 * PATCH_INPUTS, 4 * (size_t)a->net->width)))
         return false;
     share_rows(a->team, patches_row, a, UP * a->rows);
@@ -371,7 +326,8 @@ static bool finish_analysis(analyzer *a, int32_t quality, const int16_t *qualiti
 {
     const analysis *net = a->net;
     size_t columns = (size_t)a->columns, width = (size_t)net->width;
-    take_streams(a, UP * a->rows, UP * a->columns, net->width, net->latent_width);
+    take_streams(a, UP * a->rows, UP * a->columns, net->width, net->latent_width,
+                 net->coarse_blocks > 1 ? 2 : 1);
     take_map(&a->map, &a->own, quality, qualities, a->rows, a->columns, 1);
     a->gains = take_gains(&a->own, &a->map, net->inner_knots, net->channels, net->width);
     a->outer = take_gains(&a->own, &a->map, net->outer_knots, net->latents, net->latent_width);
@@ -381,44 +337,9 @@ static bool finish_analysis(analyzer *a, int32_t quality, const int16_t *qualiti
     for (a->block = 0; a->block < net->blocks - 1; a->block++)
         share_rows(a->team, analysis_rest_row, a, UP * a->rows);
     share_rows(a->team, down_row, a, a->rows);
+    for (a->block = 0; a->block < net->coarse_blocks - 1; a->block++)
+        share_rows(a->team, analysis_coarse_row, a, a->rows);
     share_rows(a->team, latents_row, a, a->rows);
-    return true;
-}
-
-/* What latents are divided by before they are read, as gains of each quality of the map. */
-static double *take_norms(analyzer *a)
-{
-    const analysis *net = a->net;
-    double *all = take_zeros(&a->own, (uint64_t)a->map.count * (uint32_t)net->latent_width,
-                             sizeof *all);
-    for (int32_t n = 0; all && n < a->map.count; n++) {
-        const int32_t *base = net->base + (ptrdiff_t)a->map.all[n] * net->latents;
-        for (int32_t c = 0; c < net->latents; c++)
-            all[(ptrdiff_t)n * net->latent_width + c] =
-                (double)net->reciprocals[base[c] - NORM_OFFSET] / (1 << NORMED_SHIFT);
-    }
-    return all;
-}
-
-static bool hyper_analysis(analyzer *a, int32_t quality, const int16_t *qualities)
-{
-    const analysis *net = a->net;
-    size_t columns = (size_t)a->columns, context = (size_t)net->context_width;
-    take_streams(a, a->rows, a->columns, net->context_width, net->context_width);
-    take_map(&a->map, &a->own, quality, qualities, a->from_rows, a->from_columns, GROUP);
-    a->gains = take_norms(a);
-    a->row_step = columns * larger((size_t)net->latent_width, (size_t)net->hyper_width);
-    a->row_scratch =
-        take(&a->own, (uint64_t)a->team->threads * a->row_step, sizeof *a->row_scratch);
-    if (!take_analyzer_scratch(a, columns * larger(8 * context, 2 * (size_t)net->latent_width)))
-        return false;
-    share_rows(a->team, hyper_entry_row, a, a->rows);
-    a->block = 0;
-    share_rows(a->team, hyper_block_row, a, a->rows);
-    share_rows(a->team, hyper_down_row, a, a->rows / UP);
-    a->block = 1;
-    share_rows(a->team, hyper_block_row, a, a->rows / UP);
-    share_rows(a->team, hyper_exit_row, a, a->rows / GROUP);
     return true;
 }
 

@@ -3,7 +3,7 @@
    vectors.h, loops.h and row_loops.h are compiled once for each instruction level; x86.h says for
    which. memory.h, threads.h, coder.h and quality_map.h stand for themselves. tensors.h and
    packing.h take a weights file; prior.h, passes.h and latents.h decode latents; stream.h,
-   synthesis.h and analysis.h turn them into pixels and back. */
+   synthesis.h, analysis.h and hyper_analysis.h turn them into pixels and back. */
 
 #include "kernel.h"
 
@@ -58,6 +58,7 @@
 #include "latents.h"
 #include "synthesis.h"
 #include "analysis.h"
+#include "hyper_analysis.h"
 #include "levels.h"
 
 struct aec_model {
@@ -102,7 +103,8 @@ static bool are_sizes_valid(const sizes *s)
     enum { MOST = 4096, MOST_BLOCKS = 256 };
     return s->channels >= 1 && s->channels <= MOST && s->latents >= 4 && s->latents <= MOST &&
            s->latents % 4 == 0 && s->hypers >= 1 && s->hypers <= MOST_TABLES && s->context >= 1 &&
-           s->context <= MOST && s->blocks >= 1 && s->blocks <= MOST_BLOCKS;
+           s->context <= MOST && s->blocks >= 1 && s->blocks <= MOST_BLOCKS && s->coarse >= 1 &&
+           s->coarse <= MOST_BLOCKS;
 }
 
 static aec_model *create(int32_t level, sizes s, bool analyzes)
@@ -134,17 +136,20 @@ static aec_model *create(int32_t level, sizes s, bool analyzes)
 }
 
 aec_model *aec_create(int32_t level, int32_t channels, int32_t latent_channels,
-                      int32_t hyper_channels, int32_t context_channels, int32_t synthesis_blocks)
+                      int32_t hyper_channels, int32_t context_channels, int32_t synthesis_blocks,
+                      int32_t synthesis_coarse_blocks)
 {
-    sizes s = {channels, latent_channels, hyper_channels, context_channels, synthesis_blocks};
+    sizes s = {channels,         latent_channels,  hyper_channels,
+               context_channels, synthesis_blocks, synthesis_coarse_blocks};
     return create(level, s, false);
 }
 
 aec_model *aec_create_analysis(int32_t level, int32_t channels, int32_t latent_channels,
                                int32_t hyper_channels, int32_t context_channels,
-                               int32_t analysis_blocks)
+                               int32_t analysis_blocks, int32_t analysis_coarse_blocks)
 {
-    sizes s = {channels, latent_channels, hyper_channels, context_channels, analysis_blocks};
+    sizes s = {channels,         latent_channels, hyper_channels,
+               context_channels, analysis_blocks, analysis_coarse_blocks};
     return create(level, s, true);
 }
 

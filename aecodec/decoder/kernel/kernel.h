@@ -20,7 +20,7 @@
 #include <stdint.h>
 
 /* Rises when a driver of another kernel would misunderstand this one. */
-#define AEC_ABI 2
+#define AEC_ABI 3
 
 #pragma GCC visibility push(default)
 
@@ -64,7 +64,8 @@ int32_t aec_has_level(int32_t level);
 
    Gives NULL for sizes that no weights file has, a level that is not there, and without memory. */
 aec_model *aec_create(int32_t level, int32_t channels, int32_t latent_channels,
-                      int32_t hyper_channels, int32_t context_channels, int32_t synthesis_blocks);
+                      int32_t hyper_channels, int32_t context_channels, int32_t synthesis_blocks,
+                      int32_t synthesis_coarse_blocks);
 
 /* Hands over one tensor.
 
@@ -164,7 +165,7 @@ void aec_end(aec_tile *tile);
    prior.tables.reciprocals. Models that analyze do not decode, and the other way round. */
 aec_model *aec_create_analysis(int32_t level, int32_t channels, int32_t latent_channels,
                                int32_t hyper_channels, int32_t context_channels,
-                               int32_t analysis_blocks);
+                               int32_t analysis_blocks, int32_t analysis_coarse_blocks);
 
 /* The part of the analysis that does not depend on the quality.
 

@@ -8,11 +8,12 @@
 enum { EXIT_SHIFT_MOST = 16, EXIT_OUTPUTS = COLOURS * PATCH_PIXELS };
 
 typedef struct {
-    int32_t channels, latents, blocks; /* C, M and B */
-    int32_t width, latent_width;       /* C and M, padded */
-    stream_block first, *rest;         /* the last of the rest is `last` */
-    wide up[4], exit;                  /* `up` by position */
-    int32_t fraction;                  /* of what the exit gives */
+    int32_t channels, latents;     /* C and M */
+    int32_t blocks, coarse_blocks; /* at stride 8 and at stride 16 */
+    int32_t width, latent_width;   /* C and M, padded */
+    stream_block *coarse, *rest;   /* at stride 16, and at stride 8 with `last` at the end */
+    wide up[4], exit;              /* `up` by position */
+    int32_t fraction;              /* of what the exit gives */
     int32_t *outer_knots, *inner_knots;
 } synthesis;
 
@@ -60,12 +61,16 @@ static void pack_synthesis(packer *p, synthesis *net, const sizes *s)
     *net = (synthesis){.channels = s->channels,
                        .latents = s->latents,
                        .blocks = s->blocks,
+                       .coarse_blocks = s->coarse,
                        .width = up_to(s->channels, WIDE),
                        .latent_width = up_to(s->latents, WIDE)};
     char name[NAME_ROOM];
     net->rest = take_zeros(p->owner, (uint32_t)s->blocks, sizeof *net->rest);
-    block_name(name, s, -1);
-    pack_block(p, &net->first, name, s->latents);
+    net->coarse = take_zeros(p->owner, (uint32_t)s->coarse, sizeof *net->coarse);
+    for (int32_t n = 0; net->coarse && n < s->coarse; n++) {
+        block_name(name, s, n - s->coarse);
+        pack_block(p, &net->coarse[n], name, s->latents);
+    }
     for (int32_t n = 0; net->rest && n < s->blocks; n++) {
         block_name(name, s, n);
         pack_block(p, &net->rest[n], name, s->channels);
@@ -98,8 +103,8 @@ typedef struct {
     double *outer, *inner;  /* gains of each quality of the map */
     int32_t *latent_stream; /* (rows, columns, latent_width) */
     int32_t *stream;        /* (2 rows, 2 columns, width) */
-    padded latent_padded, padded[2];
-    int32_t block; /* of the rest, that is computed */
+    padded latent_padded[2], padded[2];
+    int32_t block; /* of the coarse ones or of the rest, that is computed */
     int16_t *scratch;
     size_t scratch_step;
     int64_t *sums; /* (2 columns, EXIT_OUTPUTS) for each thread; bytes use the same memory */
@@ -123,8 +128,23 @@ static void first_row(void *context, int32_t row, int32_t thread)
             place[c] = c < net->latents ? y_hat[(ptrdiff_t)p * net->latents + c] : 0;
     }
     scale_row(w->run, &w->map, w->outer, row, 1, net->latent_width, stream);
-    enter_block_row(w->run, &net->first, stream, &w->latent_padded, row, w->columns,
+    enter_block_row(w->run, &net->coarse[0], stream, &w->latent_padded[0], row, w->columns,
                     window_scratch(w, thread));
+}
+
+/* Leaves a block at stride 16 with a row of the stream, and enters the next one if there is one. */
+static void coarse_row(void *context, int32_t row, int32_t thread)
+{
+    const window *w = context;
+    const synthesis *net = w->net;
+    int32_t block = w->block, next = block + 1;
+    int16_t *scratch = window_scratch(w, thread);
+    int32_t *stream = w->latent_stream + (ptrdiff_t)row * w->columns * net->latent_width;
+    leave_block_row(w->run, &net->coarse[block], &w->latent_padded[block % 2], stream, row,
+                    w->columns, scratch);
+    if (next < net->coarse_blocks)
+        enter_block_row(w->run, &net->coarse[next], stream, &w->latent_padded[next % 2], row,
+                        w->columns, scratch);
 }
 
 /* Enters block number `block` of the rest with a row of the stream. */
@@ -145,7 +165,7 @@ static void up_row(void *context, int32_t row, int32_t thread)
     int16_t *high = window_scratch(w, thread);
     int16_t *low = high + (ptrdiff_t)w->columns * net->latent_width;
     int32_t *stream = w->latent_stream + (ptrdiff_t)row * w->columns * net->latent_width;
-    leave_block_row(w->run, &net->first, &w->latent_padded, stream, row, w->columns, high);
+    coarse_row(context, row, thread);
     w->run->split(stream, (size_t)w->columns * (size_t)net->latent_width, high, low);
     for (int32_t position = 0; position < 4; position++) {
         ptrdiff_t place = (ptrdiff_t)(UP * row + position / UP) * UP * w->columns + position % UP;
@@ -245,7 +265,8 @@ static bool take_window(window *w, bool whole_bytes, int32_t quality, const int1
     w->inner = take_gains(&w->own, &w->map, net->inner_knots, net->channels, net->width);
     w->latent_stream = take(&w->own, places * (uint32_t)net->latent_width, sizeof(int32_t));
     w->stream = take(&w->own, 4 * places * (uint32_t)net->width, sizeof(int32_t));
-    w->latent_padded = take_padded(&w->own, w->rows, w->columns, net->latent_width, 1);
+    for (int i = 0; i < 2 && i < net->coarse_blocks; i++)
+        w->latent_padded[i] = take_padded(&w->own, w->rows, w->columns, net->latent_width, 1);
     for (int i = 0; i < 2; i++)
         w->padded[i] = take_padded(&w->own, UP * w->rows, UP * w->columns, net->width, 1);
     w->scratch_step = columns * (latent_row > row ? latent_row : row);
@@ -258,6 +279,8 @@ static bool take_window(window *w, bool whole_bytes, int32_t quality, const int1
 static void synthesize_window(window *w)
 {
     share_rows(w->team, first_row, w, w->rows);
+    for (w->block = 0; w->block < w->net->coarse_blocks - 1; w->block++)
+        share_rows(w->team, coarse_row, w, w->rows);
     share_rows(w->team, up_row, w, w->rows);
     for (w->block = 0; w->block < w->net->blocks; w->block++)
         share_rows(w->team, rest_row, w, UP * w->rows);

@@ -19,7 +19,8 @@ typedef struct {
 } tensor;
 
 typedef struct {
-    int32_t channels, latents, hypers, context, blocks; /* C, M, Z, H and B */
+    int32_t channels, latents, hypers, context; /* C, M, Z and H */
+    int32_t blocks, coarse;                     /* of the transform at strides 8 and 16 */
 } sizes;
 
 typedef struct {
@@ -160,18 +161,19 @@ static void expect_block(tensor_list *list, const char *block, int32_t width)
     expect(list, name, "contract.input_shift", 8, 2 * d, 0, 0, 0);
 }
 
-/* The name of block n of the synthesis: -1 is `first`, blocks - 1 is `last`. */
+/* The name of block n of the synthesis: those from -coarse to -1 are at stride 16, with `first` in
+   front; blocks - 1 is `last`. */
 static void block_name(char name[NAME_ROOM], const sizes *s, int32_t n)
 {
     name[0] = 0;
     append(name, NAME_ROOM, "synthesis.");
-    if (n < 0) {
+    if (n == -s->coarse) {
         append(name, NAME_ROOM, "first");
     } else if (n == s->blocks - 1) {
         append(name, NAME_ROOM, "last");
     } else {
-        append(name, NAME_ROOM, "blocks.");
-        append_number(name, NAME_ROOM, n);
+        append(name, NAME_ROOM, n < 0 ? "coarse." : "blocks.");
+        append_number(name, NAME_ROOM, n < 0 ? n + s->coarse - 1 : n);
     }
 }
 
@@ -186,7 +188,7 @@ static void expect_synthesis(tensor_list *list, const sizes *s)
     expect(list, "synthesis.exit", "weight", 16, c, COLOURS * PATCH_PIXELS, 0, 0);
     expect(list, "synthesis.exit", "bias", 64, COLOURS * PATCH_PIXELS, 0, 0, 0);
     expect(list, "synthesis.exit", "shift", 8, 0, 0, 0, 0);
-    for (int32_t n = -1; n < s->blocks; n++) {
+    for (int32_t n = -s->coarse; n < s->blocks; n++) {
         char name[NAME_ROOM];
         block_name(name, s, n);
         expect_block(list, name, n < 0 ? s->latents : s->channels);
@@ -200,12 +202,19 @@ static void expect_wide(tensor_list *list, const char *layer, int32_t inputs, in
     expect(list, layer, "shift", 8, (uint32_t)outputs, 0, 0, 0);
 }
 
-/* The name of block n of the analysis at stride 8 after its first one. */
-static void analysis_block_name(char name[NAME_ROOM], int32_t n)
+/* The name of block n of the analysis after its first one: those from blocks - 1 on are at stride
+   16, with `last` at the end. */
+static void analysis_block_name(char name[NAME_ROOM], const sizes *s, int32_t n)
 {
+    int32_t fine = s->blocks - 1;
     name[0] = 0;
-    append(name, NAME_ROOM, "analysis.blocks.");
-    append_number(name, NAME_ROOM, n);
+    append(name, NAME_ROOM, "analysis.");
+    if (n == fine + s->coarse - 1) {
+        append(name, NAME_ROOM, "last");
+    } else {
+        append(name, NAME_ROOM, n < fine ? "blocks." : "coarse.");
+        append_number(name, NAME_ROOM, n < fine ? n : n - fine);
+    }
 }
 
 /* Those of the analysis and the hyper-analysis, and of the prior what they read. */
@@ -220,12 +229,11 @@ static void expect_analysis(tensor_list *list, const sizes *s)
     expect_wide(list, "analysis.entry", COLOURS * PATCH_PIXELS, s->channels);
     expect_wide(list, "analysis.down", 4 * s->channels, s->latents);
     expect_block(list, "analysis.first", s->channels);
-    for (int32_t n = 0; n < s->blocks - 1; n++) {
+    for (int32_t n = 0; n < s->blocks - 1 + s->coarse; n++) {
         char name[NAME_ROOM];
-        analysis_block_name(name, n);
-        expect_block(list, name, s->channels);
+        analysis_block_name(name, s, n);
+        expect_block(list, name, n < s->blocks - 1 ? s->channels : s->latents);
     }
-    expect_block(list, "analysis.last", s->latents);
     expect_wide(list, "hyper_analysis.entry", s->latents, h);
     expect_block(list, "hyper_analysis.first", h);
     expect_wide(list, "hyper_analysis.down", 4 * h, h);
@@ -236,7 +244,7 @@ static void expect_analysis(tensor_list *list, const sizes *s)
 /* At least as many as `expect_prior` and `expect_synthesis` add, or `expect_analysis`. */
 static int32_t most_tensors(const sizes *s)
 {
-    return 114 + 21 * (s->blocks + 1);
+    return 114 + 21 * (s->blocks + s->coarse);
 }
 
 static tensor *find_tensor(tensor_list *list, const char *name)

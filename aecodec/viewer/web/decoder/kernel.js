@@ -6,12 +6,15 @@ import { KERNEL_SHA256 } from "./kernel_digest.js";
 import { STRIDE } from "./tiling.js";
 import { decoderNames } from "./tensors.js";
 
-const ABI = 2;
+const ABI = 3;
 const FORMAT = "aecodec-weights-1";
 const SIDE_MAX = 4096;
 const SIZES = [
   "channels", "latent_channels", "hyper_channels", "context_channels", "synthesis_blocks",
+  "synthesis_coarse_blocks",
 ];
+/** Sizes that older weights do not state. */
+const DEFAULTS = { synthesis_coarse_blocks: 1 };
 const FAULTS = {
   3: ["PayloadError", "the words of a tile do not fit it"],
   4: ["LimitError", "no memory is left for a tile"],
@@ -118,8 +121,9 @@ export class LearnedModel {
   constructor(kernel, weights) {
     this.kernel = kernel;
     const sizes = sizesOf(weights.metadata);
-    [this.channels, this.latentChannels, , this.contextChannels, this.blocks] = sizes;
-    this.halo = Math.ceil((16 + 8 * this.blocks) / STRIDE);
+    const [channels, latentChannels, , contextChannels, blocks, coarseBlocks] = sizes;
+    Object.assign(this, { channels, latentChannels, contextChannels, blocks });
+    this.halo = Math.ceil((16 * coarseBlocks + 8 * blocks) / STRIDE);
     this.model = kernel.call("aec_create", -1, ...sizes) >>> 0;
     if (!this.model) {
       throw new AecError("WeightsError", "the kernel takes no weights of these sizes");
@@ -228,12 +232,12 @@ function sizesOf(metadata) {
   }
   let config;
   try {
-    config = JSON.parse(metadata.config);
+    config = { ...DEFAULTS, ...JSON.parse(metadata.config) };
   } catch (error) {
     throw new AecError("WeightsError", `the weights state no sizes: ${error.message}`);
   }
   return SIZES.map((name) => {
-    const size = config?.[name];
+    const size = config[name];
     if (!(Number.isInteger(size) && size >= 1 && size <= SIDE_MAX)) {
       throw new AecError("WeightsError", `the weights state no proper ${name}`);
     }

@@ -1,3 +1,3 @@
 /** SHA-256 of kernel.wasm: a damaged kernel could give wrong pixels. */
 export const KERNEL_SHA256 =
-  "5be641c50bd702e6d9862483e05b0fdb89dcce9416545a41a7093bf2e849a869";
+  "8307a77c558905d366741712031278ac9ea1f658b812c16d0ba07fb8cdcc1318";
