@@ -76,6 +76,7 @@ class SearchSettings:
         curvature: bits per squared quantization step of error.
         plain_weight: w of a dead zone without search; above the curvature, since errors that all
             point to zero add up.
+        correction_weight: w where corrections can mend some of these errors.
         weights: w of a search, which can mend what rounding to zero does.
         weights_until: part of the rounds after which w stays.
         paces: part of the way to the quadratic model's minimum that a round goes.
@@ -90,6 +91,7 @@ class SearchSettings:
 
     curvature: float = 7.5
     plain_weight: float = 25.0
+    correction_weight: float = 16.0
     weights: tuple[float, float] = (12.0, 8.0)
     weights_until: float = 0.8
     paces: tuple[float, float] = (0.35, 0.1)
