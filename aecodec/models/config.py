@@ -102,6 +102,20 @@ class SearchSettings:
     hyper_fall: float = 0.4
     distortion: str = "mse"
 
+    @classmethod
+    def for_distortion(cls, text: str) -> "SearchSettings":
+        """Settings for a model that was trained for "mse" or for a calibrated mixture.
+
+        Mixtures fall more steeply where latents err than the squared error does, and less evenly.
+        Theirs are the settings of aec-1-visual.
+
+        Raises:
+            WeightsError: see `check_distortion`.
+        """
+        if text == "mse":
+            return cls()
+        return cls(curvature=16.0, weights=(26.0, 17.0), paces=(0.17, 0.08), distortion=text)
+
     def __post_init__(self) -> None:
         """Checks what a file can get wrong; JSON's lists become pairs.
 
