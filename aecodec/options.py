@@ -24,7 +24,7 @@ DEFAULT_QUALITY = 75.0
 LAYER_QUALITY = 25.0
 """Of the lossy part beside a residual layer; 10 to 40 give the same total within 0.4 %."""
 DEFAULT_EFFORT, EFFORT_MAX = 1, 9
-SEARCH_EFFORT = 2
+SEARCH_EFFORT = 3
 """From this effort on the encoder searches, for which it needs torch."""
 TILE_EXPONENT = 10
 """Entropy tiles are 1024x1024 pixels."""
@@ -169,8 +169,9 @@ class EncodeOptions:
             75; with `lossless` or `max_error`, where it only says how good the lossy part of the
             file is, 25.
         target: what the file should reach, in place of a quality.
-        effort: 0 rounds plainly, 1 by rate and distortion, 2 to 9 search for cheaper latents, each
-            longer. Decoding does not depend on it.
+        effort: 0 rounds plainly, 1 by rate and distortion, 2 makes up for errors of
+            rounding, 3 to 9 search for cheaper latents, each longer. Decoding does not depend on
+            it.
         lossless: adds a residual layer that makes visible pixels exact, as a `max_error` of 0.
         max_error: adds a residual layer that brings each sample within so many 8-bit steps of the
             original, 0 to 255. 16-bit pictures are stored losslessly instead.

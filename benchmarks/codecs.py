@@ -325,6 +325,11 @@ FACTORIES: Mapping[str, Callable[[str | None], ImageCodec]] = {
     OURS: aecodec,
     **{f"{OURS}-{tune}": partial(aecodec, tune=tune) for tune in TUNES},
     **{f"{OURS}-e{effort}": partial(aecodec, effort=effort) for effort in range(10)},
+    **{
+        f"{OURS}-{tune}-e{effort}": partial(aecodec, effort=effort, tune=tune)
+        for tune in TUNES
+        for effort in range(10)
+    },
     "jpeg420": jpeg420,
     "jpeg444": jpeg444,
     "jpegli": jpegli,

@@ -7,10 +7,11 @@ import numpy as np
 
 from aecodec.codec import Codec, shared_codec
 from aecodec.decoder.tile_synthesis import TileSynthesis
-from aecodec.encoder.latent_refinement import Effort
+from aecodec.encoder.effort import Effort
+from aecodec.encoder.latents import in_sixteenths
 from aecodec.encoder.noise import noise_level
 from aecodec.encoder.picture_quality import PictureQuality
-from aecodec.encoder.shrinkage import Shrinkage, in_sixteenths
+from aecodec.encoder.shrinkage import Shrinkage
 from aecodec.encoder.tile import TileEncoder
 from aecodec.format.chunks import Header, PixelFormat
 from aecodec.format.constants import STRIDE

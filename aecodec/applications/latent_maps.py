@@ -19,7 +19,7 @@ from aecodec.coding.map_words import split_map
 from aecodec.decoder.code_lengths import PlaceBits
 from aecodec.decoder.latents import Floats, Grid, decode_latents, hyper_numbers, without_map
 from aecodec.decoder.networks import Levels, Prior, Symbols, YHat
-from aecodec.encoder.latent_refinement import EFFORTS
+from aecodec.encoder.effort import EFFORTS
 from aecodec.encoder.latents import encode_latents
 from aecodec.encoder.picture_quality import PictureQuality
 from aecodec.encoder.tile import TileEncoder

@@ -18,7 +18,7 @@ from aecodec.decoder.networks import Levels, Means, Prior, Symbols, YHat
 from aecodec.decoder.passes import take_quarter
 from aecodec.decoder.prior_tables import Ints
 from aecodec.format.chunks import Tile
-from aecodec.format.constants import ACTIVATION_MAX
+from aecodec.format.constants import ACTIVATION_MAX, MEAN_FRACTION
 from aecodec.format.quality_map import Offsets, Quality, at_cells, cell_offsets
 
 
@@ -56,6 +56,14 @@ def encode_latents(
     if map_index is not None:
         words = join_map(_offsets(quality, map_index, Grid(*y.shape[:2])), words)
     return Tile(latents_checksum(y_hat), words), y_hat
+
+
+def in_sixteenths(y: Floats) -> YHat:
+    """Latents as a decoder takes them, in 1/16 step."""
+    limits = np.iinfo(np.int16)
+    found = np.rint(y * np.float32(MEAN_FRACTION)).clip(limits.min, limits.max)
+    whole: YHat = found.astype(np.int16)
+    return whole
 
 
 def _encode_by_steps(

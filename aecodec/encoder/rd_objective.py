@@ -109,7 +109,25 @@ class Objective:
         with undisturbed():
             return self._evaluate(target, z, rounding)
 
+    def loss(self, target: Floats, z: Floats, rounding: Rounding) -> float:
+        """The loss alone, of the same arguments."""
+        with undisturbed(), torch.no_grad():
+            found = self._forward(target, z, rounding)
+            return found.bits.item() + found.distortion.item()
+
     def _evaluate(self, target: Floats, z: Floats, rounding: Rounding) -> LossGradient:
+        height, width = target.shape[:2]
+        found = self._forward(target, z, rounding)
+        by_latent, by_hyper = torch.autograd.grad(
+            found.bits + found.distortion, (found.moved, found.z_hat)
+        )
+        decoded, latents, hyper = (
+            np.ascontiguousarray(_array(each))
+            for each in (found.y_hat, by_latent[:, :, :height, :width], by_hyper)
+        )
+        return LossGradient(found.bits.item(), found.distortion.item(), decoded, latents, hyper)
+
+    def _forward(self, target: Floats, z: Floats, rounding: Rounding) -> "_Evaluation":
         height, width = target.shape[:2]
         missing = (-height % GROUP, -width % GROUP)
         padded = _batch(np.pad(target, ((0, missing[0]), (0, missing[1]), (0, 0))))
@@ -138,13 +156,7 @@ class Objective:
         channels = torch.arange(z.shape[2], dtype=torch.float32)[:, None, None]
         bits = y_bits + model.hyper_costs(z_hat, channels).sum(dtype=torch.float64)
         y_hat = latents.y_hat[:, :, :height, :width]
-        distortion = self.distortion(y_hat)
-        by_latent, by_hyper = torch.autograd.grad(bits + distortion, (moved, z_hat))
-        decoded, found, hyper = (
-            np.ascontiguousarray(_array(each))
-            for each in (y_hat, by_latent[:, :, :height, :width], by_hyper)
-        )
-        return LossGradient(bits.item(), distortion.item(), decoded, found, hyper)
+        return _Evaluation(bits, self.distortion(y_hat), y_hat, moved, z_hat)
 
     def distortion(self, y_hat: Tensor) -> Tensor:
         """The weighted distortion of the window, if `y_hat` `(1, M, h, w)` is decoded."""
@@ -164,6 +176,25 @@ class Objective:
         else:
             squared = (error.square() * self._weight).sum()
         return squared
+
+
+@dataclass(frozen=True, eq=False)
+class _Evaluation:
+    """The loss of a tile with what it depends on; shapes as the networks have them.
+
+    Attributes:
+        bits: of all symbols.
+        distortion: weighted.
+        y_hat: what a decoder would see.
+        moved: zeros, added to what the symbols of the latents decode to.
+        z_hat: the hyper-latents.
+    """
+
+    bits: Tensor
+    distortion: Tensor
+    y_hat: Tensor
+    moved: Tensor
+    z_hat: Tensor
 
 
 def rate_point(model: "EncoderModel", quality: Quality) -> RatePoint:

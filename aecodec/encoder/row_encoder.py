@@ -15,7 +15,7 @@ import numpy as np
 from aecodec.coding.lossless import encode_pixels
 from aecodec.decoder.networks import YHat
 from aecodec.decoder.tile_synthesis import Mask, TileSynthesis
-from aecodec.encoder.latent_refinement import EFFORTS
+from aecodec.encoder.effort import EFFORTS
 from aecodec.encoder.lone_tile import LoneTile
 from aecodec.encoder.mode_selection import choose_tile, without_hidden_colours
 from aecodec.encoder.picture_quality import PictureQuality, lambda_of
@@ -86,7 +86,7 @@ class RowEncoder:
         self._exact, self._bound = options.bound is not None, options.bound or 0
         self._stored_only = self._exact and header.pixel_format.is_sixteen_bit
         effort = EFFORTS[options.effort]
-        steps = 0 if self._stored_only else effort.rounds + 1
+        steps = 0 if self._stored_only else effort.steps
         self._step = Steps(header.tile_count * (steps + self._exact), progress)
         shrinkage = None
         if options.denoise is not None:

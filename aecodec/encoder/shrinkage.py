@@ -12,12 +12,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from aecodec.coding.dead_zone import Floats
-from aecodec.format.constants import MEAN_FRACTION
+from aecodec.encoder.latents import in_sixteenths
 from aecodec.format.quality_map import Quality
 from aecodec.picture.pixels import SIXTEEN_BIT_PEAK, SIXTEEN_BIT_STEP, Pixels
 
 if TYPE_CHECKING:
-    from aecodec.decoder.networks import YHat
     from aecodec.encoder.networks import EncoderModel
     from aecodec.models.weights import Array
 
@@ -96,14 +95,6 @@ class Shrinkage:
         noise = np.random.default_rng(0).normal(0, self._level * SIXTEEN_BIT_STEP, shape)
         samples = np.rint(noise + SIXTEEN_BIT_PEAK / 2).clip(0, SIXTEEN_BIT_PEAK)
         return samples.astype(np.uint16)
-
-
-def in_sixteenths(y: Floats) -> "YHat":
-    """Latents as a decoder takes them, in 1/16 step."""
-    limits = np.iinfo(np.int16)
-    found = np.rint(y * np.float32(MEAN_FRACTION)).clip(limits.min, limits.max)
-    whole: YHat = found.astype(np.int16)
-    return whole
 
 
 def averaged(x: Floats, deviation: float) -> Floats:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from aecodec.coding.dead_zone import DeadZone
 from aecodec.decoder.networks import YHat
 from aecodec.decoder.tile_synthesis import Mask
-from aecodec.encoder.latent_refinement import Effort, refine
+from aecodec.encoder.effort import Effort, improved
 from aecodec.encoder.latents import encode_latents
 from aecodec.encoder.noise import is_gray
 from aecodec.encoder.picture_quality import PictureQuality
@@ -65,7 +65,7 @@ class TileEncoder:
         """Analyzes one tile with its surroundings, without those that are stored losslessly."""
         config = self.model.decoder.config
         halo = config.analysis_halo
-        if self.effort.rounds:  # the search decodes what it sees, too
+        if self.effort.decodes:
             halo = max(halo, config.synthesis_halo)
         window = with_halo(box, latent_grid(*pixels.shape[:2]), halo, lossless)
         hidden = lossless[window.slices()]
@@ -77,26 +77,23 @@ class TileEncoder:
         else:
             begun = self.begun.begin(self.model, cut, place, hidden)
         quality = self.quality.of(place, hidden)
-        y = self.model.analysis.finish(begun, quality)
+        y = seen = self.model.analysis.finish(begun, quality)
         if self.shrinkage is not None:
             y = self.shrinkage(y, quality, gray=is_gray(cut))
-            if self.effort.rounds:
+            if self.effort.decodes:
                 cut = self.shrinkage.pixels(y, quality, cut)
+                seen = self.model.analyze(cut, quality)
         rows, columns = box.relative_to(window).slices()
         size = part.shape[0], part.shape[1]
-        return TileView(cut, y, rows, columns, size, quality)
+        return TileView(cut, y, seen, rows, columns, size, quality)
 
     def code(self, view: TileView, step: Callable[[], None]) -> tuple[Tile, YHat]:
         """Rounds or refines the latents of a tile and codes them; see `encode`."""
         model, quality = self.model, view.tile_quality
-        target = view.latents()
-        z = model.analysis.hyper(target, quality)
-        weight = model.search.plain_weight if self.effort.by_cost else None
-        if self.effort.rounds:
-            target, z, weight = refine(model, view, z, self.effort, step)
-        zone = None if weight is None else DeadZone(model.symbol_costs, weight)
+        found = improved(model, view, self.effort, step)
+        zone = None if found.weight is None else DeadZone(model.symbol_costs, found.weight)
         coded = encode_latents(
-            model.decoder.prior, target, z, quality,
+            model.decoder.prior, found.target, found.z, quality,
             map_index=self.quality.map_index, dead_zone=zone,
         )  # fmt: skip
         step()

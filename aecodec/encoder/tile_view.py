@@ -26,7 +26,8 @@ class TileView:
 
     Attributes:
         pixels: `(16h, 16w, 3)` or `(16h, 16w)`, the window's, see `cut_pixels`.
-        y: `(h, w, M)`, its latents from the analysis.
+        y: `(h, w, M)`, its latents from the analysis, without noise if that is taken out.
+        seen: likewise, what the analysis makes of `pixels` as they are here.
         rows: of the tile in the window, in latents.
         columns: likewise.
         size: height and width of the pixels that belong to the picture.
@@ -35,6 +36,7 @@ class TileView:
 
     pixels: Pixels
     y: Floats
+    seen: Floats
     rows: slice
     columns: slice
     size: tuple[int, int]

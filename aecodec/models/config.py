@@ -80,6 +80,7 @@ class SearchSettings:
         curvature: bits per squared quantization step of error.
         plain_weight: w of a dead zone without search; above the curvature, since errors that all
             point to zero add up.
+        correction_weight: w where corrections can mend some of these errors.
         weights: w of a search, which can mend what rounding to zero does.
         weights_until: part of the rounds after which w stays.
         paces: part of the way to the quadratic model's minimum that a round goes.
@@ -94,6 +95,7 @@ class SearchSettings:
 
     curvature: float = 7.5
     plain_weight: float = 25.0
+    correction_weight: float = 16.0
     weights: tuple[float, float] = (12.0, 8.0)
     weights_until: float = 0.8
     paces: tuple[float, float] = (0.35, 0.1)
@@ -103,6 +105,20 @@ class SearchSettings:
     hyper_index: float = 200.0
     hyper_fall: float = 0.4
     distortion: str = "mse"
+
+    @classmethod
+    def for_distortion(cls, text: str) -> "SearchSettings":
+        """Settings for a model that was trained for "mse" or for a calibrated mixture.
+
+        Mixtures fall more steeply where latents err than the squared error does, and less evenly.
+        Theirs are the settings of aec-1-visual.
+
+        Raises:
+            WeightsError: see `check_distortion`.
+        """
+        if text == "mse":
+            return cls()
+        return cls(curvature=16.0, weights=(26.0, 17.0), paces=(0.17, 0.08), distortion=text)
 
     def __post_init__(self) -> None:
         """Checks what a file can get wrong; JSON's lists become pairs.

@@ -133,7 +133,7 @@ def test_pixels_and_latents_are_the_same(tiny_codec: Codec, data: bytes, setting
 
 
 @each_setting
-@pytest.mark.parametrize("effort", [1, 2])
+@pytest.mark.parametrize("effort", [1, 2, 3])
 def test_what_is_encoded_is_the_same_and_decodes(
     tiny_codec: Codec, pixels: Pixels, setting: str, effort: int
 ) -> None:
@@ -153,7 +153,7 @@ def test_models_may_be_loaded_there(
     with SETTINGS[setting]():
         codec = Codec(tiny_weights)
         decoded = codec.decompress_array(data)
-        packed = codec.compress(pixels[:32, :32], 50, effort=2)
+        packed = codec.compress(pixels[:32, :32], 50, effort=3)
     np.testing.assert_array_equal(decoded, tiny_codec.decompress_array(data))
     assert codec.decompress_array(packed).shape == (32, 32, 3)
     np.testing.assert_array_equal(codec.decompress_array(data), decoded)

@@ -12,7 +12,7 @@ from aecodec.codec import Codec
 from aecodec.coding.dead_zone import Floats
 from aecodec.decoder.networks import DecoderModel, YHat
 from aecodec.decoder.tile_synthesis import TileSynthesis
-from aecodec.encoder.latent_refinement import Effort
+from aecodec.encoder.effort import Effort
 from aecodec.encoder.networks import EncoderModel
 from aecodec.encoder.picture_quality import PictureQuality
 from aecodec.encoder.tile import TileEncoder

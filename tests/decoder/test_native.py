@@ -50,7 +50,7 @@ def test_the_fastest_level_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @needs_kernel
-@pytest.mark.parametrize("effort", [0, 1])
+@pytest.mark.parametrize("effort", [0, 1, 2])
 def test_files_are_the_same(
     tiny_weights: Path, monkeypatch: pytest.MonkeyPatch, effort: int
 ) -> None:

@@ -11,9 +11,9 @@ from PIL import Image
 
 from aecodec.autoencoder.mixture_text import parse_mixture
 from aecodec.codec import Codec
-from aecodec.encoder.latent_refinement import EFFORTS
+from aecodec.encoder.effort import EFFORTS
 from aecodec.errors import InputError
-from aecodec.options import EFFORT_MAX
+from aecodec.options import EFFORT_MAX, SEARCH_EFFORT
 from aecodec.picture.pixels import Pixels
 
 CHELSEA = Path(__file__).resolve().parents[2] / "samples" / "chelsea.png"
@@ -32,12 +32,13 @@ def test_more_effort_costs_less() -> None:
         pixels = np.asarray(image.convert("RGB").crop((120, 40, 312, 232)))
     codec = Codec("aec-1")
     losses = []
-    for effort in (0, 1, 3, 6):
+    for effort in (0, 1, 2, 3, 6):
         data = codec.compress(pixels, QUALITY, effort=effort)
         losses.append(loss(pixels, codec.decompress_array(data), len(data)))
     assert losses == sorted(losses, reverse=True)
     assert losses[1] < 0.99 * losses[0]
-    assert losses[3] < 0.985 * losses[1]
+    assert losses[2] < 0.995 * losses[1]
+    assert losses[4] < 0.985 * losses[2]
 
 
 def test_the_model_for_the_eye_lowers_what_it_was_trained_for() -> None:
@@ -46,7 +47,7 @@ def test_the_model_for_the_eye_lowers_what_it_was_trained_for() -> None:
     codec = Codec("aec-1-visual")
     mixture = parse_mixture(codec.encoder.search.distortion)
     losses = []
-    for effort in (1, 3):
+    for effort in (1, 2, 4):
         data = codec.compress(pixels, QUALITY, effort=effort, variance_boost=0)
         decoded = codec.decompress_array(data)
         found, original = (
@@ -55,7 +56,8 @@ def test_the_model_for_the_eye_lowers_what_it_was_trained_for() -> None:
         )
         rate = 8 * len(data) / (pixels.shape[0] * pixels.shape[1])
         losses.append(rate + 0.001 * 200.0 ** (QUALITY / 100) * mixture(found, original).item())
-    assert losses[1] < 0.995 * losses[0]
+    assert losses[1] < 0.998 * losses[0]
+    assert losses[2] < 0.995 * losses[1]
 
 
 def test_tiles_and_odd_sides(tiny_codec: Codec) -> None:
@@ -70,7 +72,7 @@ def test_tiles_and_odd_sides(tiny_codec: Codec) -> None:
 
 def test_gray(tiny_codec: Codec) -> None:
     pixels = make_picture(70, 50)[:, :, 0]
-    data = tiny_codec.compress(pixels, QUALITY, effort=2)
+    data = tiny_codec.compress(pixels, QUALITY, effort=3)
     assert tiny_codec.decompress_array(data).shape == (70, 50)
 
 
@@ -88,13 +90,14 @@ def test_bad_efforts_are_refused(tiny_codec: Codec, effort: object) -> None:
 
 def test_progress_rises_to_one(tiny_codec: Codec) -> None:
     seen: list[float] = []
-    tiny_codec.compress(make_picture(100, 70), effort=2, tile_exponent=6, progress=seen.append)
+    tiny_codec.compress(make_picture(100, 70), effort=3, tile_exponent=6, progress=seen.append)
     assert seen == sorted(seen)
-    assert len(seen) == 4 * (EFFORTS[2].rounds + 1)
+    assert len(seen) == 4 * EFFORTS[3].steps
     assert seen[-1] == 1.0
 
 
-def test_rounds_rise_with_effort() -> None:
+def test_steps_rise_with_effort() -> None:
     assert len(EFFORTS) == EFFORT_MAX + 1
-    rounds = [effort.rounds for effort in EFFORTS]
-    assert rounds == sorted(rounds)
+    steps = [effort.steps for effort in EFFORTS]
+    assert steps == sorted(steps)
+    assert [effort.rounds > 0 for effort in EFFORTS] == [n >= SEARCH_EFFORT for n in range(10)]

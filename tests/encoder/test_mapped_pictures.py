@@ -42,12 +42,14 @@ PICTURES: dict[str, Pixels] = {
 OPTIONS: dict[str, EncodeOptions] = {
     "plainly": EncodeOptions(effort=0, quality=60),
     "by cost": EncodeOptions(quality=60),
-    "search": EncodeOptions(effort=2, quality=20),
+    "corrected": EncodeOptions(effort=2, quality=20),
+    "search": EncodeOptions(effort=3, quality=20),
     "boost": EncodeOptions(quality=60, variance_boost=4),
     "small tiles": EncodeOptions(quality=60, tile_exponent=6),
     "tiles": EncodeOptions(quality=60, tile_exponent=7, variance_boost=2.5),
     "denoised": EncodeOptions(quality=60, denoise=12),
-    "denoised by search": EncodeOptions(quality=60, denoise=12, effort=2),
+    "denoised and corrected": EncodeOptions(quality=60, denoise=12, effort=2),
+    "denoised by search": EncodeOptions(quality=60, denoise=12, effort=3),
     "never stored": EncodeOptions(quality=60, lossless_tiles=False, tile_exponent=6),
     "lossless": EncodeOptions(lossless=True, tile_exponent=6),
     "bounded": EncodeOptions(max_error=4, tile_exponent=7),
@@ -217,7 +219,7 @@ def test_a_search_lowers_the_cost_by_cell(astronaut: Pixels) -> None:
     ]
     costs = []
     with Codec("aec-1") as codec:
-        for effort in (0, 1, 3):
+        for effort in (0, 1, 2, 3):
             data = codec.compress(part, 50, effort=effort, roi=roi)
             error = np.square(codec.decompress_array(data).astype(float) - part)
             costs.append(8 * len(data) + float((pixel_weights * error).sum()) / 3)

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aecodec.codec import Codec
-from aecodec.encoder.latent_refinement import Effort
+from aecodec.encoder.effort import Effort
 from aecodec.encoder.networks import EncoderModel
 from aecodec.encoder.picture_quality import PictureQuality
 from aecodec.encoder.rate_control import EVALUATIONS, search_quality

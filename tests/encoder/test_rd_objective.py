@@ -17,7 +17,7 @@ from aecodec.autoencoder.transforms import to_model_space
 from aecodec.codec import Codec
 from aecodec.coding.dead_zone import DeadZone, Floats
 from aecodec.decoder.passes import take_quarter
-from aecodec.encoder.latent_refinement import Effort
+from aecodec.encoder.effort import Effort
 from aecodec.encoder.latents import encode_latents
 from aecodec.encoder.networks import EncoderModel
 from aecodec.encoder.picture_quality import PictureQuality
@@ -191,7 +191,7 @@ def test_the_trainable_prior_is_the_integer_prior_with_plain_rounding(
 
 def test_a_search_keeps_no_model_alive(tiny_weights: Path) -> None:
     codec = Codec(tiny_weights)
-    codec.compress(make_picture(32, 32), 50, effort=2)
+    codec.compress(make_picture(32, 32), 50, effort=3)
     prior = weakref.ref(codec.encoder.trainable.prior)
     del codec
     gc.collect()
@@ -204,4 +204,4 @@ def test_search_after_decoding_with_the_same_codec(tiny_codec: Codec, tiny_weigh
     codec = Codec(tiny_weights)
     data = tiny_codec.compress(pixels, 50)
     codec.decompress_array(data)
-    assert codec.compress(pixels, 50, effort=2) == tiny_codec.compress(pixels, 50, effort=2)
+    assert codec.compress(pixels, 50, effort=3) == tiny_codec.compress(pixels, 50, effort=3)

@@ -88,7 +88,8 @@ OPTIONS = {
     "lossless": EncodeOptions(lossless=True, tile_exponent=6),
     "bounded": EncodeOptions(max_error=2, tile_exponent=6),
     "checksum": EncodeOptions(quality=80, tile_exponent=6, checksum=True),
-    "searched": EncodeOptions(quality=40, tile_exponent=6, effort=2),
+    "corrected": EncodeOptions(quality=40, tile_exponent=6, effort=2),
+    "searched": EncodeOptions(quality=40, tile_exponent=6, effort=3),
 }
 SLOW = {("bounded", kind) for kind in PICTURES if kind not in ("rgb", "gray")}
 

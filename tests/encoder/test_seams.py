@@ -5,7 +5,7 @@ import pytest
 from conftest import make_picture
 
 from aecodec.decoder.tile_synthesis import TileSynthesis
-from aecodec.encoder.latent_refinement import EFFORTS
+from aecodec.encoder.effort import EFFORTS
 from aecodec.encoder.networks import EncoderModel
 from aecodec.encoder.picture_quality import PictureQuality
 from aecodec.encoder.tile import TileEncoder
@@ -22,7 +22,7 @@ def header(exponent: int) -> Header:
     return Header(WIDTH, HEIGHT, PixelFormat.RGB8, exponent, QUALITY_INDEX, b"tiny")
 
 
-@pytest.mark.parametrize("effort", [0, 1, 3])
+@pytest.mark.parametrize("effort", [0, 1, 2, 3])
 def test_tiles_are_analyzed_exactly_as_the_whole_is(effort: int, tiny_coder: EncoderModel) -> None:
     encoder = TileEncoder(tiny_coder, PictureQuality(QUALITY_INDEX), EFFORTS[effort])
     pixels = make_picture(HEIGHT, WIDTH)

@@ -1,4 +1,4 @@
-"""Pictures are compressed without PyTorch at efforts 0 and 1, to the same bytes as beside it."""
+"""Pictures are compressed without PyTorch at efforts 0 to 2, to the same bytes as beside it."""
 
 import subprocess
 import sys
@@ -10,7 +10,7 @@ from conftest import make_picture, make_sixteen_bit
 from PIL import Image
 
 from aecodec import Codec
-from aecodec.options import DEFAULT_EFFORT, EncodeWishes
+from aecodec.options import DEFAULT_EFFORT, SEARCH_EFFORT, EncodeWishes
 from aecodec.picture.pixels import Pixels
 
 PICTURES: dict[str, Pixels] = {
@@ -22,6 +22,7 @@ PICTURES: dict[str, Pixels] = {
 WISHES: dict[str, EncodeWishes] = {
     "plain": {},
     "fast": {"effort": 0},
+    "corrected": {"effort": 2},
     "exact": {"lossless": True},
     "tiles": {"tile_exponent": 6},
 }
@@ -53,7 +54,9 @@ def test_compression_needs_no_torch(tiny_codec: Codec, tiny_weights: Path, tmp_p
             assert data == tiny_codec.compress(pixels, **wishes), (name, kind)
 
 
-@pytest.mark.parametrize("arguments", [[], ["-e", "0"], ["--lossless"], ["--psnr", "32"]])
+@pytest.mark.parametrize(
+    "arguments", [[], ["-e", "0"], ["-e", "2"], ["--lossless"], ["--psnr", "32"]]
+)
 def test_the_command_loads_no_torch(
     arguments: list[str], tiny_codec: Codec, tiny_weights: Path, tmp_path: Path
 ) -> None:
@@ -74,4 +77,4 @@ def test_the_command_loads_no_torch(
 
 
 def test_the_default_effort_is_one_of_these() -> None:
-    assert DEFAULT_EFFORT <= 1
+    assert DEFAULT_EFFORT < SEARCH_EFFORT

@@ -14,9 +14,11 @@ from aecodec.decoder.loading import load_decoder
 from aecodec.encoder.latents import encode_latents
 from aecodec.encoder.networks import EncoderModel, load_encoder
 from aecodec.errors import TrainingError
-from aecodec.export.run import export_run
+from aecodec.export.run import export_run, search_of
 from aecodec.export.statistics import observe_inputs, observe_symbols
 from aecodec.export.weights import export_weights
+from aecodec.models.config import SearchSettings
+from aecodec.models.registry import load_model
 from aecodec.models.weights import read_weights
 from aecodec.picture.pixels import Pixels
 from aecodec.training.config import SETTINGS
@@ -53,6 +55,32 @@ def test_a_model_of_other_sizes_trains_is_exported_and_loads(
     assert weights.config == replace(TINY, **sizes)
     assert load_decoder(weights).model_id == report.model_id
     assert report.size == (tmp_path / "w.safetensors").stat().st_size
+
+
+def test_the_search_lowers_what_the_run_lowered(picture_folder: Path, tmp_path: Path) -> None:
+    mixture = "0.6 mse@1.5 + 0.4 structure_xyb@0.5"
+    config = replace(FAST_RUN, loss=mixture)
+    trainer = Trainer.prepare([picture_folder], tmp_path / "run", config)
+    trainer.save()
+    export_run(tmp_path / "run", tmp_path / "w.safetensors")
+    search = read_weights(tmp_path / "w.safetensors").search
+    assert search == SearchSettings.for_distortion(mixture)
+    assert search.distortion == mixture
+
+
+def test_the_settings_for_mixtures_are_those_of_the_model_for_the_eye() -> None:
+    for name in ("aec-1", "aec-1-visual"):
+        released = load_model(name).search
+        assert SearchSettings.for_distortion(released.distortion) == released
+
+
+@pytest.mark.parametrize("loss", ["mse", "mse@2", "0.6 mse + 0.4 structure_xyb"])
+def test_other_losses_leave_the_search_to_the_squared_error(loss: str) -> None:
+    assert search_of(loss) == SearchSettings()
+
+
+def test_a_single_distortion_is_searched_for() -> None:
+    assert search_of("ms_ssim").distortion == "1 ms_ssim@1"
 
 
 def test_the_command_tells_the_model_id(picture_folder: Path, tmp_path: Path) -> None:
