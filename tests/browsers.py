@@ -22,7 +22,7 @@ from aecodec.models import registry
 ROOT = Path(__file__).resolve().parents[1]
 SCRIPTS = ROOT / "aecodec" / "viewer" / "web"
 MODELS = ROOT / "aecodec" / "models"
-MODEL, TABLES = "88374332", "9116a9a4"
+MODEL, TABLES = "c929693e", "9116a9a4"
 SECONDS = 300
 TYPES = {
     ".html": "text/html", ".js": "text/javascript", ".css": "text/css", ".json": "application/json",

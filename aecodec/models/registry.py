@@ -37,7 +37,7 @@ class ReleasedModel:
 
 
 MODELS: tuple[ReleasedModel, ...] = (
-    ReleasedModel("aec-1", bytes.fromhex("88374332"), "psnr"),
+    ReleasedModel("aec-1", bytes.fromhex("c929693e"), "psnr"),
     ReleasedModel("aec-1-visual", bytes.fromhex("5f9b0b01"), "visual"),
 )
 DEFAULT_TUNE: Tune = "visual"
