@@ -13,9 +13,10 @@ from conftest import make_picture
 from PIL import Image
 from shell import ENVIRONMENT, Shell
 
-from aecodec import Codec
+from aecodec import Codec, Target
 from aecodec.cli.startup import SPIN_COUNT, prepare_process
 from aecodec.picture.metadata import Metadata
+from aecodec.picture.metrics import pixels_psnr
 from aecodec.picture.picture import Picture
 
 FAULTS = """
@@ -127,8 +128,8 @@ def test_commands_write_what_the_library_does(tmp_path: Path) -> None:
     assert found["plain"] == codec.compress(source)
     assert found["exact"] == codec.compress(source, lossless=True)
     assert found["slow"] == codec.compress(source, effort=3)
-    decoded = codec.decompress_array(found["near"]).astype(float)
-    assert 10 * np.log10(255**2 / np.mean((decoded - pixels) ** 2)) >= 35
+    assert found["near"] == codec.compress_to(source, Target("psnr", 35))[0]
+    assert pixels_psnr(pixels, codec.decompress_array(found["near"])) == pytest.approx(35, abs=0.1)
     np.testing.assert_array_equal(np.asarray(Image.open(tmp_path / "exact.png")), pixels)
 
 

@@ -150,7 +150,7 @@ def test_a_linked_file_is_shown(site: Site, page: Page) -> None:
     expect(picture).to_be_visible()
     expect(page).to_have_title("sample.aec")
     facts = page.locator("#facts").inner_text()
-    for fact in ("451 × 300", "12.3 kB", "0.726", "quality 75", "colour, 8 bits"):
+    for fact in ("451 × 300", "12.3 kB", "0.724", "quality 75", "colour, 8 bits"):
         assert fact in facts
     assert picture.evaluate("image => [image.naturalWidth, image.naturalHeight]") == [451, 300]
 
