@@ -179,11 +179,11 @@ def _progress(log: JobLog, height: int, width: int) -> Callable[[float], None]:
 
 
 def _nearest(target: Target, found: Found) -> str:
-    """Says that a target is out of reach, and how near the file comes."""
+    """Says that a target was not reached, and how near the file comes."""
     unit = {"size": "bytes", "bpp": "bpp", "psnr": "dB", "ssim": "MS-SSIM"}[target.kind]
     return (
-        f"{target.value:.6g} {unit} is out of reach; "
-        f"the nearest is {found.measured:.6g} at quality {found.quality:g}"
+        f"{target.value:.6g} {unit} was not reached; "
+        f"the nearest found is {found.measured:.6g} at quality {found.quality:g}"
     )
 
 

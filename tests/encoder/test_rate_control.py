@@ -48,6 +48,18 @@ def test_what_is_out_of_reach_gives_the_nearest(wish: float, quality: float) -> 
     assert (found.quality, found.met) == (quality, False)
 
 
+def test_where_values_jump_the_neighbours_are_tried() -> None:
+    jumps = {40.0: 33.0, 40.25: 33.26, 40.5: 33.27}  # the bracket closes among these
+
+    def psnr(at: float) -> float:
+        return jumps.get(at, 28 + 0.13 * at)
+
+    found = search_quality(Target("psnr", 33.2), psnr)
+    assert found.met
+    assert found.quality not in jumps
+    assert found.evaluations <= EVALUATIONS
+
+
 @given(st.floats(1, 99))
 def test_similarities_are_met(quality: float) -> None:
     def ssim(at: float) -> float:

@@ -92,8 +92,8 @@ def test_a_target_out_of_reach_is_told(
     assert done.found is not None
     assert not done.found.met
     (line,) = lines.said
-    nearest = f"the nearest is {done.after} at quality {done.found.quality:g}"
-    assert line == f"warning: 3 bytes is out of reach; {nearest}"
+    nearest = f"the nearest found is {done.after} at quality {done.found.quality:g}"
+    assert line == f"warning: 3 bytes was not reached; {nearest}"
 
 
 def test_a_target_in_reach_is_met_quietly(
