@@ -4,8 +4,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from aecodec.coding.dead_zone import DeadZone, Floats
+from aecodec.coding.dead_zone import DeadZone
 from aecodec.encoder.latent_correction import Correction
+from aecodec.encoder.latents import Proposal
 
 if TYPE_CHECKING:
     from aecodec.encoder.networks import EncoderModel
@@ -46,21 +47,6 @@ EFFORTS = (
 """Levels 0 to 9."""
 
 
-@dataclass(frozen=True, eq=False)
-class Proposal:
-    """What is to be rounded and coded.
-
-    Attributes:
-        target: `(h, w, M)`, real latents.
-        z: `(h/4, w/4, Z)`, hyper-latents, real or integers.
-        weight: w of the dead zone that rounds `target`; None rounds plainly.
-    """
-
-    target: Floats
-    z: Floats
-    weight: float | None
-
-
 def improved(
     model: "EncoderModel", view: "TileView", effort: Effort, progress: Callable[[], None]
 ) -> Proposal:
@@ -80,8 +66,9 @@ def improved(
         for _ in range(effort.corrections):
             target = correction(target, z, DeadZone(model.symbol_costs, weight))
             progress()
-    if effort.rounds and weight is not None:
-        from aecodec.encoder.latent_refinement import refine
+    proposal = Proposal(target, z, weight)
+    if not effort.rounds:
+        return proposal
+    from aecodec.encoder.latent_refinement import refine
 
-        target, z, weight = refine(model, view, (target, z, weight), effort.rounds, progress)
-    return Proposal(target, z, weight)
+    return refine(model, view, proposal, effort.rounds, progress)

@@ -19,7 +19,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from aecodec.coding.dead_zone import DeadZone, Floats
+from aecodec.coding.dead_zone import DeadZone
+from aecodec.encoder.latents import Proposal
 from aecodec.format.quality import LAMBDA_RATIO, QUALITY_INDEX_MAX
 from aecodec.models.config import SearchSettings
 
@@ -27,29 +28,27 @@ if TYPE_CHECKING:
     from aecodec.encoder.networks import EncoderModel
     from aecodec.encoder.tile_view import TileView
 
-Start = tuple[Floats, Floats, float]
-"""Latents, hyper-latents, and w of the dead zone that rounds the former."""
-
 
 def refine(
-    model: "EncoderModel", view: "TileView", start: Start, rounds: int,
+    model: "EncoderModel", view: "TileView", start: Proposal, rounds: int,
     progress: Callable[[], None],
-) -> Start:  # fmt: skip
+) -> Proposal:  # fmt: skip
     """Searches the cheapest latents of a tile.
 
     Args:
         model: the encoder.
         view: the tile in its surroundings.
-        start: where the search begins; what it finds is no worse.
+        start: where the search begins, rounded by cost; what it finds is no worse.
         rounds: at least one.
         progress: called after each round.
 
     Returns:
-        Latents `(h, w, M)`, hyper-latents `(h/4, w/4, Z)`, and w of the dead zone that rounds them.
+        The cheapest, with whole hyper-latents.
     """
     from aecodec.encoder.rd_objective import Objective
 
-    settings, (target, z, weight) = model.search, start
+    settings, target, z = model.search, start.target, start.z
+    weight = settings.plain_weight if start.weight is None else start.weight
     best, lowest = start, np.inf
     objective = Objective(model, view)
     share = min(1.0, settings.hyper_rounds / rounds)
@@ -62,7 +61,7 @@ def refine(
         z_hat = np.floor(z + np.float32(0.5))
         found = objective(target, z_hat, DeadZone(model.symbol_costs, weight))
         if found.loss < lowest:
-            best, lowest = (target, z_hat, weight), found.loss
+            best, lowest = Proposal(target, z_hat, weight), found.loss
         minimum = found.decoded - found.latents / np.float32(2.0 * settings.curvature)
         target = target + np.float32(_between(settings.paces, done)) * (minimum - target)
         hyper_pace = np.float32(_between(settings.hyper_paces, done) * share)
@@ -70,7 +69,7 @@ def refine(
         progress()
     z_hat, weight = np.floor(z + np.float32(0.5)), _weight_at(settings, 1.0)
     if objective.loss(target, z_hat, DeadZone(model.symbol_costs, weight)) < lowest:
-        best = target, z_hat, weight
+        best = Proposal(target, z_hat, weight)
     return best
 
 

@@ -1,5 +1,7 @@
 """Latents to words; SPECIFICATION.md, section 9."""
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from aecodec.coding.ans import SYMBOL_MAX, SYMBOL_MIN, SymbolEncoder
@@ -20,6 +22,21 @@ from aecodec.decoder.prior_tables import Ints
 from aecodec.format.chunks import Tile
 from aecodec.format.constants import ACTIVATION_MAX, MEAN_FRACTION
 from aecodec.format.quality_map import Offsets, Quality, at_cells, cell_offsets
+
+
+@dataclass(frozen=True, eq=False)
+class Proposal:
+    """What is to be rounded and coded.
+
+    Attributes:
+        target: `(h, w, M)`, real latents.
+        z: `(h/4, w/4, Z)`, hyper-latents, real or integers.
+        weight: w of the dead zone that rounds `target`; None rounds plainly.
+    """
+
+    target: Floats
+    z: Floats
+    weight: float | None
 
 
 def encode_latents(

@@ -26,7 +26,7 @@ from typing import Any
 
 import torch
 
-from aecodec.errors import AecError
+from aecodec.errors import AecError, TrainingError
 from aecodec.training.checkpoint import load_average
 from aecodec.training.config import CHECKPOINT, TrainConfig
 from aecodec.training.device import check_device, default_device
@@ -71,7 +71,9 @@ def run_piece(
     started = options.started
     check_loss(config)
     config = replace(config, decay_start=1.0)
-    output.mkdir(parents=True, exist_ok=True)
+    for folder in (output, options.work):
+        if folder is not None:
+            _make(folder)
     with tempfile.TemporaryDirectory(dir=options.work, prefix="piece") as work:
         pictures, run = Path(work) / "pictures", Path(work) / "run"
         count = unpack(packed, pictures)
@@ -221,6 +223,13 @@ def main(arguments: Sequence[str] | None = None, spent: float = 0.0) -> None:
         sys.exit(f"piece: {exc}")
     plain = {k: v for k, v in summary.items() if k not in ("plateau", "decayed")}
     logger.info("%s", json.dumps(plain))
+
+
+def _make(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as exc:
+        raise TrainingError(f"{folder}: cannot be made: {exc.strerror}") from exc
 
 
 if __name__ == "__main__":

@@ -70,6 +70,18 @@ def run_piece(packed: Path, output: Path, seconds: float, *options: str) -> dict
     return summary
 
 
+def test_folders_of_a_piece_are_made_or_named(tmp_path: Path) -> None:
+    given = [str(tmp_path), "--seconds", "9", "--device", "cpu", "-o"]
+    work, taken = tmp_path / "new" / "work", tmp_path / "taken"
+    taken.write_text("a file")
+    with pytest.raises(SystemExit, match="holds no packed pictures"):
+        piece.main([*given, str(tmp_path / "out"), "--work", str(work)])
+    assert work.is_dir()
+    for folders in ([str(taken)], [str(tmp_path / "out"), "--work", str(taken / "work")]):
+        with pytest.raises(SystemExit, match=r"piece: .*taken.*: cannot be made: "):
+            piece.main([*given, *folders])
+
+
 @pytest.mark.slow
 def test_two_pieces_in_a_row(picture_folder: Path, tmp_path: Path) -> None:
     packed, settings = tmp_path / "packed", tmp_path / "config.json"
